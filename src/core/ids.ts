@@ -1,0 +1,80 @@
+import { randomFillSync } from 'node:crypto';
+
+/** Libp2p peer id of a node, which is also its node id. */
+export type NodeId = string;
+/** `j-<uuid>`. */
+export type JobId = string;
+/** `e-<uuid>`. */
+export type ExecutionId = string;
+
+const POOL_BYTES = 4096;
+const pool: Buffer = Buffer.alloc(POOL_BYTES);
+let poolOffset = POOL_BYTES;
+let lastMillis = 0;
+let counter = 0;
+
+function randomBytes(count: number): Buffer {
+  if (poolOffset + count > POOL_BYTES) {
+    randomFillSync(pool);
+    poolOffset = 0;
+  }
+  const bytes = pool.subarray(poolOffset, poolOffset + count);
+  poolOffset += count;
+  return bytes;
+}
+
+/**
+ * A UUIDv7 (RFC 9562): time-ordered to the millisecond, and by a counter within it, so that keys made of it
+ * are appended to the end of a B-tree.
+ */
+export function uuidv7(): string {
+  const now = Date.now();
+  if (now > lastMillis) {
+    lastMillis = now;
+    counter = randomBytes(1)[0] ?? 0;
+  } else {
+    counter += 1;
+    if (counter > 0xfff) {
+      lastMillis += 1;
+      counter = 0;
+    }
+  }
+  const time = lastMillis.toString(16).padStart(12, '0');
+  const tail = randomBytes(8);
+  tail[0] = ((tail[0] ?? 0) & 0x3f) | 0x80;
+  const hex = tail.toString('hex');
+  const sequence = counter.toString(16).padStart(3, '0');
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${sequence}-${hex.slice(0, 4)}-${hex.slice(4)}`;
+}
+
+/** A new job id. */
+export function newJobId(): JobId {
+  return `j-${uuidv7()}`;
+}
+
+/** A new execution id. */
+export function newExecutionId(): ExecutionId {
+  return `e-${uuidv7()}`;
+}
+
+/** A new evaluation id: a plain UUID, as the REST API returns it. */
+export function newEvaluationId(): string {
+  return uuidv7();
+}
+
+const PREFIXED_UUID = /^([a-z]-)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+/** True when `id` is a whole `x-<uuid>`, false when it can only be a prefix of one, or a name. */
+export function isCompleteId(id: string): boolean {
+  return PREFIXED_UUID.test(id);
+}
+
+/**
+ * What people see of an id. Time-ordered ids made within a minute begin alike, so a job's or an execution's
+ * short form is its prefix and its last 8 characters; so is a peer id's, because all Ed25519 ids begin alike.
+ */
+export function shortId(id: string): string {
+  const prefix = PREFIXED_UUID.exec(id)?.[1];
+  if (prefix !== undefined) return `${prefix}${id.slice(-8)}`;
+  return id.length > 8 ? id.slice(-8) : id;
+}

@@ -1,0 +1,37 @@
+/**
+ * Every bound of the node, with its reason. A queue that is full says "busy"; none of them grows.
+ * Sizes in items unless the name says otherwise.
+ */
+export const limits = {
+  /** Bodies being checked: two full batches a thread, so that a burst is answered in milliseconds or refused. */
+  ingestQueue: 512,
+  /** Asks being decided: as above; a refused ask waits at its requester, which is durable. */
+  bidQueue: 512,
+  /** Accepted executions waiting for capacity. Rate <= permits / holding time, so it must exceed the machine. */
+  admitQueue: 4096,
+  /** Placed executions waiting for a thread: they hold capacity already, so a few are enough. */
+  executeQueue: 512,
+  /** The same for WASM threads. */
+  wasmQueue: 512,
+  /** Finished executions whose results wait for the publisher; they hold disk only. */
+  publishQueue: 1024,
+  /** Offers outstanding at once: bids made, reservation held, no answer yet. */
+  offeredItems: 4096,
+  /** An offer not answered in this time is withdrawn and its reservation freed. */
+  offeredTimeoutMs: 60_000,
+  /** Items in one message to a thread: the gain per item levels off there (see DESIGN: micro-batches). */
+  batchItems: 64,
+  /** One request body: Bacalhau's own limit. */
+  bodyBytes: 10_485_760,
+  /** One stream of an execution: Bacalhau's own limit. */
+  streamBytes: 1_073_741_824,
+  /** Asks a requester has unanswered at one node. */
+  asksInFlight: 512,
+  /** WebSocket connections of log readers. */
+  logReaders: 256,
+  /** Bytes a slow log reader may have unsent before it is paused. */
+  logBufferBytes: 1_048_576,
+} as const;
+
+/** The bounds that can be set for a test or a bench; `limits` holds the defaults. */
+export type Limits = { readonly [K in keyof typeof limits]: number };

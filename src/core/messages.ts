@@ -1,0 +1,116 @@
+import type { ErrorData } from './errors.ts';
+import type { ExecutionId, JobId, NodeId } from './ids.ts';
+import type { RunCommandResult, SpecConfig } from './job.ts';
+import type { NodeInfo } from './node-info.ts';
+import type { RejectCode } from './outcome.ts';
+
+/**
+ * Messages between the two roles. They travel through `net/delivery`, to this process or to a peer; all but
+ * the last two are rows of the sender's outbox and are repeated until acknowledged.
+ */
+export type Message = ComputeBound | RequesterBound;
+
+/** Requester to compute. */
+export type ComputeBound = AskForBid | BidAccepted | BidRejected | CancelExecution;
+
+/** Compute to requester. */
+export type RequesterBound =
+  | BidResult
+  | ExecutionStarted
+  | RunResult
+  | ComputeError
+  | NodeInfoChanged
+  | RoomAnnounced;
+
+/** Acknowledged by its BidResult, not by receipt: it is sent again until answered. */
+export interface AskForBid {
+  readonly type: 'AskForBid';
+  readonly executionId: ExecutionId;
+  readonly jobId: JobId;
+  readonly jobVersion: number;
+  /** The JobSpec as JSON bytes. Not kept in the outbox: attached when it is sent. */
+  readonly spec?: Uint8Array;
+}
+
+export interface BidAccepted {
+  readonly type: 'BidAccepted';
+  readonly executionId: ExecutionId;
+}
+
+export interface BidRejected {
+  readonly type: 'BidRejected';
+  readonly executionId: ExecutionId;
+  readonly reason: string;
+}
+
+export interface CancelExecution {
+  readonly type: 'CancelExecution';
+  readonly executionId: ExecutionId;
+  readonly reason: string;
+}
+
+export interface BidResult {
+  readonly type: 'BidResult';
+  readonly executionId: ExecutionId;
+  readonly jobId: JobId;
+  readonly accepted: boolean;
+  readonly reason: string;
+  /** Set when refused. */
+  readonly rejection?: {
+    readonly code: RejectCode;
+    readonly final: boolean;
+    readonly requested?: string;
+    readonly available?: string;
+  };
+}
+
+/** The engine is about to run, or the results are about to be published. */
+export interface ExecutionStarted {
+  readonly type: 'ExecutionStarted';
+  readonly executionId: ExecutionId;
+  readonly jobId: JobId;
+}
+
+export interface RunResult {
+  readonly type: 'RunResult';
+  readonly executionId: ExecutionId;
+  readonly jobId: JobId;
+  readonly result: RunCommandResult;
+  /** `{Type: ""}` where nothing was published. */
+  readonly published: SpecConfig;
+}
+
+/** The execution failed or was cancelled. What was published or printed before that comes along. */
+export interface ComputeError {
+  readonly type: 'ComputeError';
+  readonly executionId: ExecutionId;
+  readonly jobId: JobId;
+  readonly error: ErrorData;
+  /** Where it failed, in the words of the event catalogue: "Exec Scanning", "Downloading Inputs", ... */
+  readonly topic: string;
+  readonly result?: RunCommandResult;
+  readonly published?: SpecConfig;
+}
+
+/** Not durable: sent on connect and on change. */
+export interface NodeInfoChanged {
+  readonly type: 'NodeInfo';
+  readonly info: NodeInfo;
+}
+
+/** Not durable: the node refused for want of room, and now has some. */
+export interface RoomAnnounced {
+  readonly type: 'RoomAnnounced';
+  readonly openSlots: number;
+}
+
+/** One row of an outbox. */
+export interface OutboxMessage {
+  readonly to: NodeId;
+  readonly message: Message;
+}
+
+/** The half of a role that receives. Resolves when what the message changed is durable; the sender then forgets it. */
+export interface MessageHandler<M extends Message> {
+  handle(from: NodeId, message: M): Promise<void>;
+}

@@ -1,0 +1,37 @@
+import type { ErrorData } from './errors.ts';
+
+/** What a stage says of an item. The spine alone decides where the item goes next. */
+export type Outcome<T> =
+  | { readonly kind: 'advance'; readonly value: T }
+  /** Not decided yet: somebody else's word is awaited until `untilMs` (epoch). */
+  | { readonly kind: 'wait'; readonly reason: string; readonly untilMs: number }
+  | Rejection
+  | { readonly kind: 'fail'; readonly error: ErrorData }
+  | { readonly kind: 'cancelled'; readonly reason: string };
+
+/** Machine-readable reasons to refuse an ask. */
+export type RejectCode =
+  | 'networking'
+  | 'timeout'
+  | 'stateless'
+  | 'publisher'
+  | 'storage'
+  | 'locality'
+  | 'engine'
+  | 'max_capacity'
+  | 'no_room'
+  | 'busy'
+  | 'publisher_full'
+  | 'stopping'
+  | 'invalid';
+
+export interface Rejection {
+  readonly kind: 'reject';
+  /** A final rejection is never asked again; a transient one may be when room is announced. */
+  readonly final: boolean;
+  readonly code: RejectCode;
+  /** For people: "this node does not ...". */
+  readonly reason: string;
+  readonly requested?: string;
+  readonly available?: string;
+}

@@ -1,0 +1,56 @@
+/**
+ * The HTTP and WebSocket server as the routes see it. Implementations: `server-node.ts` (node:http + ws); a second
+ * one over uWebSockets.js follows. One contract suite holds for all.
+ */
+export interface HttpRequest {
+  /** Upper case. */
+  readonly method: string;
+  /** Decoded, without the query. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+  /** Value of a header by lower-case name, "" when absent. */
+  header(name: string): string;
+  readonly remoteAddress: string;
+  /** Path parameters of the matched route, decoded. */
+  readonly params: Readonly<Record<string, string>>;
+  /** Whole body; empty where none was sent. @throws NodeError BodyTooLarge */
+  body(): Promise<Uint8Array>;
+  /** Aborted when the client is gone or the deadline has passed. */
+  readonly signal: AbortSignal;
+}
+
+export interface HttpReply {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** A stream is piped with back-pressure and destroyed when the client goes away. */
+  readonly body: string | Uint8Array | AsyncIterable<Uint8Array>;
+}
+
+/** A WebSocket after its upgrade. */
+export interface Socket {
+  /** Resolves when the socket has room for more; false when it is closed. */
+  send(text: string): Promise<boolean>;
+  close(code: number, reason: string): void;
+  /** Aborted when the peer is gone. */
+  readonly signal: AbortSignal;
+}
+
+export interface Route {
+  readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE';
+  /** "/api/v1/orchestrator/jobs/:id". */
+  readonly path: string;
+  /** Needs the role; a node without it answers 404 as for an unknown route. */
+  readonly role?: 'requester' | 'compute';
+  readonly handle?: (request: HttpRequest) => Promise<HttpReply> | HttpReply;
+  /** Upgrades come here, before any validation. */
+  readonly socket?: (request: HttpRequest, socket: Socket) => Promise<void>;
+}
+
+export interface ApiServer {
+  /** "node:http + ws", for people. */
+  readonly name: string;
+  /** Port 0 picks one. @throws NodeError PortInUse, naming the address */
+  listen(host: string, port: number): Promise<{ host: string; port: number }>;
+  /** Takes no new requests; ends when the open ones are answered, or at the deadline. */
+  close(deadlineMs: number): Promise<void>;
+}

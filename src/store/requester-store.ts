@@ -1,0 +1,70 @@
+import type { ExecutionId, JobId } from '../core/ids.ts';
+import type { OutboxMessage } from '../core/messages.ts';
+import type { ComputeState, JobState } from '../core/states.ts';
+import type { Outbox } from './compute-store.ts';
+import type { EvaluationRecord, HistoryInput, HistoryRow, JobRecord, RequesterExecution } from './records.ts';
+
+/** One atomic change around one job. Everything in it is optional but something must be there. */
+export interface JobChange {
+  readonly job?: {
+    /** Null when the job is new. Checked against core/states.ts; the same state is a plain update. */
+    readonly from: JobState | null;
+    readonly record: JobRecord;
+    /** JobSpec JSON bytes of `record.version`; given when the version is new. */
+    readonly spec?: Uint8Array;
+  };
+  readonly executions?: readonly {
+    readonly from: ComputeState | null;
+    readonly record: RequesterExecution;
+  }[];
+  /** Put as it is; status complete or cancelled removes it. */
+  readonly evaluations?: readonly EvaluationRecord[];
+  readonly history?: readonly HistoryInput[];
+  readonly outbox?: readonly OutboxMessage[];
+}
+
+export interface JobQuery {
+  /** "" or "*" means all. */
+  readonly namespace: string;
+  /** Of all that pass, skip so many. */
+  readonly offset: number;
+  readonly limit: number;
+  readonly orderBy: 'created_at' | 'modified_at';
+  readonly reverse: boolean;
+  readonly matches: (job: JobRecord) => boolean;
+}
+
+/** Jobs of this node. Reads see committed state; call `committed()` first when own writes must show. */
+export interface RequesterStore {
+  /** @throws NodeError IllegalTransition before anything is written */
+  transition(change: JobChange): void;
+  committed(): Promise<void>;
+  flushed(): Promise<void>;
+  job(id: JobId): JobRecord | undefined;
+  spec(id: JobId, version: number): Uint8Array | undefined;
+  /** Versions that have a spec, ascending. */
+  versions(id: JobId): number[];
+  /** Id of the job that has this name now. */
+  byName(namespace: string, name: string): JobId | undefined;
+  /** At most `limit` ids that begin with `prefix`. */
+  byPrefix(prefix: string, limit: number): JobId[];
+  /** Ids whose short form (core/ids shortId) is `short`, among the newest 100,000 jobs; looked through in slices that yield to the loop. */
+  byShortId(short: string): Promise<JobId[]>;
+  jobs(query: JobQuery): { items: JobRecord[]; more: boolean };
+  /** Jobs that have not ended, oldest first, in pages. */
+  inProgress(options: { after?: JobId; limit: number }): JobId[];
+  execution(jobId: JobId, id: ExecutionId): RequesterExecution | undefined;
+  /** Of all versions, oldest first. */
+  executions(jobId: JobId): RequesterExecution[];
+  /** By per-job order. `seq` of the rows is the node's; the API numbers them from 1 a job. `after` skips that many rows. */
+  history(jobId: JobId, options: { offset: number; limit: number }): HistoryRow[];
+  evaluation(id: string): EvaluationRecord | undefined;
+  /** Pending evaluations, oldest first. For start-up. */
+  pendingEvaluations(options: { after?: string; limit: number }): EvaluationRecord[];
+  /** Blocked evaluations: highest priority first, then oldest; O(limit). `after` goes on from one returned before. */
+  blocked(options: { after?: EvaluationRecord; limit: number }): EvaluationRecord[];
+  blockedCount(): number;
+  counts(): Readonly<Record<JobState, number>>;
+  readonly outbox: Outbox;
+  close(): Promise<void>;
+}

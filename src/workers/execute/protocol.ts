@@ -1,0 +1,43 @@
+import type { ExecutionHeader, Finished, Placement } from '../../core/item.ts';
+import type { Gpu } from '../../core/job.ts';
+import type { PreparedInput, RunReport } from '../../engines/engine.ts';
+import type { StorageOptions } from '../bid/protocol.ts';
+
+export interface ExecuteInput {
+  readonly header: ExecutionHeader;
+  /** JobSpec JSON bytes. */
+  readonly spec: Uint8Array;
+  readonly placement: Placement;
+  readonly gpus: readonly Gpu[];
+}
+
+/** The supervise pool prepares inputs for all engines and runs docker and mock; a WASM job goes on to its own pool. */
+export type ExecuteOutput =
+  | ({ readonly kind: 'finished' } & Finished)
+  | { readonly kind: 'prepared'; readonly inputs: readonly PreparedInput[]; readonly inputBytes: number };
+
+export interface WasmInput extends ExecuteInput {
+  readonly inputs: readonly PreparedInput[];
+  /** Shared word of this item (Int32): 0 free, 1 claimed by the thread, 2 taken back by the spine. */
+  readonly claim: Int32Array;
+}
+
+/** `notStarted`: the spine had taken the item back; nothing was done. */
+export type WasmOutput = ({ readonly kind: 'finished' } & Finished) | { readonly kind: 'notStarted' };
+
+/** Reports of both pools: those of a run, and the phases before it. */
+export type ExecuteReport = RunReport | { readonly kind: 'preparing' };
+
+export interface ExecuteOptions {
+  readonly nodeId: string;
+  readonly storages: StorageOptions;
+  /** dockerode connection: socket path or tcp URL; "" for the environment's default. */
+  readonly dockerHost: string;
+  /** Docker network jobs of type Bridge and Full are put in; made and owned by the node. */
+  readonly acceptNetworked: boolean;
+  readonly maxStreamBytes: number;
+  /** Names of host environment variables a Task.Env value "env:NAME" may copy. */
+  readonly envAllowList: readonly string[];
+  /** Folder for compiled WASM modules' source files by content, shared by threads. */
+  readonly wasmCacheDirectory: string;
+}
