@@ -6,10 +6,24 @@ export type SettingKind =
   | 'port'
   /** Go duration text; the value is milliseconds, and the field's name ends in Ms. */
   | 'duration'
+  /** Human bytes ("10MiB", "2Gb"); the value is bytes, and the field's name ends in Bytes. */
+  | 'bytes'
+  /** A resource: an amount, or a percentage of what the machine has. The value is an Amount. */
+  | 'amount-cpu'
+  | 'amount-memory'
+  | 'amount-disk'
+  | 'amount-gpu'
   /** Comma separated or repeated; the value is string[]. */
   | 'list'
   /** "k=v" comma separated or repeated; the value is Record<string, string>. */
   | 'map';
+
+/** What the text of a `string` or of each item of a `list` must be. */
+export type SettingFormat =
+  /** libp2p address: "/ip4/127.0.0.1/tcp/1235/p2p/12D3…". */
+  | 'multiaddr'
+  /** A multiaddr or an http(s) URL. */
+  | 'rpc-address';
 
 /** One row of the config table. Rooms declare theirs in an `options.ts`; config/settings.ts gathers them. */
 export interface Setting {
@@ -22,13 +36,67 @@ export interface Setting {
   readonly flagAliases?: readonly string[];
   /** Short environment names; BACALHAU_<KEY_WITH_UNDERSCORES> of the key and its aliases work always. */
   readonly env?: readonly string[];
+  /** False where the environment name made of the canonical key means something else. */
+  readonly keyEnv?: false;
   readonly kind: SettingKind;
+  readonly format?: SettingFormat;
   /** Text as a person would write it. "" means unset. */
   readonly default: string;
+  /** What an unset value means, for people: "80 % of what was detected". */
+  readonly unset?: string;
   /** One line for --help and docs/CONFIG.md. */
   readonly doc: string;
-  /** Allowed texts, lower case, where it is a choice. */
+  /** Allowed texts, lower case, where it is a choice; of each item where it is a list. */
   readonly choices?: readonly string[];
+  /** Smallest and largest value of an integer. */
+  readonly min?: number;
+  readonly max?: number;
   /** Never printed. */
   readonly secret?: boolean;
+  /** Set where the effect is not built yet: any value stops the start with this reason. */
+  readonly unavailable?: string;
+}
+
+/** A resource limit as stated: left to the node, exact (cores, bytes, count), or a share (0 to 1) of the machine's. */
+export type Amount =
+  | { readonly kind: 'auto' }
+  | { readonly kind: 'exact'; readonly value: number }
+  | { readonly kind: 'share'; readonly share: number };
+
+/** The value of `amount`, given what the machine has and what an unset one means. */
+export function resolveAmount(amount: Amount, whole: number, unset: number): number {
+  switch (amount.kind) {
+    case 'auto':
+      return unset;
+    case 'exact':
+      return amount.value;
+    case 'share':
+      return whole * amount.share;
+  }
+}
+
+/** One limit a dimension. */
+export interface ResourceAmounts {
+  readonly cpu: Amount;
+  readonly memory: Amount;
+  readonly disk: Amount;
+  readonly gpu: Amount;
+}
+
+/** The parsed settings, as the rooms' `options.ts` read them into their slice. Each key must exist and have the kind. */
+export interface SettingReader {
+  text(key: string): string;
+  boolean(key: string): boolean;
+  integer(key: string): number;
+  durationMs(key: string): number;
+  bytes(key: string): number;
+  amount(key: string): Amount;
+  list(key: string): readonly string[];
+  map(key: string): Readonly<Record<string, string>>;
+  /** True when somebody gave a value, other than "". */
+  isSet(key: string): boolean;
+  /** Absolute form of a path setting, `~` and the working directory resolved; "" stays "". */
+  path(key: string): string;
+  /** Adds a fault of this setting to the list that ends the load. */
+  fault(key: string, message: string): void;
 }

@@ -22,9 +22,21 @@ const registry = {
   MalformedBody: { status: 400, wireCode: 'BadRequest', component: 'APIServer', retryable: false },
   BodyTooLarge: { status: 413, wireCode: 'BadRequest', component: 'APIServer', retryable: false },
   // api
-  RouteNotFound: { status: 404, wireCode: 'NotFound', component: 'APIServer', retryable: false },
+  RouteNotFound: {
+    status: 404,
+    wireCode: 'NotFound',
+    component: 'APIServer',
+    retryable: false,
+    hint: 'The server version may be older than this CLI version and does not support the endpoint yet.',
+  },
   MethodNotAllowed: { status: 405, wireCode: 'BadRequest', component: 'APIServer', retryable: false },
   BadQuery: { status: 400, wireCode: 'BadRequest', component: 'APIServer', retryable: false },
+  MalformedRequest: { status: 400, wireCode: 'BadRequest', component: 'APIServer', retryable: false },
+  HeadersTooLarge: { status: 431, wireCode: 'BadRequest', component: 'APIServer', retryable: false },
+  RequestTooSlow: { status: 408, wireCode: 'TimeOut', component: 'APIServer', retryable: true },
+  HandlerTimedOut: { status: 503, wireCode: 'TimeOut', component: 'APIServer', retryable: true },
+  UpgradeRequired: { status: 426, wireCode: 'BadRequest', component: 'APIServer', retryable: false },
+  ClientGone: { status: 499, wireCode: 'RequestCancelled', component: 'APIServer', retryable: false },
   RateLimited: { status: 429, wireCode: 'TooManyRequests', component: 'APIServer', retryable: true },
   Busy: {
     status: 503,

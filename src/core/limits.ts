@@ -7,7 +7,10 @@ export const limits = {
   ingestQueue: 512,
   /** Asks being decided: as above; a refused ask waits at its requester, which is durable. */
   bidQueue: 512,
-  /** Accepted executions waiting for capacity. Rate <= permits / holding time, so it must exceed the machine. */
+  /**
+   * Executions offered, or accepted and waiting for capacity. Rate <= permits / holding time, so it must exceed
+   * the machine.
+   */
   admitQueue: 4096,
   /** Placed executions waiting for a thread: they hold capacity already, so a few are enough. */
   executeQueue: 512,
@@ -15,8 +18,6 @@ export const limits = {
   wasmQueue: 512,
   /** Finished executions whose results wait for the publisher; they hold disk only. */
   publishQueue: 1024,
-  /** Offers outstanding at once: bids made, reservation held, no answer yet. */
-  offeredItems: 4096,
   /** An offer not answered in this time is withdrawn and its reservation freed. */
   offeredTimeoutMs: 60_000,
   /** Items in one message to a thread: the gain per item levels off there (see DESIGN: micro-batches). */

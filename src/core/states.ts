@@ -22,7 +22,8 @@ export type LocalExecutionState =
  */
 export const localTransitions: Readonly<Record<LocalExecutionState, readonly LocalExecutionState[]>> = {
   Created: ['BidAccepted', 'Failed', 'Cancelled'],
-  BidAccepted: ['Running', 'Failed', 'Cancelled'],
+  // Running is recorded lazily: a short run goes from BidAccepted to what follows it.
+  BidAccepted: ['Running', 'Publishing', 'Completed', 'Failed', 'Cancelled'],
   Running: ['Publishing', 'Completed', 'Failed', 'Cancelled', 'BidAccepted'],
   Publishing: ['Completed', 'Failed', 'Cancelled', 'BidAccepted'],
   Completed: [],

@@ -1,3 +1,5 @@
+import type { NodeError } from '../core/errors.ts';
+
 /** A key: text, number or an array of them. Arrays order by element; numbers before text. */
 export type Key = string | number | readonly (string | number)[];
 
@@ -9,11 +11,14 @@ export interface TableSpec {
 }
 
 export interface RangeOptions {
+  /** Inclusive: where to begin. With `reverse` the highest key, and `end` the lowest. */
   readonly start?: Key;
   /** Exclusive. */
   readonly end?: Key;
   readonly reverse?: boolean;
   readonly limit?: number;
+  /** Entries to pass over first. */
+  readonly offset?: number;
 }
 
 /** One ordered map. Reads see what is committed: call `environment.committed()` first when own writes must show. */
@@ -49,6 +54,10 @@ export interface Environment {
   committed(): Promise<void>;
   /** Resolves when all writes so far are on disk. One promise shared by all waiters of a flush. @throws NodeError StoreFailed, DiskFull */
   flushed(): Promise<void>;
+  /** Registers writes that go at the end of every transaction: what is derived from the others and needs writing once. */
+  beforeCommit(hook: (batch: WriteBatch) => void): void;
+  /** Why the last attempt to commit failed; undefined when all is well. Writes are kept and tried again meanwhile. */
+  failure(): NodeError | undefined;
   /** Flushes and closes. */
   close(): Promise<void>;
 }

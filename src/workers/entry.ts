@@ -49,7 +49,10 @@ export function serve<In, Out, Report = never>(
   const port = parentPort;
   if (isMainThread || port === null) throw new Error('a worker file must run in a pool thread');
   const thread = workerData as ThreadOptions;
-  const ready = Promise.resolve(create(thread.options));
+  const ready = Promise.resolve(create(thread.options)).then((stage) => {
+    for (const [name, value] of thread.live) stage.onLive?.(name, value);
+    return stage;
+  });
   const channel = new BroadcastChannel(thread.channel);
   channel.unref();
 
@@ -111,8 +114,8 @@ export function serve<In, Out, Report = never>(
     if (early !== undefined) controller.abort(early);
     killedEarly.delete(id);
     running.set(id, controller);
-    const startedAtMs = Date.now();
-    if (now) send({ kind: 'started', id }, true);
+    const startedAt = performance.now();
+    if (now) send({ kind: 'started', id, thread: threadId }, true);
     const context: HandlerContext<Report> = {
       id,
       signal: controller.signal,
@@ -137,7 +140,7 @@ export function serve<In, Out, Report = never>(
     } finally {
       running.delete(id);
     }
-    send({ kind: 'outcome', id, outcome, startedAtMs, endedAtMs: Date.now() }, now);
+    send({ kind: 'outcome', id, outcome, durationMs: performance.now() - startedAt, thread: threadId }, now);
   };
 
   return async (batch) => {

@@ -19,13 +19,13 @@ export interface WorkBatch<In> {
 
 /** One message from a thread. */
 export type Upward<Out, Report> =
-  | { readonly kind: 'started'; readonly id: string }
+  | { readonly kind: 'started'; readonly id: string; readonly thread: number }
   | {
       readonly kind: 'outcome';
       readonly id: string;
       readonly outcome: Outcome<Out>;
-      readonly startedAtMs: number;
-      readonly endedAtMs: number;
+      readonly durationMs: number;
+      readonly thread: number;
     }
   | { readonly kind: 'report'; readonly id: string; readonly report: Report }
   | {
@@ -73,4 +73,6 @@ export interface ThreadOptions {
   readonly channel: string;
   /** Plain data the stage needs, made by the composition root from the config. */
   readonly options: unknown;
+  /** Live settings as they were when the pool started. */
+  readonly live: readonly (readonly [string, unknown])[];
 }

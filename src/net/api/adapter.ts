@@ -3,9 +3,11 @@
  * one over uWebSockets.js follows. One contract suite holds for all.
  */
 export interface HttpRequest {
+  /** Sent back as X-Request-Id, and the `RequestID` of an unexpected error. */
+  readonly id: string;
   /** Upper case. */
   readonly method: string;
-  /** Decoded, without the query. */
+  /** As it was sent, without the query. */
   readonly path: string;
   readonly query: URLSearchParams;
   /** Value of a header by lower-case name, "" when absent. */
@@ -13,7 +15,7 @@ export interface HttpRequest {
   readonly remoteAddress: string;
   /** Path parameters of the matched route, decoded. */
   readonly params: Readonly<Record<string, string>>;
-  /** Whole body; empty where none was sent. @throws NodeError BodyTooLarge */
+  /** Whole body; empty where none was sent. @throws NodeError BodyTooLarge, ClientGone */
   body(): Promise<Uint8Array>;
   /** Aborted when the client is gone or the deadline has passed. */
   readonly signal: AbortSignal;
@@ -51,6 +53,33 @@ export interface ApiServer {
   readonly name: string;
   /** Port 0 picks one. @throws NodeError PortInUse, naming the address */
   listen(host: string, port: number): Promise<{ host: string; port: number }>;
-  /** Takes no new requests; ends when the open ones are answered, or at the deadline. */
+  /** Takes no new requests; ends when the open ones are answered, or at the deadline (epoch, milliseconds). */
   close(deadlineMs: number): Promise<void>;
+}
+
+/** Bounds of a server. Times in milliseconds. */
+export interface ServerOptions {
+  /** Sent with every answer, in this order. */
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly bodyBytes: number;
+  readonly headerBytes: number;
+  readonly maxConnections: number;
+  /** From the first byte of a connection, or of a request on it, to the end of the headers. */
+  readonly headerTimeoutMs: number;
+  /** From the first byte of a request to the end of its body. */
+  readonly requestTimeoutMs: number;
+  /** From the end of the headers to the answer. Streams and WebSockets have none. */
+  readonly handlerTimeoutMs: number;
+  /** A connection without any traffic is closed after it. */
+  readonly idleTimeoutMs: number;
+  /** The same, between two requests. */
+  readonly keepAliveTimeoutMs: number;
+  /** Time between two pings of a WebSocket; a peer that answers none is closed. */
+  readonly pingIntervalMs: number;
+  /** Requests a second of one remote address; the loopback has none. 0 means no limit. */
+  readonly requestsPerSecond: number;
+  /** WebSockets at once. */
+  readonly sockets: number;
+  /** Bytes a WebSocket may have unsent before `send` waits. */
+  readonly socketBufferBytes: number;
 }

@@ -36,8 +36,19 @@ export interface ExecuteOptions {
   /** Docker network jobs of type Bridge and Full are put in; made and owned by the node. */
   readonly acceptNetworked: boolean;
   readonly maxStreamBytes: number;
-  /** Names of host environment variables a Task.Env value "env:NAME" may copy. */
+  /** Most bytes of all result paths together, of a job that asks for no disk. */
+  readonly maxResultBytes: number;
+  /** Names of host environment variables a Task.Env value "env:NAME" may copy; a trailing "*" matches any rest. */
   readonly envAllowList: readonly string[];
+  /** The host's variables that the allow-list names; only config reads the environment. */
+  readonly hostEnv: Readonly<Record<string, string>>;
+  /** True lets a job of network type Host share the host's network; needs `acceptNetworked` too. */
+  readonly allowHostNetwork: boolean;
+  /** Docker Hub account for private images; "" for none. */
+  readonly dockerUsername: string;
+  readonly dockerPassword: string;
+  /** Threads of the supervise pool: they share the process's bound on concurrent container creations. */
+  readonly superviseThreads: number;
   /** Folder for compiled WASM modules' source files by content, shared by threads. */
   readonly wasmCacheDirectory: string;
 }

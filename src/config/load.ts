@@ -1,0 +1,147 @@
+import { existsSync } from 'node:fs';
+import { type CapacityConfig, readCapacity } from '../capacity/options.ts';
+import { NodeError } from '../core/errors.ts';
+import type { Limits } from '../core/limits.ts';
+import { type DockerConfig, readDocker } from '../engines/docker/options.ts';
+import { type IpfsConfig, readIpfs } from '../ipfs/options.ts';
+import { type ApiConfig, readApi } from '../net/api/options.ts';
+import { type P2pConfig, readP2p } from '../net/p2p/options.ts';
+import { type NodeOptions, readNode } from '../node-options.ts';
+import { type BidConfig, readBid } from '../pipeline/bid/options.ts';
+import { type ExecuteConfig, readExecute } from '../pipeline/execute/options.ts';
+import { type PublishConfig, readPublish } from '../pipeline/publish/options.ts';
+import { type RequesterConfig, readRequester } from '../requester/options.ts';
+import { readStores, type StoresConfig } from '../store/options.ts';
+import { type LogConfig, readLog } from '../telemetry/options.ts';
+import { readWorkers, type WorkersConfig } from '../workers/options.ts';
+import { readLimits } from './limits-options.ts';
+import { type Fault, originText, type RawValue } from './origin.ts';
+import { isGiven, parseSetting } from './parse.ts';
+import { Reader } from './reader.ts';
+import { allSettings } from './settings.ts';
+import { gather, type Inputs, resolvePath } from './sources.ts';
+
+/** One setting as it applies, for people. */
+export interface EffectiveSetting {
+  readonly key: string;
+  /** As written; "********" for a secret that is set. */
+  readonly text: string;
+  /** "default", "--port", "environment variable X", "/path/config.yaml:3 (Node.Type)". */
+  readonly origin: string;
+}
+
+/** The node's configuration: typed, frozen, one slice a room. */
+export interface NodeConfig {
+  readonly node: NodeOptions;
+  readonly api: ApiConfig;
+  readonly p2p: P2pConfig;
+  readonly ipfs: IpfsConfig;
+  readonly capacity: CapacityConfig;
+  readonly bid: BidConfig;
+  readonly execute: ExecuteConfig;
+  readonly docker: DockerConfig;
+  readonly publish: PublishConfig;
+  readonly stores: StoresConfig;
+  readonly requester: RequesterConfig;
+  readonly workers: WorkersConfig;
+  readonly log: LogConfig;
+  readonly limits: Limits;
+  /** Things to say at start, for example environment variables that look like typing errors. */
+  readonly warnings: readonly string[];
+  /** Files that were read. */
+  readonly files: readonly string[];
+  /** Every row as it applies, in the order of the table. */
+  readonly settings: readonly EffectiveSetting[];
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const inner of Object.values(value)) deepFreeze(inner);
+  }
+  return value;
+}
+
+function faultsError(faults: readonly Fault[]): NodeError {
+  const lines = [...new Set(faults.map((fault) => `${fault.where}: ${fault.message}`))];
+  const head = lines.length === 1 ? '' : `the configuration has ${lines.length} faults:\n  `;
+  return new NodeError('ConfigInvalid', `${head}${lines.join('\n  ')}`);
+}
+
+const SECRET = '********';
+
+function effective(raw: ReadonlyMap<string, RawValue>): EffectiveSetting[] {
+  return allSettings.flatMap((setting) => {
+    const value = raw.get(setting.key);
+    if (value === undefined) return [];
+    const hidden = setting.secret === true && isGiven(value);
+    return [
+      { key: setting.key, text: hidden ? SECRET : value.texts.join(','), origin: originText(value.origin) },
+    ];
+  });
+}
+
+/**
+ * Makes the configuration of flags, environment, file and defaults, the former over the latter.
+ * @throws NodeError ConfigInvalid: all faults at once, each with where it is
+ */
+export function loadConfig(inputs: Inputs): NodeConfig {
+  const sources = gather(inputs, existsSync);
+  const faults: Fault[] = [...sources.faults];
+  const reader = new Reader((text) => resolvePath(text, inputs), faults);
+  for (const setting of allSettings) {
+    const raw = sources.raw.get(setting.key);
+    if (raw === undefined) continue;
+    const standard: RawValue = { ...raw, texts: [setting.default], commas: true };
+    const parsed = parseSetting(setting, isGiven(raw) ? raw : standard);
+    if ('wrong' in parsed) {
+      faults.push({ where: originText(raw.origin), message: parsed.wrong });
+      // Checks across settings go on with the default, so that every fault is found at once.
+      const fallback = parseSetting(setting, standard);
+      if ('value' in fallback) reader.set(setting, fallback.value, { ...raw, texts: [''] });
+    } else {
+      reader.set(setting, parsed.value, raw);
+    }
+  }
+  const config: NodeConfig = {
+    node: readNode(reader),
+    api: readApi(reader),
+    p2p: readP2p(reader),
+    ipfs: readIpfs(reader),
+    capacity: readCapacity(reader),
+    bid: readBid(reader),
+    execute: readExecute(reader),
+    docker: readDocker(reader),
+    publish: readPublish(reader),
+    stores: readStores(reader),
+    requester: readRequester(reader),
+    workers: readWorkers(reader),
+    log: readLog(reader),
+    limits: readLimits(reader),
+    warnings: sources.warnings,
+    files: sources.files,
+    settings: effective(sources.raw),
+  };
+  if (faults.length > 0) throw faultsError(faults);
+  const idle = reader.unread();
+  if (idle.length > 0) throw new NodeError('Internal', `settings without an effect: ${idle.join(', ')}`);
+  return deepFreeze(config);
+}
+
+/** The configuration as a tree of its canonical keys, secrets hidden: what `agent config` shows. */
+export function configTree(config: NodeConfig): Record<string, unknown> {
+  const root: Record<string, unknown> = {};
+  for (const { key, text } of config.settings) {
+    const sections = key.split('.');
+    let at = root;
+    for (const section of sections.slice(0, -1)) {
+      const inner = at[section];
+      const next: Record<string, unknown> =
+        typeof inner === 'object' && inner !== null ? (inner as Record<string, unknown>) : {};
+      at[section] = next;
+      at = next;
+    }
+    at[sections.at(-1) ?? key] = text;
+  }
+  return root;
+}

@@ -1,0 +1,84 @@
+import { NodeError } from '../../core/errors.ts';
+
+/** HTTP status of an answer of Docker that was an error; undefined when there was no answer. */
+export function statusOf(error: unknown): number | undefined {
+  const status = (error as { statusCode?: unknown } | null)?.statusCode;
+  return typeof status === 'number' ? status : undefined;
+}
+
+/** Docker's own words of an error, without the client library's wrapping. */
+export function reasonOf(error: unknown): string {
+  const { json, message } = error as { json?: { message?: unknown } | null; message?: unknown };
+  const text = typeof json?.message === 'string' ? json.message : String(message ?? error);
+  return text.replace(/^\(HTTP code \d+\) [^-]* - /, '').trim();
+}
+
+/**
+ * An error of a call to Docker as one of the registry: EngineUnavailable when Docker gave no answer,
+ * EngineFailed when it answered with an error.
+ */
+export function toEngineError(what: string, error: unknown): NodeError {
+  if (error instanceof NodeError) return error;
+  const status = statusOf(error);
+  return status === undefined
+    ? new NodeError('EngineUnavailable', `Docker did not answer (${what}): ${reasonOf(error)}`, {
+        cause: error,
+      })
+    : new NodeError('EngineFailed', `Docker could not ${what}: ${reasonOf(error)}`, {
+        cause: error,
+        details: { status: String(status) },
+      });
+}
+
+const NOT_STARTABLE =
+  /exec: "(.*?)": (?:stat .*: )?(executable file not found in \$PATH|no such file or directory|permission denied|is a directory|not a directory)/;
+
+/** The error of a container that could not be started, as people who wrote the job understand it. */
+export function toStartError(error: unknown, image: string): NodeError {
+  const reason = reasonOf(error);
+  const match = NOT_STARTABLE.exec(reason);
+  if (match === null) return toEngineError('start the container', error);
+  const [, command = '', why = ''] = match;
+  return new NodeError(
+    'CommandNotFound',
+    `command ${JSON.stringify(command)} cannot be run in image ${image}: ${why} (expected an executable of the image)`,
+    { cause: error },
+  );
+}
+
+/** The error of a container that Docker refused to create. */
+export function toCreateError(error: unknown, image: string): NodeError {
+  const reason = reasonOf(error);
+  if (/no command specified/i.test(reason)) {
+    return new NodeError(
+      'CommandNotFound',
+      `image ${image} has no command of its own and the job names none (expected Entrypoint or Parameters)`,
+      { cause: error },
+    );
+  }
+  if (statusOf(error) === 400) {
+    return new NodeError('ValidationFailed', `Docker refused the container: ${reason}`, { cause: error });
+  }
+  return toEngineError('create the container', error);
+}
+
+/** True when a create failed because the image is not on this machine. */
+export function isImageMissing(error: unknown): boolean {
+  return statusOf(error) === 404 && /no such image/i.test(reasonOf(error));
+}
+
+/** True when a create failed because a container has this name. */
+export function isNameTaken(error: unknown): boolean {
+  return statusOf(error) === 409 && /already in use/i.test(reasonOf(error));
+}
+
+const NO_SUCH_IMAGE =
+  /not found|manifest unknown|pull access denied|does not exist|name unknown|unauthorized|authentication required|no matching manifest|access .*denied/i;
+
+/** The error of a pull, from an HTTP answer or from the words inside a stream that began well. */
+export function toPullError(image: string, reason: string, status?: number): NodeError {
+  const missing = status === 404 || NO_SUCH_IMAGE.test(reason);
+  return missing
+    ? new NodeError('ImageNotFound', `image ${image} was not found: ${reason}`)
+    : new NodeError('ImagePullFailed', `image ${image} could not be pulled: ${reason}`);
+}

@@ -1,0 +1,33 @@
+/** Bounds of the Docker engine, each with its reason. Times in milliseconds. */
+export const dockerLimits = {
+  /** Containers being created or started at once, per process: dockerd does them one after another anyway. */
+  createsAtOnce: 4,
+  /** Processes and threads of one container: room for a parallel build or a JVM; a fork bomb ends at it. */
+  pidsPerContainer: 1024,
+  /** SIGTERM to SIGKILL, in seconds, as Bacalhau gives. */
+  stopGraceSeconds: 1,
+  /** Docker refuses a lower memory limit. */
+  minMemoryBytes: 6 * 1024 * 1024,
+  /** Docker refuses a smaller share of a CPU. */
+  minCpus: 0.01,
+  /** A look-up that dockerd answers from memory. */
+  quickCallMs: 20_000,
+  /** Create, start, stop and remove: a busy dockerd takes seconds, a hung one takes for ever. */
+  slowCallMs: 120_000,
+  /** A pull that says nothing for so long has stalled; dockerd reports progress several times a second. */
+  pullSilenceMs: 120_000,
+  /** One line of a pull's progress; the longest ones in use have some hundred bytes. */
+  pullLineBytes: 1_048_576,
+  /** Progress of a pull is passed on this often at most. */
+  pullReportMs: 500,
+  /** The log stream ends with the container; what has not come by then is lost. */
+  logTailMs: 10_000,
+  /** A container whose exit was not announced is found by looking this often. */
+  exitCheckMs: 30_000,
+  /** Readers of the output are woken this often at most. */
+  outputReportMs: 100,
+  /** Result folders of a running job are measured this often at most. */
+  resultCheckMs: 1000,
+  /** Waits before each next attempt to remove a container that dockerd failed to remove. */
+  removeRetryMs: [100, 500, 2000, 5000],
+} as const;

@@ -1,0 +1,70 @@
+import { NodeError } from '../../core/errors.ts';
+import { shortId } from '../../core/ids.ts';
+import type { NetworkConfig } from '../../core/job.ts';
+import type { DockerClient } from './client.ts';
+import { NODE_LABEL } from './labels.ts';
+
+/** What a container is connected to. */
+export type ContainerNetwork = 'none' | 'bridge' | 'host';
+
+export interface NetworkPolicy {
+  readonly acceptNetworked: boolean;
+  readonly allowHostNetwork: boolean;
+}
+
+/**
+ * The network of a job: `Default` is none unless networking is accepted, `Full` is a bridge, `Host` needs the
+ * operator's explicit consent.
+ * @throws NodeError ValidationFailed
+ */
+export function networkOf(config: NetworkConfig, policy: NetworkPolicy): ContainerNetwork {
+  if ((config.Ports ?? []).length > 0) {
+    throw new NodeError('ValidationFailed', 'Tasks[0].Network.Ports: this node maps no ports (expected none)');
+  }
+  switch (config.Type) {
+    case 'None':
+      return 'none';
+    case 'Default':
+      return policy.acceptNetworked ? 'bridge' : 'none';
+    case 'Full':
+    case 'Bridge':
+      if (policy.acceptNetworked) return 'bridge';
+      break;
+    case 'Host':
+      if (policy.acceptNetworked && policy.allowHostNetwork) return 'host';
+      break;
+    case 'HTTP':
+      throw new NodeError(
+        'ValidationFailed',
+        'Tasks[0].Network.Type: this node does not filter by domain (expected "None", "Bridge" or "Full", not "HTTP")',
+      );
+  }
+  throw new NodeError(
+    'ValidationFailed',
+    `Tasks[0].Network.Type: this node accepts no jobs with network ${config.Type} (expected "None")`,
+  );
+}
+
+/** Name of the bridge of a node's jobs. */
+export function jobNetworkName(nodeId: string): string {
+  return `bacalhau-${shortId(nodeId)}`;
+}
+
+/**
+ * Id of the node's own bridge for jobs, made when it is not there. Its containers cannot reach each other.
+ * @throws NodeError EngineFailed, EngineUnavailable
+ */
+export async function ensureJobNetwork(client: DockerClient, nodeId: string): Promise<string> {
+  const name = jobNetworkName(nodeId);
+  let [found] = await client.findNetworks(name);
+  if (found !== undefined) return found;
+  await client.createNetwork(
+    name,
+    { [NODE_LABEL]: nodeId },
+    { 'com.docker.network.bridge.enable_icc': 'false' },
+  );
+  // Two threads may have made one each; all take the oldest.
+  [found] = await client.findNetworks(name);
+  if (found === undefined) throw new NodeError('EngineFailed', `Docker network ${name} is gone again`);
+  return found;
+}

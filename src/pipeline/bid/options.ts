@@ -1,0 +1,128 @@
+import type { Setting, SettingReader } from '../../config/table.ts';
+import { NO_TIMEOUT_SECONDS } from '../../core/duration.ts';
+
+/** Which jobs the node takes. */
+export interface BidConfig {
+  readonly locality: 'local' | 'anywhere';
+  readonly rejectStateless: boolean;
+  readonly acceptNetworked: boolean;
+  readonly minExecutionTimeoutMs: number;
+  /** Infinity means none. */
+  readonly maxExecutionTimeoutMs: number;
+  readonly defaultExecutionTimeoutMs: number;
+  /** Namespaces exempt from minimum and maximum. */
+  readonly timeoutBypass: readonly string[];
+}
+
+const NOT_BUILT =
+  'job selection probes are not available in this version; remove the setting to start the node without them';
+
+export const bidSettings: readonly Setting[] = [
+  {
+    key: 'JobAdmissionControl.Locality',
+    aliases: ['Node.Compute.JobSelection.Locality'],
+    flag: 'job-selection-data-locality',
+    kind: 'string',
+    choices: ['local', 'anywhere'],
+    default: 'local',
+    doc: 'Only accept jobs that reference data we have locally ("local") or anywhere ("anywhere").',
+  },
+  {
+    key: 'JobAdmissionControl.RejectStatelessJobs',
+    aliases: ['Node.Compute.JobSelection.RejectStatelessJobs'],
+    flag: 'job-selection-reject-stateless',
+    kind: 'boolean',
+    default: 'false',
+    doc: "Reject jobs that don't specify any data.",
+  },
+  {
+    key: 'JobAdmissionControl.AcceptNetworkedJobs',
+    aliases: ['Node.Compute.JobSelection.AcceptNetworkedJobs'],
+    flag: 'job-selection-accept-networked',
+    kind: 'boolean',
+    default: 'false',
+    doc: 'Accept jobs that require network access.',
+  },
+  {
+    key: 'JobAdmissionControl.ProbeExec',
+    aliases: ['Node.Compute.JobSelection.ProbeExec'],
+    flag: 'job-selection-probe-exec',
+    kind: 'string',
+    default: '',
+    unset: 'no probe',
+    unavailable: NOT_BUILT,
+    doc: 'Use the result of an external program to decide if we should take on the job. Not available in this version.',
+  },
+  {
+    key: 'JobAdmissionControl.ProbeHTTP',
+    aliases: ['Node.Compute.JobSelection.ProbeHttp'],
+    flag: 'job-selection-probe-http',
+    kind: 'string',
+    default: '',
+    unset: 'no probe',
+    unavailable: NOT_BUILT,
+    doc: 'Use the result of an HTTP POST to decide if we should take on the job. Not available in this version.',
+  },
+  {
+    key: 'Compute.JobTimeouts.Min',
+    aliases: ['Node.Compute.JobTimeouts.MinJobExecutionTimeout'],
+    flag: 'min-job-execution-timeout',
+    kind: 'duration',
+    default: '500ms',
+    doc: 'Shortest execution timeout a job may ask for.',
+  },
+  {
+    key: 'Compute.JobTimeouts.Max',
+    aliases: ['Node.Compute.JobTimeouts.MaxJobExecutionTimeout'],
+    flag: 'max-job-execution-timeout',
+    kind: 'duration',
+    default: '',
+    unset: 'no maximum',
+    doc: 'Longest execution timeout a job may ask for.',
+  },
+  {
+    key: 'Compute.JobTimeouts.Default',
+    aliases: ['Node.Compute.JobTimeouts.DefaultJobExecutionTimeout'],
+    flag: 'default-job-execution-timeout',
+    kind: 'duration',
+    default: '10m',
+    doc: 'Execution timeout of a job that asks for none.',
+  },
+  {
+    key: 'Compute.JobTimeouts.BypassList',
+    aliases: ['Node.Compute.JobTimeouts.JobExecutionTimeoutClientIDBypassList'],
+    flag: 'job-execution-timeout-bypass-client-id',
+    kind: 'list',
+    default: '',
+    unset: 'nobody',
+    doc: 'Namespaces (client ids) exempt from the shortest and the longest execution timeout.',
+  },
+];
+
+export function readBid(settings: SettingReader): BidConfig {
+  const min = settings.durationMs('Compute.JobTimeouts.Min');
+  const stated = settings.durationMs('Compute.JobTimeouts.Max');
+  const max =
+    !settings.isSet('Compute.JobTimeouts.Max') || stated >= NO_TIMEOUT_SECONDS * 1000 ? Infinity : stated;
+  const standard = settings.durationMs('Compute.JobTimeouts.Default');
+  if (max < min) {
+    settings.fault(
+      'Compute.JobTimeouts.Max',
+      'the longest execution timeout is below the shortest (Compute.JobTimeouts.Min)',
+    );
+  } else if (standard < min || standard > max) {
+    settings.fault(
+      'Compute.JobTimeouts.Default',
+      'the default execution timeout is not between the shortest (Compute.JobTimeouts.Min) and the longest (Compute.JobTimeouts.Max)',
+    );
+  }
+  return {
+    locality: settings.text('JobAdmissionControl.Locality') === 'anywhere' ? 'anywhere' : 'local',
+    rejectStateless: settings.boolean('JobAdmissionControl.RejectStatelessJobs'),
+    acceptNetworked: settings.boolean('JobAdmissionControl.AcceptNetworkedJobs'),
+    minExecutionTimeoutMs: min,
+    maxExecutionTimeoutMs: max,
+    defaultExecutionTimeoutMs: standard,
+    timeoutBypass: settings.list('Compute.JobTimeouts.BypassList'),
+  };
+}

@@ -1,0 +1,207 @@
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { NodeError } from '../core/errors.ts';
+import type { ExecutionId, NodeId } from '../core/ids.ts';
+import { isCompleteId } from '../core/ids.ts';
+import type { JobSpec } from '../core/job.ts';
+import type { AskForBid, ComputeBound, MessageHandler, RequesterBound } from '../core/messages.ts';
+import type { Rejection } from '../core/outcome.ts';
+import type { ComputePort, LocalExecutionView, LogChunk, LogOptions } from '../core/ports.ts';
+import { isLocalTerminal, type LocalExecutionState } from '../core/states.ts';
+import type { ComputeStore } from '../store/compute-store.ts';
+import type { LocalExecution } from '../store/records.ts';
+import type { Item, PendingAsk } from './item.ts';
+import { readLiveLog, readResultLog } from './logs.ts';
+import { endingMessage } from './settle.ts';
+import type { Spine } from './spine.ts';
+
+export interface ComputeOptions {
+  /** Absolute; `<data dir>/executions`. */
+  readonly executionsDirectory: string;
+  /** Absolute; archives of the `local` publisher. */
+  readonly archivesDirectory: string;
+}
+
+export interface ComputeModules {
+  readonly spine: Spine;
+  readonly store: ComputeStore;
+  /** Sends without the outbox: answers that are asked for again when they are lost. */
+  readonly post: (to: NodeId, message: RequesterBound) => void;
+}
+
+/** The compute role as its neighbours see it: messages of requesters in, views and logs out. */
+export class Compute implements ComputePort, MessageHandler<ComputeBound> {
+  readonly #options: ComputeOptions;
+  readonly #modules: ComputeModules;
+  /** Who waits for the end of an execution. */
+  readonly #ends = new Map<ExecutionId, (() => void)[]>();
+
+  constructor(options: ComputeOptions, modules: ComputeModules) {
+    this.#options = options;
+    this.#modules = modules;
+  }
+
+  /** Resolves when what the message changed is durable. */
+  async handle(from: NodeId, message: ComputeBound): Promise<void> {
+    const { spine, store } = this.#modules;
+    const item = spine.items.get(message.executionId);
+    // Only the requester that asked may say anything about an execution.
+    if (item !== undefined && item.header.requesterId !== from) return;
+    switch (message.type) {
+      case 'AskForBid':
+        return this.#asked(from, message, item);
+      case 'BidAccepted':
+        if (item === undefined) return this.#acceptedUnknown(from, message.executionId);
+        spine.accept(item.id);
+        return store.flushed();
+      case 'BidRejected':
+        spine.dropAsk(message.executionId);
+        spine.turnDown(message.executionId, message.reason);
+        return store.flushed();
+      case 'CancelExecution':
+        if (item === undefined) return spine.dropAsk(message.executionId);
+        spine.stop(item, { why: 'cancelled', cause: `execution canceled due to: ${message.reason}` });
+        // Acknowledged when it has ended: until then a restart must hear of it again.
+        return this.#end(item);
+    }
+  }
+
+  /** An ask was refused before it had a record. */
+  refused(ask: PendingAsk, rejection: Rejection): void {
+    const { code, final, reason, requested, available } = rejection;
+    this.#modules.post(ask.requesterId, {
+      type: 'BidResult',
+      executionId: ask.id,
+      jobId: ask.jobId,
+      accepted: false,
+      reason,
+      rejection: {
+        code,
+        final,
+        ...(requested === undefined ? {} : { requested }),
+        ...(available === undefined ? {} : { available }),
+      },
+    });
+  }
+
+  /** The end of an execution is on disk. */
+  gone(item: Item): void {
+    for (const resolve of this.#ends.get(item.id) ?? []) resolve();
+    this.#ends.delete(item.id);
+  }
+
+  async executions(options: {
+    states?: readonly LocalExecutionState[];
+    limit: number;
+  }): Promise<LocalExecutionView[]> {
+    const { store } = this.#modules;
+    await store.committed();
+    return store.list(options).map((record) => this.#view(record));
+  }
+
+  async *logs(executionId: ExecutionId, options: LogOptions, signal: AbortSignal): AsyncGenerator<LogChunk> {
+    const { spine, store } = this.#modules;
+    const item = spine.items.get(executionId);
+    if (item !== undefined) {
+      yield* readLiveLog(
+        item,
+        join(this.#options.executionsDirectory, executionId, 'results'),
+        options,
+        signal,
+      );
+      return;
+    }
+    await store.committed();
+    const record = store.get(executionId);
+    if (record === undefined) throw new NodeError('ExecutionNotFound', `execution not found: ${executionId}`);
+    if (record.result !== null && !options.tail) yield* readResultLog(record.result);
+  }
+
+  async openArchive(executionId: ExecutionId): Promise<{ stream: Readable; bytes: number }> {
+    // The id becomes part of a path.
+    const path = isCompleteId(executionId)
+      ? join(this.#options.archivesDirectory, `${executionId}.tar.gz`)
+      : '';
+    const facts = path === '' ? undefined : await stat(path).catch(() => undefined);
+    if (facts === undefined)
+      throw new NodeError('ExecutionNotFound', `no published results of execution: ${executionId}`);
+    return { stream: createReadStream(path), bytes: facts.size };
+  }
+
+  #asked(from: NodeId, ask: AskForBid, item: Item | undefined): void {
+    const { spine, store, post } = this.#modules;
+    if (item !== undefined) {
+      if (item.station !== 'settling') post(from, acceptance(item.record));
+      return;
+    }
+    const ended = store.get(ask.executionId);
+    if (ended !== undefined && ended.header.requesterId === from) {
+      post(from, endingMessage(ended));
+      return;
+    }
+    if (ask.spec === undefined)
+      throw new NodeError('MalformedBody', `ask ${ask.executionId} came without a job`);
+    spine.ask({
+      kind: 'ask',
+      id: ask.executionId,
+      priority: 0,
+      jobId: ask.jobId,
+      jobVersion: ask.jobVersion,
+      requesterId: from,
+      spec: ask.spec,
+      header: undefined,
+      dropped: false,
+    });
+  }
+
+  /** The record may have ended, or be lost: a store in memory forgets, an offer runs out. */
+  async #acceptedUnknown(from: NodeId, executionId: ExecutionId): Promise<void> {
+    const { store, post } = this.#modules;
+    await store.committed();
+    const record = store.get(executionId);
+    if (record !== undefined && record.header.requesterId === from) {
+      if (isLocalTerminal(record.state)) post(from, endingMessage(record));
+      return;
+    }
+    const message = `this node knows nothing of execution ${executionId}: its state was lost`;
+    post(from, {
+      type: 'ComputeError',
+      executionId,
+      jobId: '',
+      error: { code: 'ExecutionLost', message },
+      topic: 'Execution',
+    });
+  }
+
+  #end(item: Item): Promise<void> {
+    return new Promise((resolve) => {
+      const waiting = this.#ends.get(item.id);
+      if (waiting === undefined) this.#ends.set(item.id, [resolve]);
+      else waiting.push(resolve);
+    });
+  }
+
+  #view(record: LocalExecution): LocalExecutionView {
+    const { header } = record;
+    const spec = this.#modules.store.spec(header.executionId);
+    return {
+      executionId: header.executionId,
+      jobId: header.jobId,
+      requesterId: header.requesterId,
+      state: record.state,
+      stage: this.#modules.spine.items.get(header.executionId)?.station ?? '',
+      attempts: record.attempts,
+      createTime: record.createTime,
+      updateTime: record.updateTime,
+      comment: record.comment,
+      job: JSON.parse(new TextDecoder().decode(spec)) as JobSpec,
+    };
+  }
+}
+
+function acceptance(record: LocalExecution): RequesterBound {
+  const { executionId, jobId } = record.header;
+  return { type: 'BidResult', executionId, jobId, accepted: true, reason: '' };
+}

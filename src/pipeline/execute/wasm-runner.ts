@@ -1,0 +1,257 @@
+import { NodeError, toErrorData } from '../../core/errors.ts';
+import type { Outcome } from '../../core/outcome.ts';
+import type { Logger } from '../../telemetry/logger.ts';
+import type { StageMetrics } from '../../telemetry/metrics.ts';
+import type { ExecuteReport, WasmInput, WasmOutput } from '../../workers/execute/protocol.ts';
+import { Pool, type PoolOptions } from '../../workers/pool.ts';
+import type { Item, StopCause } from '../item.ts';
+import type { BoundedQueue } from '../queue.ts';
+
+const FREE = 0;
+const TAKEN_BACK = 2;
+
+/**
+ * A thread may be handed several jobs, but a started one that runs this long must not hold the others:
+ * they are taken back for another thread. A trivial module needs well under a millisecond.
+ */
+const SLOW_AFTER_MS = 10;
+
+export interface WasmRunnerOptions {
+  readonly batchItems: number;
+  readonly pool: PoolOptions;
+  readonly toInput: (item: Item, claim: Int32Array) => WasmInput;
+}
+
+export interface WasmRunnerModules {
+  readonly queue: BoundedQueue<Item>;
+  readonly metrics: StageMetrics;
+  readonly logger: Logger;
+  readonly onOutcome: (item: Item, outcome: Outcome<WasmOutput>) => void;
+  readonly onReport: (item: Item, report: ExecuteReport) => void;
+}
+
+interface Flight {
+  readonly item: Item;
+  readonly claim: Int32Array;
+  readonly batch: Batch;
+}
+
+interface Batch {
+  readonly flights: Map<string, Flight>;
+  readonly controller: AbortController;
+  /** The job the thread is running, and on which thread. */
+  running: { readonly id: string; readonly thread: number; readonly sinceMs: number } | undefined;
+  /** Set when the thread is ended because of its running job. */
+  stopping: { readonly flight: Flight; readonly cause: StopCause; readonly thread: number } | undefined;
+}
+
+/**
+ * Runs WASM jobs: one at a time a thread, because a loop in a job holds its thread until it ends. Ending such
+ * a job ends its thread; the jobs behind it in the batch were never started and go elsewhere.
+ */
+export class WasmRunner {
+  readonly queue: BoundedQueue<Item>;
+  readonly #options: WasmRunnerOptions;
+  readonly #modules: WasmRunnerModules;
+  readonly #pool: Pool<WasmInput, WasmOutput, ExecuteReport>;
+  readonly #batches = new Set<Batch>();
+  readonly #flights = new Map<string, Flight>();
+  readonly #returned: Item[] = [];
+  #watch: NodeJS.Timeout | undefined;
+  #scheduled = false;
+  #paused = false;
+
+  constructor(options: WasmRunnerOptions, modules: WasmRunnerModules) {
+    this.#options = options;
+    this.#modules = modules;
+    this.queue = modules.queue;
+    modules.metrics.setBound(modules.queue.bound);
+    this.#pool = new Pool(options.pool, {
+      logger: modules.logger,
+      listener: {
+        onStarted: (id, thread) => this.#started(id, thread),
+        onReport: (id, report) => {
+          const flight = this.#flights.get(id);
+          if (flight !== undefined) modules.onReport(flight.item, report);
+        },
+        onOutcome: (id, outcome, durationMs, thread) => {
+          const flight = this.#flights.get(id);
+          if (flight === undefined) return;
+          modules.metrics.ranOn(thread);
+          modules.metrics.busy(durationMs);
+          this.#land(flight, outcome);
+        },
+      },
+    });
+  }
+
+  get inFlight(): number {
+    return this.#flights.size;
+  }
+
+  /** Fills a slot of the queue that was reserved at admission. */
+  offerReserved(item: Item): void {
+    this.queue.pushReserved(item);
+    this.#modules.metrics.itemsIn();
+    this.#gauge();
+    this.wake();
+  }
+
+  wake(): void {
+    if (this.#scheduled || this.#paused) return;
+    this.#scheduled = true;
+    queueMicrotask(() => {
+      this.#scheduled = false;
+      this.#pump();
+    });
+  }
+
+  /** True when the item was in flight: its outcome comes once nothing of it runs any more. */
+  kill(id: string, cause: StopCause): boolean {
+    const flight = this.#flights.get(id);
+    if (flight === undefined) return false;
+    const { batch } = flight;
+    if (Atomics.compareExchange(flight.claim, 0, FREE, TAKEN_BACK) === FREE) {
+      this.#land(flight, stopped(cause));
+    } else if (batch.stopping === undefined && batch.running?.id === id) {
+      batch.stopping = { flight, cause, thread: batch.running.thread };
+      // Wait for the thread's end before the abort makes the pool forget the thread.
+      void this.#endThread(batch, batch.running.thread);
+    }
+    return true;
+  }
+
+  pause(): void {
+    this.#paused = true;
+  }
+
+  async stop(): Promise<void> {
+    this.pause();
+    clearInterval(this.#watch);
+    this.#watch = undefined;
+    await this.#pool.stop();
+  }
+
+  async #endThread(batch: Batch, thread: number): Promise<void> {
+    const ended = this.#pool.threadEnded(thread);
+    batch.controller.abort();
+    await ended;
+    const stopping = batch.stopping;
+    if (stopping !== undefined) this.#land(stopping.flight, stopped(stopping.cause));
+  }
+
+  #gauge(): void {
+    this.#modules.metrics.setDepth(this.queue.depth);
+    this.#modules.metrics.setInFlight(this.#flights.size);
+  }
+
+  #pump(): void {
+    while (!this.#paused && this.#batches.size < this.#pool.capacity) {
+      // While threads are idle jobs are spread over them; only what exceeds them is batched.
+      const idle = this.#pool.capacity - this.#batches.size;
+      const waiting = this.#returned.length + this.queue.depth;
+      if (waiting === 0) return;
+      const size = Math.max(1, Math.min(this.#options.batchItems, Math.ceil(waiting / idle)));
+      const items = this.#returned.splice(0, size);
+      while (items.length < size) {
+        const item = this.queue.shift();
+        if (item === undefined) break;
+        items.push(item);
+      }
+      this.#fly(items);
+    }
+  }
+
+  #fly(items: readonly Item[]): void {
+    const batch: Batch = {
+      flights: new Map(),
+      controller: new AbortController(),
+      running: undefined,
+      stopping: undefined,
+    };
+    const claims = new Int32Array(new SharedArrayBuffer(items.length * 4));
+    const work = items.map((item, index) => {
+      const flight: Flight = { item, claim: claims.subarray(index, index + 1), batch };
+      batch.flights.set(item.id, flight);
+      this.#flights.set(item.id, flight);
+      return { id: item.id, input: this.#options.toInput(item, flight.claim) };
+    });
+    this.#batches.add(batch);
+    this.#modules.metrics.batch(work.length);
+    this.#gauge();
+    this.#pool.run(work, { signal: batch.controller.signal }).then(
+      () => this.#ended(batch, undefined),
+      (error: unknown) => this.#ended(batch, error),
+    );
+    this.#watch ??= setInterval(() => this.#takeBackFromSlow(), SLOW_AFTER_MS).unref();
+  }
+
+  #started(id: string, thread: number): void {
+    const flight = this.#flights.get(id);
+    if (flight === undefined) return;
+    flight.batch.running = { id, thread, sinceMs: performance.now() };
+    // A kill that came between the claim and this message.
+    const stop = flight.item.stop;
+    if (stop !== undefined) this.kill(id, stop);
+  }
+
+  #takeBackFromSlow(): void {
+    if (this.#batches.size === 0) {
+      clearInterval(this.#watch);
+      this.#watch = undefined;
+      return;
+    }
+    const now = performance.now();
+    for (const batch of this.#batches) {
+      if (
+        batch.flights.size < 2 ||
+        batch.running === undefined ||
+        now - batch.running.sinceMs < SLOW_AFTER_MS
+      )
+        continue;
+      for (const flight of batch.flights.values()) this.#takeBack(flight);
+    }
+    this.wake();
+  }
+
+  /** Gives an item the thread has not started back to the waiting ones. */
+  #takeBack(flight: Flight): void {
+    if (Atomics.compareExchange(flight.claim, 0, FREE, TAKEN_BACK) !== FREE) return;
+    flight.batch.flights.delete(flight.item.id);
+    this.#flights.delete(flight.item.id);
+    this.#returned.push(flight.item);
+  }
+
+  #ended(batch: Batch, error: unknown): void {
+    this.#batches.delete(batch);
+    if (this.#paused) return;
+    for (const flight of batch.flights.values()) {
+      this.#takeBack(flight);
+      if (batch.stopping?.flight === flight || !batch.flights.has(flight.item.id)) continue;
+      const cause = error === undefined ? 'no outcome was reported' : toErrorData(error).message;
+      const lost = new NodeError(
+        'ExecutionLost',
+        `the WASM thread that ran ${flight.item.id} ended: ${cause}`,
+      );
+      this.#land(flight, { kind: 'fail', error: toErrorData(lost) });
+    }
+    this.wake();
+  }
+
+  #land(flight: Flight, outcome: Outcome<WasmOutput>): void {
+    const { item, batch } = flight;
+    if (this.#flights.get(item.id) !== flight) return;
+    batch.flights.delete(item.id);
+    this.#flights.delete(item.id);
+    if (batch.running?.id === item.id) batch.running = undefined;
+    this.#modules.metrics.itemsOut(outcome.kind);
+    this.#gauge();
+    this.#modules.onOutcome(item, outcome);
+  }
+}
+
+function stopped(stop: StopCause): Outcome<never> {
+  return stop.why === 'cancelled'
+    ? { kind: 'cancelled', reason: stop.cause }
+    : { kind: 'fail', error: { code: 'ExecutionTimedOut', message: stop.cause } };
+}

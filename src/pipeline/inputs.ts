@@ -1,0 +1,45 @@
+import { join } from 'node:path';
+import type { JobSpec } from '../core/job.ts';
+import type { AdmitInput } from '../workers/admit/protocol.ts';
+import type { BidInput } from '../workers/bid/protocol.ts';
+import type { ExecuteInput, WasmInput } from '../workers/execute/protocol.ts';
+import type { IngestInput } from '../workers/ingest/protocol.ts';
+import type { PublishInput } from '../workers/publish/protocol.ts';
+import type { Item, PendingAsk, PendingJob } from './item.ts';
+
+/** What each stage's threads are given of an item: plain, cloneable, no more than they need. */
+
+export function ingestInput(entry: PendingJob | PendingAsk): IngestInput {
+  if (entry.kind === 'job') return { kind: 'job', submission: entry.submission };
+  const { id, jobId, jobVersion, requesterId, spec } = entry;
+  return { kind: 'ask', executionId: id, jobId, jobVersion, requesterId, spec };
+}
+
+export function bidInput(ask: PendingAsk): BidInput {
+  if (ask.header === undefined) throw new Error(`ask ${ask.id} came to the bid stage without a header`);
+  return { header: ask.header, spec: ask.spec };
+}
+
+export function admitInput(item: Item): AdmitInput {
+  return { kind: 'place', executionId: item.id, gpus: item.gpus.map((gpu) => gpu.Index) };
+}
+
+export function executeInput(item: Item): ExecuteInput {
+  if (item.placement === undefined)
+    throw new Error(`execution ${item.id} came to the execute stage without a place`);
+  return { header: item.header, spec: item.spec, placement: item.placement, gpus: item.gpus };
+}
+
+export function wasmInput(item: Item, claim: Int32Array): WasmInput {
+  return { ...executeInput(item), inputs: item.inputs, claim };
+}
+
+export function publishInput(item: Item, executionsDirectory: string): PublishInput {
+  const none = { Type: '' };
+  // The spec is parsed only where there is something to publish.
+  const publisher =
+    item.header.publisher === ''
+      ? none
+      : (JSON.parse(new TextDecoder().decode(item.spec)) as JobSpec).Tasks[0].Publisher;
+  return { header: item.header, publisher, resultsDirectory: join(executionsDirectory, item.id, 'results') };
+}

@@ -1,0 +1,77 @@
+import type { Units } from '../capacity/ledger.ts';
+import type { Timer } from '../core/clock.ts';
+import type { ErrorData } from '../core/errors.ts';
+import type { NodeId } from '../core/ids.ts';
+import type { ExecutionHeader, Placement } from '../core/item.ts';
+import type { Gpu, RunCommandResult } from '../core/job.ts';
+import type { CheckedJob, Submission } from '../core/ports.ts';
+import type { PreparedInput } from '../engines/engine.ts';
+import type { LocalExecution } from '../store/records.ts';
+
+/** A REST body on its way through the ingest stage. */
+export interface PendingJob {
+  readonly kind: 'job';
+  readonly id: string;
+  readonly priority: number;
+  readonly submission: Submission;
+  readonly resolve: (job: CheckedJob) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** An ask that has no record yet: lost in a crash, sent again by its requester. */
+export interface PendingAsk {
+  readonly kind: 'ask';
+  /** The execution id. */
+  readonly id: string;
+  readonly priority: number;
+  readonly jobId: string;
+  readonly jobVersion: number;
+  readonly requesterId: NodeId;
+  readonly spec: Uint8Array;
+  /** Filled in by the ingest stage. */
+  header: ExecutionHeader | undefined;
+  /** The requester has lost interest. */
+  dropped: boolean;
+}
+
+/** Where an execution with a record stands. */
+export type Station = 'offered' | 'admit' | 'execute' | 'publish' | 'retry' | 'settling';
+
+/** Why an execution is being ended early. */
+export interface StopCause {
+  readonly why: 'cancelled' | 'timeout';
+  readonly cause: string;
+}
+
+/** An execution with a record, from offer to settle. Owned by the spine; threads get copies of parts of it. */
+export interface Item {
+  /** The execution id. */
+  readonly id: string;
+  readonly priority: number;
+  readonly header: ExecutionHeader;
+  /** JobSpec JSON bytes. */
+  readonly spec: Uint8Array;
+  record: LocalExecution;
+  station: Station;
+  /** Ledger units: all dimensions, and disk alone, which is kept until settle. */
+  readonly units: Units;
+  readonly diskUnits: Units;
+  /** Which account holds `units` now; `disk` when only the disk is still held, in `used`. */
+  account: 'none' | 'promised' | 'used' | 'disk';
+  /** Milliseconds since the epoch, for aging in the admission order. */
+  queuedAtMs: number;
+  placement: Placement | undefined;
+  gpus: readonly Gpu[];
+  inputs: readonly PreparedInput[];
+  result: RunCommandResult | undefined;
+  /** The job's own code has started. */
+  ran: boolean;
+  /** The run failed; what it left is being published first. */
+  failure: ErrorData | undefined;
+  /** Set once something asked for an early end; the first one counts. */
+  stop: StopCause | undefined;
+  /** Execution, queue and total clocks. */
+  readonly timers: Set<Timer>;
+  /** Wakes readers of its log, and those who wait for its end. */
+  readonly watchers: Set<() => void>;
+}

@@ -1,0 +1,169 @@
+import type { Ledger } from '../capacity/ledger.ts';
+import type { Clock } from '../core/clock.ts';
+import type { NodeId } from '../core/ids.ts';
+import type { ExecutionHeader } from '../core/item.ts';
+import type { Limits } from '../core/limits.ts';
+import { NO_RESOURCES } from '../core/resources.ts';
+import type { LocalExecutionState } from '../core/states.ts';
+import type { ComputeStore } from '../store/compute-store.ts';
+import type { LocalExecution } from '../store/records.ts';
+import { executionRow, type Topic } from './history.ts';
+import type { Item } from './item.ts';
+
+/** Every change of an execution's record before its end. Each is one transition. */
+export class Records {
+  readonly #nodeId: NodeId;
+  readonly #limits: Limits;
+  readonly #store: ComputeStore;
+  readonly #clock: Clock;
+  readonly #ledger: Ledger;
+
+  constructor(
+    options: { readonly nodeId: NodeId; readonly limits: Limits },
+    modules: { readonly store: ComputeStore; readonly clock: Clock; readonly ledger: Ledger },
+  ) {
+    this.#nodeId = options.nodeId;
+    this.#limits = options.limits;
+    this.#store = modules.store;
+    this.#clock = modules.clock;
+    this.#ledger = modules.ledger;
+  }
+
+  /** A bid: the record, its deadline and the answer to the requester. The promise is reserved already. */
+  offered(header: ExecutionHeader, spec: Uint8Array): Item {
+    const time = this.#clock.nowMicros();
+    const untilMs = this.#clock.nowMs() + this.#limits.offeredTimeoutMs;
+    const record: LocalExecution = {
+      header,
+      state: 'Created',
+      wait: { kind: 'offered', untilMs, reason: '' },
+      version: 1,
+      createTime: time,
+      updateTime: time,
+      acceptTime: 0,
+      attempts: 0,
+      comment: '',
+      result: null,
+      published: null,
+      error: null,
+    };
+    const item = this.item(record, spec);
+    item.account = 'promised';
+    this.#store.transition({
+      from: null,
+      record,
+      spec,
+      history: [this.#row(item, '', 'Created', 'Bidding', 'Bid made', time)],
+      outbox: [
+        {
+          to: header.requesterId,
+          message: {
+            type: 'BidResult',
+            executionId: header.executionId,
+            jobId: header.jobId,
+            accepted: true,
+            reason: '',
+          },
+        },
+      ],
+    });
+    return item;
+  }
+
+  /** The item of a record, holding nothing. */
+  item(record: LocalExecution, spec: Uint8Array): Item {
+    const { header } = record;
+    return {
+      id: header.executionId,
+      priority: header.priority,
+      header,
+      spec,
+      record,
+      station: 'offered',
+      units: this.#ledger.units(header.resources),
+      diskUnits: this.#ledger.units({ ...NO_RESOURCES, disk: header.resources.disk }),
+      account: 'none',
+      queuedAtMs: 0,
+      placement: undefined,
+      gpus: [],
+      inputs: [],
+      result: record.result ?? undefined,
+      ran: false,
+      failure: undefined,
+      stop: undefined,
+      timers: new Set(),
+      watchers: new Set(),
+    };
+  }
+
+  /** A record found at a restart keeps its promise, whatever the limits are now. */
+  repromise(item: Item): void {
+    this.#ledger.forcePromise(item.units);
+    item.account = 'promised';
+  }
+
+  accepted(item: Item): void {
+    const acceptTime = this.#clock.nowMicros();
+    this.#change(item, 'BidAccepted', 'Bidding', 'Bid accepted', { wait: null, acceptTime });
+  }
+
+  /** The run has lasted long enough to be told. */
+  running(item: Item): void {
+    const { executionId, jobId, requesterId } = item.header;
+    this.#change(item, 'Running', 'Execution', 'Running', { attempts: item.record.attempts + 1 }, [
+      { to: requesterId, message: { type: 'ExecutionStarted', executionId, jobId } },
+    ]);
+  }
+
+  publishing(item: Item): void {
+    if (item.record.state === 'Publishing') return;
+    this.#change(item, 'Publishing', 'Publishing Results', 'Publishing results', {
+      result: item.result ?? null,
+    });
+  }
+
+  /** Found running after a restart: it starts again from the queue. */
+  again(item: Item): void {
+    this.#change(item, 'BidAccepted', 'Restart', 'Running again after a restart of the node', {
+      attempts: item.record.attempts + 1,
+      result: null,
+    });
+  }
+
+  #change(
+    item: Item,
+    to: LocalExecutionState,
+    topic: Topic,
+    message: string,
+    fields: Partial<LocalExecution>,
+    outbox: Parameters<ComputeStore['transition']>[0]['outbox'] = [],
+  ): void {
+    const from = item.record.state;
+    const time = this.#clock.nowMicros();
+    const record: LocalExecution = {
+      ...item.record,
+      ...fields,
+      state: to,
+      version: item.record.version + 1,
+      updateTime: time,
+    };
+    this.#store.transition({
+      from,
+      record,
+      history: [this.#row(item, from, to, topic, message, time)],
+      outbox,
+    });
+    item.record = record;
+  }
+
+  #row(
+    item: Item,
+    from: LocalExecutionState | '',
+    to: LocalExecutionState,
+    topic: Topic,
+    message: string,
+    time: number,
+  ): ReturnType<typeof executionRow> {
+    return executionRow(item, { time, nodeId: this.#nodeId, from, to, topic, message });
+  }
+}

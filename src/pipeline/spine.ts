@@ -1,0 +1,361 @@
+import type { ExecutionHeader } from '../core/item.ts';
+import type { Outcome } from '../core/outcome.ts';
+import type { CheckedJob, Submission } from '../core/ports.ts';
+import type { AdmitOutput } from '../workers/admit/protocol.ts';
+import type { ExecuteOutput, ExecuteReport, WasmOutput } from '../workers/execute/protocol.ts';
+import type { PublishOutput } from '../workers/publish/protocol.ts';
+import { Admission } from './admission.ts';
+import { Control } from './control.ts';
+import { Intake } from './intake.ts';
+import type { Item, PendingAsk, StopCause } from './item.ts';
+import { Park } from './park.ts';
+import { Records } from './records.ts';
+import { Settle } from './settle.ts';
+import type { SpineModules, SpineOptions } from './spine-options.ts';
+import { createStages, type Stages } from './stages.ts';
+import { cancelled, failureOf } from './verdicts.ts';
+
+/**
+ * The way of an execution through this node, in the order of the drawing in src/README.md:
+ *
+ *   ingest ► bid ► park: offered ► admit ► execute ► publish ► settle
+ *
+ * A stage says what it thinks of an item; only this file decides where the item goes next.
+ */
+export class Spine {
+  readonly items: Map<string, Item> = new Map();
+  readonly #modules: SpineModules;
+  readonly #intake: Intake;
+  readonly #stages: Stages;
+  readonly #admission: Admission;
+  readonly #park: Park;
+  readonly #control: Control;
+  readonly #settle: Settle;
+  readonly records: Records;
+  #stopping = false;
+  #roomChanged = false;
+
+  constructor(options: SpineOptions, modules: SpineModules) {
+    this.#modules = modules;
+    const { clock, ledger, store, logger } = modules;
+    this.records = new Records(options, { store, clock, ledger });
+    this.#park = new Park({ clock, onExpired: (item) => this.#withdraw(item) });
+    this.#intake = new Intake({
+      ...modules,
+      stages: () => this.#stages,
+      onBid: (header, spec) => this.#offered(header, spec),
+      onRefused: (ask, rejection) => {
+        modules.onRefused(ask, rejection);
+        if (!rejection.final) this.#noteRoom();
+      },
+    });
+    this.#stages = createStages(options, modules, {
+      ingested: (entry, outcome) => this.#intake.ingested(entry, outcome),
+      bid: (ask, outcome) => this.#intake.decided(ask, outcome),
+      takeAdmissible: (max) => this.#admission.take(max),
+      admitted: (item, outcome) => this.#admitted(item, outcome),
+      reported: (item, report) => this.#reported(item, report),
+      executed: (item, outcome) => this.#executed(item, outcome),
+      ranWasm: (item, outcome) => this.#ranWasm(item, outcome),
+      published: (item, outcome) => this.#published(item, outcome),
+      publisherHasRoom: () => this.#publishNext(),
+    });
+    this.#admission = new Admission({
+      queue: this.#stages.admit.queue,
+      ledger,
+      clock,
+      gpus: options.gpus,
+      reservePlaces: (item) => this.#stages.reservePlaces(item),
+    });
+    this.#control = new Control(options, {
+      clock,
+      stop: (item, cause) => this.stop(item, cause),
+      onLongRun: (item) => {
+        if (item.station === 'execute') this.records.running(item);
+      },
+    });
+    this.#settle = new Settle({
+      nodeId: options.nodeId,
+      store,
+      clock,
+      logger,
+      admission: this.#admission,
+      onGone: (item) => this.#gone(item),
+    });
+  }
+
+  /** Executions the node would take up now. */
+  get openSlots(): number {
+    if (this.#stopping) return 0;
+    const { ingest, admit } = this.#stages;
+    return Math.max(0, Math.min(ingest.queue.free, admit.queue.free - this.#intake.size));
+  }
+
+  /** Accepted executions that wait for capacity. */
+  get queued(): number {
+    return this.#stages.admit.queue.depth;
+  }
+
+  /** Executions that hold capacity. */
+  get active(): number {
+    return this.items.size - this.#stages.admit.queue.depth - this.#park.offered;
+  }
+
+  /** Starts the threads before the first job needs them. */
+  warm(): void {
+    this.#stages.warm();
+  }
+
+  /** Tells the bid threads what the node offers now. */
+  setOffer(offer: {
+    engines: readonly string[];
+    storages: readonly string[];
+    publishers: readonly string[];
+  }): void {
+    this.#stages.bid.control({ kind: 'live', name: 'offer', value: offer });
+  }
+
+  /** Checks a submission. @throws NodeError ValidationFailed, MalformedBody, Busy, Stopping */
+  check(submission: Submission): Promise<CheckedJob> {
+    return this.#intake.check(submission);
+  }
+
+  /** Takes up an ask that is not known yet: it ends as an offer, or in `onRefused`. */
+  ask(ask: PendingAsk): void {
+    this.#intake.ask(ask);
+  }
+
+  /** The requester accepts an offer. False when it is not offered here. */
+  accept(id: string): boolean {
+    const item = this.#park.takeOffered(id);
+    if (item === undefined) return false;
+    this.records.accepted(item);
+    this.#queueForAdmission(item);
+    return true;
+  }
+
+  /** The requester turns an offer down. */
+  turnDown(id: string, reason: string): void {
+    const item = this.#park.takeOffered(id);
+    if (item === undefined) return;
+    this.#stages.admit.queue.releaseReserved();
+    this.#settle.end(item, cancelled(`bid rejected due to: ${reason}`));
+    this.#noteRoom();
+  }
+
+  /** Forgets an ask that has no record yet. */
+  dropAsk(id: string): void {
+    this.#intake.drop(id);
+  }
+
+  /** Ends an item early, wherever it stands. Capacity comes free only when nothing of it runs any more. */
+  stop(item: Item, cause: StopCause): void {
+    if (item.stop !== undefined || item.station === 'settling') return;
+    item.stop = cause;
+    switch (item.station) {
+      case 'offered':
+        this.turnDown(item.id, cause.cause);
+        break;
+      case 'admit':
+        // In flight to the admit pool when it is not in the queue: its outcome ends it.
+        if (this.#stages.admit.queue.remove(item.id) !== undefined) this.#endStopped(item, cause);
+        break;
+      case 'execute':
+        if (this.#stages.takeQueued(item)) this.#endStopped(item, cause);
+        else this.#stages.kill(item, cause);
+        break;
+      case 'publish':
+        if (this.#stages.publish.queue.remove(item.id) !== undefined) this.#endStopped(item, cause);
+        else this.#stages.publish.kill(item.id, cause.why, cause.cause);
+        break;
+      case 'retry':
+        if (this.#park.removeRetry(item.id)) this.#endStopped(item, cause);
+        break;
+    }
+  }
+
+  /** Puts an item found in the store where it belongs. For recover, before anything else runs. */
+  restoreOffered(item: Item): boolean {
+    if (!this.#stages.admit.queue.tryReserve()) return false;
+    this.#own(item);
+    this.records.repromise(item);
+    this.#park.offer(item);
+    return true;
+  }
+
+  /** As above, for an accepted one. False when the queue is full: try again when there is room. */
+  restoreAccepted(item: Item): boolean {
+    if (!this.#stages.admit.queue.tryReserve()) return false;
+    this.#own(item);
+    this.records.repromise(item);
+    this.#queueForAdmission(item);
+    return true;
+  }
+
+  /** As above, for one whose results are on disk. */
+  restoreFinished(item: Item): void {
+    this.#own(item);
+    this.#toPublish(item);
+  }
+
+  /** Ends one that can not go on after a restart. */
+  giveUp(item: Item, why: string): void {
+    this.#own(item);
+    this.#settle.end(item, {
+      state: 'Failed',
+      error: { code: 'ExecutionLost', message: `execution was given up: ${why}` },
+    });
+  }
+
+  /**
+   * Takes nothing more, and lets go of what runs: containers go on, records say where each item stands.
+   */
+  async close(): Promise<void> {
+    this.#stopping = true;
+    this.#intake.close();
+    this.#park.stop();
+    this.#control.stop();
+    await this.#stages.close();
+  }
+
+  #offered(header: ExecutionHeader, spec: Uint8Array): void {
+    const item = this.records.offered(header, spec);
+    this.#own(item);
+    this.#park.offer(item);
+  }
+
+  #withdraw(item: Item): void {
+    this.#stages.admit.queue.releaseReserved();
+    this.#settle.end(item, cancelled('the offer was not answered in time'));
+    this.#noteRoom();
+  }
+
+  /** Fills the slot of the admit queue that the offer has held. */
+  #queueForAdmission(item: Item): void {
+    item.station = 'admit';
+    item.queuedAtMs = this.#modules.clock.nowMs();
+    this.#control.accepted(item);
+    this.#stages.admit.offerReserved(item);
+  }
+
+  #admitted(item: Item, outcome: Outcome<AdmitOutput>): void {
+    if (outcome.kind === 'advance' && item.stop === undefined) {
+      item.placement = outcome.value;
+      item.station = 'execute';
+      this.#stages.supervise.offerReserved(item);
+    } else {
+      this.#stages.releasePlaces(item);
+      this.#endExecution(item, outcome);
+    }
+    this.#noteRoom();
+  }
+
+  #reported(item: Item, report: ExecuteReport): void {
+    if (report.kind === 'running' && !item.ran) {
+      item.ran = true;
+      this.#control.running(item);
+    }
+    for (const watcher of item.watchers) watcher();
+  }
+
+  #executed(item: Item, outcome: Outcome<ExecuteOutput>): void {
+    if (outcome.kind === 'advance' && outcome.value.kind === 'prepared') {
+      if (item.stop !== undefined) {
+        this.#stages.wasm.queue.releaseReserved();
+        return this.#endExecution(item, outcome);
+      }
+      item.inputs = outcome.value.inputs;
+      this.#stages.wasm.offerReserved(item);
+      return;
+    }
+    if (item.header.engine === 'wasm') this.#stages.wasm.queue.releaseReserved();
+    if (outcome.kind === 'advance' && outcome.value.kind === 'finished') item.result = outcome.value.result;
+    this.#stopped(item, outcome);
+  }
+
+  #ranWasm(item: Item, outcome: Outcome<WasmOutput>): void {
+    if (outcome.kind === 'advance' && outcome.value.kind === 'finished') item.result = outcome.value.result;
+    this.#stopped(item, outcome);
+  }
+
+  /** Nothing of the run is left: what it held is free, what it wrote is published. */
+  #stopped(item: Item, outcome: Outcome<unknown>): void {
+    this.#control.ended(item);
+    this.#admission.releaseRun(item);
+    this.#stages.admit.wake();
+    this.#noteRoom();
+    if (outcome.kind === 'advance' && item.stop === undefined) return this.#toPublish(item);
+    if (item.ran && item.header.publisher !== '' && item.stop?.why !== 'cancelled') {
+      // What a failed run printed and wrote is published too; its failure is what the job ends with.
+      item.failure = failureOf(item, outcome);
+      return this.#toPublish(item);
+    }
+    this.#endExecution(item, outcome);
+  }
+
+  #toPublish(item: Item): void {
+    if (item.header.publisher !== '') this.records.publishing(item);
+    item.station = 'publish';
+    if (!this.#stages.publish.offer(item)) this.#park.retry(item);
+  }
+
+  #publishNext(): void {
+    while (this.#stages.publish.queue.free > 0) {
+      const item = this.#park.takeRetry();
+      if (item === undefined) return;
+      item.station = 'publish';
+      this.#stages.publish.offer(item);
+    }
+  }
+
+  #published(item: Item, outcome: Outcome<PublishOutput>): void {
+    if (item.stop?.why === 'cancelled') return this.#endStopped(item, item.stop);
+    const published = outcome.kind === 'advance' ? outcome.value.published : { Type: '' };
+    if (item.failure !== undefined) {
+      this.#settle.end(item, { state: 'Failed', error: item.failure, published });
+    } else if (outcome.kind === 'advance') {
+      this.#settle.end(item, { state: 'Completed', published });
+    } else {
+      this.#endExecution(item, outcome);
+    }
+  }
+
+  #endExecution(item: Item, outcome: Outcome<unknown>): void {
+    if (item.stop !== undefined) return this.#endStopped(item, item.stop);
+    this.#settle.end(item, { state: 'Failed', error: failureOf(item, outcome) });
+    this.#noteRoom();
+  }
+
+  #endStopped(item: Item, stop: StopCause): void {
+    this.#settle.end(
+      item,
+      stop.why === 'cancelled'
+        ? cancelled(stop.cause)
+        : { state: 'Failed', error: { code: 'ExecutionTimedOut', message: stop.cause } },
+    );
+    this.#stages.admit.wake();
+    this.#noteRoom();
+  }
+
+  #own(item: Item): void {
+    this.items.set(item.id, item);
+  }
+
+  #gone(item: Item): void {
+    this.items.delete(item.id);
+    if (item.placement !== undefined) this.#stages.removeDirectory(item.id);
+    for (const watcher of item.watchers) watcher();
+    item.watchers.clear();
+    this.#modules.onGone(item);
+  }
+
+  /** Tells whoever waits for room, once a turn. */
+  #noteRoom(): void {
+    if (this.#roomChanged || this.#stopping) return;
+    this.#roomChanged = true;
+    setImmediate(() => {
+      this.#roomChanged = false;
+      if (!this.#stopping) this.#modules.onRoom(this.openSlots);
+    });
+  }
+}

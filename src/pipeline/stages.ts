@@ -1,0 +1,259 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Outcome } from '../core/outcome.ts';
+import type { AdmitInput, AdmitOutput } from '../workers/admit/protocol.ts';
+import type { BidInput, BidOutput } from '../workers/bid/protocol.ts';
+import type { ExecuteInput, ExecuteOutput, ExecuteReport, WasmOutput } from '../workers/execute/protocol.ts';
+import type { IngestInput, IngestOutput } from '../workers/ingest/protocol.ts';
+import { workerUrl } from '../workers/pool.ts';
+import type { PublishInput, PublishOutput } from '../workers/publish/protocol.ts';
+import { Cleaner } from './admit/cleaner.ts';
+import { WasmRunner } from './execute/wasm-runner.ts';
+import { admitInput, bidInput, executeInput, ingestInput, publishInput, wasmInput } from './inputs.ts';
+import type { Item, PendingAsk, PendingJob, StopCause } from './item.ts';
+import { BoundedQueue } from './queue.ts';
+import { StageRunner } from './runner.ts';
+import type { SpineModules, SpineOptions } from './spine-options.ts';
+
+/** Where the stages tell the spine what they think. */
+export interface StageListener {
+  ingested(entry: PendingJob | PendingAsk, outcome: Outcome<IngestOutput>): void;
+  bid(ask: PendingAsk, outcome: Outcome<BidOutput>): void;
+  takeAdmissible(max: number): readonly Item[];
+  admitted(item: Item, outcome: Outcome<AdmitOutput>): void;
+  reported(item: Item, report: ExecuteReport): void;
+  executed(item: Item, outcome: Outcome<ExecuteOutput>): void;
+  ranWasm(item: Item, outcome: Outcome<WasmOutput>): void;
+  published(item: Item, outcome: Outcome<PublishOutput>): void;
+  publisherHasRoom(): void;
+}
+
+/** Batches of pure computation a thread has at once: the next is there when one is done. */
+const COMPUTE_BATCHES = 2;
+
+/** Batches that mostly wait: as many as capacity lets in, so the pool must not be what counts them. */
+const WAITING_BATCHES = 65_536;
+
+/** How long a stop waits for the supervise threads to let go of what runs. */
+const DETACH_MS = 3000;
+
+/** An idle WASM thread is kept this long: starting one takes 33 ms, keeping one about 12 MB. */
+const WASM_IDLE_MS = 30_000;
+
+/** Items of one batch for WASM threads: more gains nothing, and a runaway job makes its batch's others wait. */
+const WASM_BATCH_ITEMS = 16;
+
+/** The five stages: a bounded queue, a pool and a handler each (execute has two such pairs). */
+export interface Stages {
+  readonly ingest: StageRunner<PendingJob | PendingAsk, IngestInput, IngestOutput>;
+  readonly bid: StageRunner<PendingAsk, BidInput, BidOutput>;
+  readonly admit: StageRunner<Item, AdmitInput, AdmitOutput>;
+  readonly supervise: StageRunner<Item, ExecuteInput, ExecuteOutput, ExecuteReport>;
+  readonly wasm: WasmRunner;
+  readonly publish: StageRunner<Item, PublishInput, PublishOutput>;
+  warm(): void;
+  /** Keeps the places downstream that an admitted item will need. */
+  reservePlaces(item: Item): boolean;
+  releasePlaces(item: Item): void;
+  /** Takes an item out of the execute stage's queues; false when a thread has it. */
+  takeQueued(item: Item): boolean;
+  kill(item: Item, cause: StopCause): void;
+  /** Removes an ended execution's folder, off the main thread. */
+  removeDirectory(id: string): void;
+  close(): Promise<void>;
+}
+
+export function createStages(options: SpineOptions, modules: SpineModules, spine: StageListener): Stages {
+  const { limits, threads } = options;
+  const { logger, metrics, onQuestion } = modules;
+  const from = import.meta.url;
+
+  const ingest = new StageRunner<PendingJob | PendingAsk, IngestInput, IngestOutput>(
+    {
+      batchItems: limits.batchItems,
+      onThreadDeath: 'again',
+      toInput: ingestInput,
+      pool: {
+        name: 'ingest',
+        file: workerUrl('../workers/ingest/ingest.worker', from),
+        minThreads: threads.ingest,
+        maxThreads: threads.ingest,
+        batchesPerThread: COMPUTE_BATCHES,
+        atomics: 'sync',
+        workerOptions: options.ingest,
+      },
+    },
+    {
+      queue: new BoundedQueue({ name: 'ingest', bound: limits.ingestQueue }),
+      metrics: metrics.createStageMetrics('ingest'),
+      logger,
+      onOutcome: (entry, outcome) => spine.ingested(entry, outcome),
+    },
+  );
+
+  const bid = new StageRunner<PendingAsk, BidInput, BidOutput>(
+    {
+      batchItems: limits.batchItems,
+      onThreadDeath: 'again',
+      toInput: bidInput,
+      pool: {
+        name: 'bid',
+        file: workerUrl('../workers/bid/bid.worker', from),
+        minThreads: threads.bid,
+        maxThreads: threads.bid,
+        batchesPerThread: WAITING_BATCHES,
+        atomics: 'disabled',
+        workerOptions: options.bid,
+      },
+    },
+    {
+      queue: new BoundedQueue({ name: 'bid', bound: limits.bidQueue }),
+      metrics: metrics.createStageMetrics('bid'),
+      logger,
+      onOutcome: (ask, outcome) => spine.bid(ask, outcome),
+      onQuestion,
+    },
+  );
+
+  const admit = new StageRunner<Item, AdmitInput, AdmitOutput>(
+    {
+      batchItems: limits.batchItems,
+      onThreadDeath: 'again',
+      toInput: admitInput,
+      pool: {
+        name: 'admit',
+        file: workerUrl('../workers/admit/admit.worker', from),
+        minThreads: threads.admit,
+        maxThreads: threads.admit,
+        batchesPerThread: COMPUTE_BATCHES,
+        atomics: 'disabled',
+        workerOptions: options.admit,
+      },
+    },
+    {
+      queue: new BoundedQueue({ name: 'admit', bound: limits.admitQueue }),
+      metrics: metrics.createStageMetrics('admit'),
+      logger,
+      onOutcome: (item, outcome) => spine.admitted(item, outcome),
+      take: (max) => spine.takeAdmissible(max),
+    },
+  );
+  const cleaner = new Cleaner(admit, logger);
+
+  const supervise = new StageRunner<Item, ExecuteInput, ExecuteOutput, ExecuteReport>(
+    {
+      batchItems: limits.batchItems,
+      onThreadDeath: 'fail',
+      toInput: executeInput,
+      pool: {
+        name: 'supervise',
+        file: workerUrl('../workers/execute/supervise.worker', from),
+        minThreads: threads.supervise,
+        maxThreads: threads.supervise,
+        batchesPerThread: WAITING_BATCHES,
+        atomics: 'disabled',
+        workerOptions: options.execute,
+      },
+    },
+    {
+      queue: new BoundedQueue({ name: 'execute', bound: limits.executeQueue, onSpace: () => admit.wake() }),
+      metrics: metrics.createStageMetrics('execute'),
+      logger,
+      onOutcome: (item, outcome) => spine.executed(item, outcome),
+      onReport: (item, report) => spine.reported(item, report),
+      onQuestion,
+    },
+  );
+
+  const wasm = new WasmRunner(
+    {
+      batchItems: Math.min(WASM_BATCH_ITEMS, limits.batchItems),
+      toInput: wasmInput,
+      pool: {
+        name: 'wasm',
+        file: workerUrl('../workers/execute/wasm.worker', from),
+        minThreads: 0,
+        maxThreads: threads.wasm,
+        batchesPerThread: 1,
+        atomics: 'sync',
+        idleTimeoutMs: WASM_IDLE_MS,
+        workerOptions: options.execute,
+      },
+    },
+    {
+      queue: new BoundedQueue({ name: 'wasm', bound: limits.wasmQueue, onSpace: () => admit.wake() }),
+      metrics: metrics.createStageMetrics('wasm'),
+      logger,
+      onOutcome: (item, outcome) => spine.ranWasm(item, outcome),
+      onReport: (item, report) => spine.reported(item, report),
+    },
+  );
+
+  const publish = new StageRunner<Item, PublishInput, PublishOutput>(
+    {
+      batchItems: limits.batchItems,
+      onThreadDeath: 'again',
+      toInput: (item) => publishInput(item, options.admit.executionsDirectory),
+      pool: {
+        name: 'publish',
+        file: workerUrl('../workers/publish/publish.worker', from),
+        minThreads: threads.publish,
+        maxThreads: threads.publish,
+        batchesPerThread: WAITING_BATCHES,
+        atomics: 'disabled',
+        workerOptions: options.publish,
+      },
+    },
+    {
+      queue: new BoundedQueue({
+        name: 'publish',
+        bound: limits.publishQueue,
+        onSpace: () => spine.publisherHasRoom(),
+      }),
+      metrics: metrics.createStageMetrics('publish'),
+      logger,
+      onOutcome: (item, outcome) => spine.published(item, outcome),
+      onQuestion,
+    },
+  );
+
+  const runners = [ingest, bid, admit, supervise, wasm, publish] as const;
+  return {
+    ingest,
+    bid,
+    admit,
+    supervise,
+    wasm,
+    publish,
+    warm() {
+      for (const runner of [ingest, bid, admit, supervise, publish]) runner.warm();
+    },
+    reservePlaces(item) {
+      if (!supervise.queue.tryReserve()) return false;
+      if (item.header.engine !== 'wasm' || wasm.queue.tryReserve()) return true;
+      supervise.queue.releaseReserved();
+      return false;
+    },
+    releasePlaces(item) {
+      supervise.queue.releaseReserved();
+      if (item.header.engine === 'wasm') wasm.queue.releaseReserved();
+    },
+    takeQueued(item) {
+      if (supervise.queue.remove(item.id) !== undefined) {
+        if (item.header.engine === 'wasm') wasm.queue.releaseReserved();
+        return true;
+      }
+      return wasm.queue.remove(item.id) !== undefined;
+    },
+    kill(item, cause) {
+      if (!wasm.kill(item.id, cause)) supervise.kill(item.id, cause.why, cause.cause);
+    },
+    removeDirectory: (id) => cleaner.remove(id),
+    async close() {
+      for (const runner of runners) runner.pause();
+      supervise.control({ kind: 'detach' });
+      publish.control({ kind: 'detach' });
+      await Promise.race([supervise.landed(), delay(DETACH_MS, undefined, { ref: false })]);
+      await Promise.all(runners.map((runner) => runner.stop()));
+    },
+  };
+}

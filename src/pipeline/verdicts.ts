@@ -1,0 +1,29 @@
+import { type ErrorData, NodeError, toErrorData } from '../core/errors.ts';
+import type { Outcome, Rejection } from '../core/outcome.ts';
+import type { Item } from './item.ts';
+import type { Ending } from './settle.ts';
+
+/** A refusal that another time may not meet. */
+export function transient(code: Rejection['code'], reason: string): Rejection {
+  return { kind: 'reject', final: false, code, reason };
+}
+
+/** The end of an execution that somebody called off. */
+export function cancelled(message: string): Ending {
+  return { state: 'Cancelled', error: { code: 'ExecutionCancelled', message } };
+}
+
+/** What went wrong in a stage that did not advance. */
+export function faultOf(outcome: Outcome<unknown>): NodeError {
+  if (outcome.kind !== 'fail') {
+    return new NodeError('Internal', `a stage answered "${outcome.kind}" where that has no meaning`);
+  }
+  const { code, message, details } = outcome.error;
+  return new NodeError(code, message, details === undefined ? {} : { details });
+}
+
+/** Why an execution failed: its own clock before what the stage said of being interrupted. */
+export function failureOf(item: Item, outcome: Outcome<unknown>): ErrorData {
+  if (item.stop !== undefined) return { code: 'ExecutionTimedOut', message: item.stop.cause };
+  return toErrorData(faultOf(outcome));
+}

@@ -1,0 +1,103 @@
+/** What a metric is called, what it counts and by which labels. `docs/METRICS.md` lists the same; a test holds them together. */
+export interface MetricDefinition {
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly labels: readonly string[];
+  readonly help: string;
+}
+
+const definitions = {
+  bacalhau_build_info: {
+    type: 'gauge',
+    labels: ['version'],
+    help: 'Always 1; the label says which version runs.',
+  },
+  bacalhau_stage_items_in_total: {
+    type: 'counter',
+    labels: ['stage'],
+    help: 'Items taken into the queue of a stage.',
+  },
+  bacalhau_stage_items_out_total: {
+    type: 'counter',
+    labels: ['stage', 'outcome'],
+    help: 'Items that left a stage, by outcome.',
+  },
+  bacalhau_stage_items_refused_total: {
+    type: 'counter',
+    labels: ['stage'],
+    help: 'Items refused because the queue of the stage was full.',
+  },
+  bacalhau_stage_thread_items_total: {
+    type: 'counter',
+    labels: ['stage', 'thread'],
+    help: 'Items processed by each worker thread of a stage; thread 0 is the main thread.',
+  },
+  bacalhau_stage_queue_depth: {
+    type: 'gauge',
+    labels: ['stage'],
+    help: 'Items waiting in the queue of a stage.',
+  },
+  bacalhau_stage_queue_bound: {
+    type: 'gauge',
+    labels: ['stage'],
+    help: 'Items the queue of a stage can hold.',
+  },
+  bacalhau_stage_queue_high_water: {
+    type: 'gauge',
+    labels: ['stage'],
+    help: 'Most items that ever waited in the queue of a stage.',
+  },
+  bacalhau_stage_in_flight: {
+    type: 'gauge',
+    labels: ['stage'],
+    help: 'Items handed to threads and not answered yet.',
+  },
+  bacalhau_stage_batch_size: {
+    type: 'histogram',
+    labels: ['stage'],
+    help: 'Items in one message to a worker thread.',
+  },
+  bacalhau_stage_busy_seconds_total: {
+    type: 'counter',
+    labels: ['stage'],
+    help: 'Time that batches of a stage spent at worker threads, summed over threads.',
+  },
+  bacalhau_capacity: {
+    type: 'gauge',
+    labels: ['account', 'resource'],
+    help: 'Capacity by account (total, promised, used) and resource (cpu in cores, memory and disk in bytes, gpu).',
+  },
+  bacalhau_executions: {
+    type: 'gauge',
+    labels: ['state'],
+    help: 'Executions this compute node holds, by state.',
+  },
+  bacalhau_jobs: { type: 'gauge', labels: ['state'], help: 'Jobs this requester holds, by state.' },
+  bacalhau_bids_total: {
+    type: 'counter',
+    labels: ['outcome', 'reason'],
+    help: 'Bids decided, by outcome and reason.',
+  },
+  bacalhau_outbox_messages: {
+    type: 'gauge',
+    labels: ['role'],
+    help: 'Messages not acknowledged yet, by sending role.',
+  },
+  bacalhau_http_requests_total: {
+    type: 'counter',
+    labels: ['method', 'route', 'status'],
+    help: 'HTTP requests answered, by route and status.',
+  },
+  bacalhau_http_request_seconds: {
+    type: 'histogram',
+    labels: ['method', 'route'],
+    help: 'Time from the head of a request to the end of its answer.',
+  },
+  bacalhau_http_connections: { type: 'gauge', labels: [], help: 'Open connections of the REST server.' },
+  bacalhau_log_readers: { type: 'gauge', labels: [], help: 'Open WebSocket log readers.' },
+} as const;
+
+/** Name of a metric of the node's own. */
+export type MetricName = keyof typeof definitions;
+
+/** Every metric of the node's own, by name. */
+export const metricDefinitions: Readonly<Record<MetricName, MetricDefinition>> = definitions;

@@ -1,0 +1,116 @@
+import { parseDocument } from 'yaml';
+import { NodeError } from '../../core/errors.ts';
+import { limits } from '../../core/limits.ts';
+import { describe } from './faults.ts';
+import { isObject, type Source } from './keys.ts';
+
+/** Aliases may stand for this many nodes: room for shared blocks, none for exponential ones. */
+const YAML_ALIASES = 100;
+/** Nesting of a whole body: a job needs about ten levels. */
+const DEEPEST_BODY = 64;
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+/**
+ * The object that a request body holds. JSON or YAML as the content type says; when it says neither, JSON is
+ * tried, then YAML. Messages never repeat the body, which may hold a token.
+ * @throws NodeError BodyTooLarge, MalformedBody
+ */
+export function decodeBody(body: Uint8Array, contentType: string): Source {
+  if (body.byteLength > limits.bodyBytes) {
+    throw new NodeError(
+      'BodyTooLarge',
+      `the body has ${body.byteLength} bytes (the maximum allowed is ${limits.bodyBytes})`,
+    );
+  }
+  const text = decodeText(body);
+  const value = /yaml/i.test(contentType)
+    ? decodeYaml(text)
+    : /json/i.test(contentType)
+      ? decodeJson(text)
+      : decodeEither(text);
+  if (value === null || value === undefined) return {};
+  if (!isObject(value)) throw malformed(`expected an object that holds a job, got ${describe(value)}`);
+  return value;
+}
+
+/** A value from JSON bytes of a peer. @throws NodeError MalformedBody */
+export function decodeJsonBytes(bytes: Uint8Array): unknown {
+  return decodeJson(decodeText(bytes));
+}
+
+function decodeText(bytes: Uint8Array): string {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    throw malformed('it is not UTF-8 text');
+  }
+}
+
+function decodeJson(text: string): unknown {
+  if (text.trim() === '') return null;
+  try {
+    return JSON.parse(text);
+  } catch (thrown) {
+    throw malformed(`it is not JSON: ${jsonFault(thrown)}`);
+  }
+}
+
+function decodeEither(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (thrown) {
+    // What begins like JSON was meant as JSON: its fault is more use than YAML's.
+    if (/^\s*[{[]/.test(text)) throw malformed(`it is not JSON: ${jsonFault(thrown)}`);
+    return decodeYaml(text);
+  }
+}
+
+function decodeYaml(text: string): unknown {
+  let value: unknown;
+  try {
+    // Its check for equal keys compares every key with all before it.
+    const document = parseDocument(text, { uniqueKeys: false, logLevel: 'silent', merge: true });
+    const fault = document.errors[0];
+    if (fault !== undefined) throw fault;
+    value = document.toJS({ maxAliasCount: YAML_ALIASES });
+  } catch (thrown) {
+    const first = thrown instanceof Error ? (thrown.message.split('\n', 1)[0] ?? '') : '';
+    throw malformed(`it is not YAML: ${first.replace(/:$/, '')}`);
+  }
+  measure(value, { left: limits.bodyBytes }, 0);
+  return value;
+}
+
+/** Aliases can make a small body large: counts what it would be written out. */
+function measure(value: unknown, budget: { left: number }, depth: number): void {
+  if (depth > DEEPEST_BODY) throw malformed(`nested deeper than ${DEEPEST_BODY} levels`);
+  budget.left -= typeof value === 'string' ? value.length + 1 : 1;
+  if (budget.left < 0) {
+    throw new NodeError(
+      'BodyTooLarge',
+      `the body's aliases make it larger than ${limits.bodyBytes} bytes (the maximum allowed)`,
+    );
+  }
+  if (Array.isArray(value)) for (const element of value) measure(element, budget, depth + 1);
+  else if (isObject(value)) {
+    for (const key in value) {
+      budget.left -= key.length;
+      measure(value[key], budget, depth + 1);
+    }
+  }
+}
+
+function malformed(what: string): NodeError {
+  return new NodeError('MalformedBody', `malformed body: ${what}`);
+}
+
+/** The part of a parser's message that says where and what, without the text around it. */
+function jsonFault(thrown: unknown): string {
+  const message = thrown instanceof Error ? thrown.message : '';
+  if (message.startsWith('Unexpected end')) return 'unexpected end of the text';
+  const where = /\(line \d+ column \d+\)|at position \d+/.exec(message)?.[0];
+  const token = /^Unexpected token '(.{1,2})'/u.exec(message)?.[1];
+  if (token !== undefined) return `unexpected character '${token}'${where === undefined ? '' : ` ${where}`}`;
+  return where === undefined ? 'syntax error' : `syntax error ${where}`;
+}

@@ -1,0 +1,195 @@
+import { once } from 'node:events';
+import { BroadcastChannel } from 'node:worker_threads';
+import { Piscina } from 'piscina';
+import type { ErrorData } from '../core/errors.ts';
+import { toErrorData } from '../core/errors.ts';
+import { uuidv7 } from '../core/ids.ts';
+import type { Outcome } from '../core/outcome.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { Control, Question, ThreadOptions, Upward, WorkBatch, WorkItem } from './protocol.ts';
+
+export interface PoolOptions {
+  /** Stage name, for logs. */
+  readonly name: string;
+  /** Worker file; made by `workerUrl`. */
+  readonly file: URL;
+  readonly minThreads: number;
+  readonly maxThreads: number;
+  /** Batches one thread may have at once. */
+  readonly batchesPerThread: number;
+  /**
+   * How an idle thread waits. "sync" parks it (fastest, but its sockets and timers stand still): pure CPU only.
+   */
+  readonly atomics: 'sync' | 'disabled';
+  /** Plain data for the stage's `create`. */
+  readonly workerOptions: unknown;
+  /** An idle thread above `minThreads` ends after this time. */
+  readonly idleTimeoutMs?: number;
+}
+
+/** Where a pool tells what its threads say. Called on the main thread, in the order the thread sent it. */
+export interface PoolListener<Out, Report> {
+  onOutcome(id: string, outcome: Outcome<Out>, durationMs: number, thread: number): void;
+  onReport(id: string, report: Report): void;
+  /** Only from blocking stages. */
+  onStarted?(id: string, thread: number): void;
+  /** Answers a thread. Rejections travel back as errors. */
+  onQuestion?(question: Question): Promise<unknown>;
+}
+
+/** Short young generations keep an idle thread near 10 MB; a stage's working set is a batch. */
+const YOUNG_GENERATION_MB = 8;
+
+/**
+ * A Piscina pool behind a typed surface: the only importer of Piscina. Its own queue is never used: callers hand
+ * over at most `capacity` batches. Threads start with the first batch, or with `warm`.
+ */
+export class Pool<In, Out, Report = never> {
+  readonly #options: PoolOptions;
+  readonly #listener: PoolListener<Out, Report>;
+  readonly #logger: Logger;
+  readonly #channel: BroadcastChannel;
+  readonly #channelName: string;
+  /** Last value of each live setting, for threads that start later. */
+  readonly #live = new Map<string, unknown>();
+  #piscina: Piscina | undefined;
+  #stopped = false;
+
+  constructor(options: PoolOptions, modules: { listener: PoolListener<Out, Report>; logger: Logger }) {
+    this.#options = options;
+    this.#listener = modules.listener;
+    this.#logger = modules.logger;
+    this.#channelName = `bacalhau-${options.name}-${uuidv7()}`;
+    this.#channel = new BroadcastChannel(this.#channelName);
+    this.#channel.unref();
+  }
+
+  get name(): string {
+    return this.#options.name;
+  }
+
+  /** Batches that may be running at once. */
+  get capacity(): number {
+    return this.#options.maxThreads * this.#options.batchesPerThread;
+  }
+
+  get threads(): number {
+    return this.#piscina?.threads.length ?? 0;
+  }
+
+  /** Starts `minThreads` threads now instead of with the first batch. */
+  warm(): void {
+    this.#open();
+  }
+
+  /**
+   * Runs a batch. Outcomes arrive through the listener; the promise resolves after the last of them, and
+   * rejects when the thread ended before (its own end, or `signal`, which ends the thread).
+   */
+  run(
+    items: readonly WorkItem<In>[],
+    options: { signal?: AbortSignal; transfer?: readonly ArrayBuffer[] } = {},
+  ): Promise<void> {
+    if (this.#stopped) return Promise.reject(new Error(`pool ${this.name} is stopped`));
+    const batch: WorkBatch<In> = { items };
+    return this.#open().run(batch, {
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+      ...(options.transfer === undefined ? {} : { transferList: [...options.transfer] }),
+    }) as Promise<void>;
+  }
+
+  /** Tells every thread; reaches running items. */
+  control(message: Control): void {
+    if (message.kind === 'live') this.#live.set(message.name, message.value);
+    if (this.#piscina !== undefined && !this.#stopped) this.#channel.postMessage(message);
+  }
+
+  /** Resolves when the thread with this id has ended; at once when it has already. */
+  async threadEnded(threadId: number): Promise<void> {
+    const thread = this.#piscina?.threads.find((candidate) => candidate.threadId === threadId);
+    if (thread !== undefined) await once(thread, 'exit');
+  }
+
+  /** Ends all threads. Batches still running reject. */
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#channel.close();
+    await this.#piscina?.destroy();
+  }
+
+  #open(): Piscina {
+    if (this.#piscina !== undefined) return this.#piscina;
+    const options = this.#options;
+    const thread: ThreadOptions = {
+      channel: this.#channelName,
+      options: options.workerOptions,
+      live: [...this.#live],
+    };
+    const piscina = new Piscina({
+      filename: options.file.href,
+      minThreads: options.minThreads,
+      maxThreads: options.maxThreads,
+      concurrentTasksPerWorker: options.batchesPerThread,
+      atomics: options.atomics,
+      maxQueue: this.capacity,
+      idleTimeout: options.idleTimeoutMs ?? Number.POSITIVE_INFINITY,
+      workerData: thread,
+      env: {},
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+    });
+    piscina.on('message', (messages: Upward<Out, Report>[]) => {
+      for (const message of messages) this.#receive(message);
+    });
+    piscina.on('error', (error: unknown) =>
+      this.#logger.error({ err: error, pool: this.name }, 'a pool thread failed'),
+    );
+    // A thread that starts later missed the settings sent before.
+    piscina.on('workerCreate', () => {
+      for (const [name, value] of this.#live) this.control({ kind: 'live', name, value });
+    });
+    this.#piscina = piscina;
+    return piscina;
+  }
+
+  #receive(message: Upward<Out, Report>): void {
+    switch (message.kind) {
+      case 'outcome':
+        this.#listener.onOutcome(message.id, message.outcome, message.durationMs, message.thread);
+        break;
+      case 'report':
+        this.#listener.onReport(message.id, message.report);
+        break;
+      case 'started':
+        this.#listener.onStarted?.(message.id, message.thread);
+        break;
+      case 'log':
+        this.#logger[message.level]({ ...message.fields, pool: this.name }, message.text);
+        break;
+      case 'question':
+        void this.#answer(message.number, message.thread, message.question);
+        break;
+    }
+  }
+
+  async #answer(number: number, thread: number, question: Question): Promise<void> {
+    let value: unknown = null;
+    let error: ErrorData | undefined;
+    try {
+      value = await this.#listener.onQuestion?.(question);
+    } catch (thrown) {
+      error = toErrorData(thrown);
+    }
+    this.control(
+      error === undefined
+        ? { kind: 'answer', number, thread, value }
+        : { kind: 'answer', number, thread, value: null, error },
+    );
+  }
+}
+
+/** A worker file beside `from`, with that file's own extension: `.ts` run from source, `.js` from dist. */
+export function workerUrl(path: string, from: string): URL {
+  const extension = from.endsWith('.ts') ? 'ts' : 'js';
+  return new URL(`${path}.${extension}`, from);
+}
