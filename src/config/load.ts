@@ -88,7 +88,7 @@ function effective(raw: ReadonlyMap<string, RawValue>): EffectiveSetting[] {
 export function loadConfig(inputs: Inputs): NodeConfig {
   const sources = gather(inputs, existsSync);
   const faults: Fault[] = [...sources.faults];
-  const reader = new Reader((text) => resolvePath(text, inputs), faults);
+  const reader = new Reader({ resolve: (text) => resolvePath(text, inputs), env: inputs.env }, faults);
   for (const setting of allSettings) {
     const raw = sources.raw.get(setting.key);
     if (raw === undefined) continue;

@@ -13,10 +13,15 @@ export class Reader implements SettingReader {
   readonly #entries = new Map<string, Entry>();
   readonly #read = new Set<string>();
   readonly #resolve: (path: string) => string;
+  readonly #env: Readonly<Record<string, string | undefined>>;
   readonly #faults: Fault[];
 
-  constructor(resolve: (path: string) => string, faults: Fault[]) {
-    this.#resolve = resolve;
+  constructor(
+    options: { resolve: (path: string) => string; env: Readonly<Record<string, string | undefined>> },
+    faults: Fault[],
+  ) {
+    this.#resolve = options.resolve;
+    this.#env = options.env;
     this.#faults = faults;
   }
 
@@ -58,6 +63,16 @@ export class Reader implements SettingReader {
 
   path(key: string): string {
     return this.#resolve(this.text(key));
+  }
+
+  hostEnv(names: readonly string[]): Readonly<Record<string, string>> {
+    const wanted = (name: string): boolean =>
+      names.some((item) => (item.endsWith('*') ? name.startsWith(item.slice(0, -1)) : name === item));
+    const found: Record<string, string> = {};
+    for (const [name, value] of Object.entries(this.#env)) {
+      if (value !== undefined && wanted(name)) found[name] = value;
+    }
+    return found;
   }
 
   isSet(key: string): boolean {

@@ -93,6 +93,8 @@ export interface SettingReader {
   amount(key: string): Amount;
   list(key: string): readonly string[];
   map(key: string): Readonly<Record<string, string>>;
+  /** Variables of the environment that these names match; a trailing "*" matches any rest. */
+  hostEnv(names: readonly string[]): Readonly<Record<string, string>>;
   /** True when somebody gave a value, other than "". */
   isSet(key: string): boolean;
   /** Absolute form of a path setting, `~` and the working directory resolved; "" stays "". */

@@ -65,6 +65,19 @@ const registry = {
     retryable: false,
     hint: 'Use the --force flag to override this warning',
   },
+  NodeStateConflict: {
+    status: 409,
+    wireCode: 'ConflictNodeState',
+    component: 'NodesManager',
+    retryable: false,
+  },
+  MultipleNodesFound: {
+    status: 409,
+    wireCode: 'MultipleNodesFound',
+    component: 'NodesManager',
+    retryable: false,
+    hint: 'Use full node ID',
+  },
   JobStateConflict: { status: 409, wireCode: 'ConflictJobState', component: 'JobStore', retryable: false },
   // store
   StoreLocked: { status: 500, wireCode: 'DatastoreFailure', component: 'Store', retryable: false },
@@ -75,6 +88,17 @@ const registry = {
   ConfigInvalid: { status: 400, wireCode: 'ConfigurationError', component: 'Config', retryable: false },
   PortInUse: { status: 500, wireCode: 'ConfigurationError', component: 'Net', retryable: false },
   DataDirInUse: { status: 500, wireCode: 'ConfigurationError', component: 'Node', retryable: false },
+  // cli
+  CommandInvalid: { status: 400, wireCode: 'BadRequest', component: 'CLI', retryable: false },
+  NodeUnreachable: {
+    status: 503,
+    wireCode: 'NetworkFailure',
+    component: 'CLI',
+    retryable: true,
+    hint: 'Start a node with "bacalhau serve", or name the one to call with --api-host and --api-port (BACALHAU_API_HOST, BACALHAU_API_PORT).',
+  },
+  RequestFailed: { status: 502, wireCode: 'BadRequest', component: 'CLI', retryable: false },
+  DownloadFailed: { status: 502, wireCode: 'NetworkFailure', component: 'CLI', retryable: true },
   // executions
   EngineUnavailable: { status: 503, wireCode: 'ServiceUnavailable', component: 'Engine', retryable: true },
   EngineFailed: { status: 500, wireCode: 'InternalError', component: 'Engine', retryable: true },

@@ -55,7 +55,16 @@ export type ComputeState = Exclude<keyof typeof computeStateCodes, 'Undefined'>;
 
 export const computeTransitions: Readonly<Record<ComputeState, readonly ComputeState[]>> = {
   New: ['AskForBid', 'Failed', 'Cancelled'],
-  AskForBid: ['AskForBidAccepted', 'AskForBidRejected', 'Failed', 'Cancelled'],
+  // The last three: the answer and what follows from it are one change.
+  AskForBid: [
+    'AskForBidAccepted',
+    'AskForBidRejected',
+    'Failed',
+    'Cancelled',
+    'BidAccepted',
+    'BidRejected',
+    'Completed',
+  ],
   AskForBidAccepted: ['BidAccepted', 'BidRejected', 'Failed', 'Cancelled'],
   AskForBidRejected: [],
   BidAccepted: ['Running', 'Publishing', 'Completed', 'Failed', 'Cancelled'],

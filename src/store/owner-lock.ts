@@ -13,7 +13,7 @@ export interface OwnerLock {
 }
 
 const ABANDONED_CLAIM_MS = 5000;
-const START_TIME_FIELD = 19;
+const START_TIME_INDEX = 18;
 
 async function readText(path: string): Promise<string | undefined> {
   try {
@@ -36,7 +36,7 @@ async function processStart(pid: number): Promise<string | undefined> {
   const [state, ...fields] = line.slice(line.lastIndexOf(')') + 2).split(' ');
   if (state === 'Z' || state === 'X') return undefined;
   const boot = (await readText('/proc/sys/kernel/random/boot_id')) ?? '';
-  return `${boot.trim()}/${fields[START_TIME_FIELD - 1] ?? ''}`;
+  return `${boot.trim()}/${fields[START_TIME_INDEX] ?? ''}`;
 }
 
 function parseOwner(text: string): Owner | undefined {

@@ -7,7 +7,7 @@ export interface WorkersConfig {
   readonly bid: number;
   readonly admit: number;
   /** Prepares inputs for all engines and supervises containers. */
-  readonly execute: number;
+  readonly supervise: number;
   /** Most WASM jobs that run at once. */
   readonly wasm: number;
   readonly publish: number;
@@ -23,7 +23,7 @@ export const workersSettings: readonly Setting[] = [
   row('Ingest', '1', 'Threads that check submitted jobs and asks.'),
   row('Bid', '1', 'Threads that decide on bids.'),
   row('Admit', '1', 'Threads that make the directories of executions.'),
-  row('Execute', '2', 'Threads that fetch inputs and supervise containers; each looks after many jobs.'),
+  row('Supervise', '2', 'Threads that fetch inputs and supervise containers; each looks after many jobs.'),
   {
     ...row('Wasm', '', 'WASM jobs that run at once; their threads start when they are needed.'),
     unset: 'one a core',
@@ -36,7 +36,7 @@ export function readWorkers(settings: SettingReader): WorkersConfig {
     ingest: settings.integer('Workers.Ingest'),
     bid: settings.integer('Workers.Bid'),
     admit: settings.integer('Workers.Admit'),
-    execute: settings.integer('Workers.Execute'),
+    supervise: settings.integer('Workers.Supervise'),
     wasm: settings.isSet('Workers.Wasm') ? settings.integer('Workers.Wasm') : availableParallelism(),
     publish: settings.integer('Workers.Publish'),
   };

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import { NodeError } from '../../core/errors.ts';
 import type { DockerClient, RegistryAccount } from './client.ts';
-import { reasonOf, statusOf, toPullError } from './errors.ts';
+import { reasonOf, statusOf, toEngineError, toPullError } from './errors.ts';
 import type { ImageReference } from './image-reference.ts';
 import { dockerLimits } from './limits.ts';
 
@@ -97,7 +97,10 @@ export class ImagePulls {
         );
       }
       if (error instanceof NodeError) throw error;
-      throw toPullError(reference.full, reasonOf(error), statusOf(error));
+      const status = statusOf(error);
+      throw status === undefined
+        ? toEngineError(`pull the image ${reference.full}`, error)
+        : toPullError(reference.full, reasonOf(error), status);
     } finally {
       clearTimeout(alarm);
     }

@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { lstat, rm } from 'node:fs/promises';
 import { NodeError } from '../../core/errors.ts';
 import { untar } from '../../files/untar.ts';
 import { parseCid } from '../cid.ts';
@@ -72,17 +72,11 @@ export function createKuboClient(options: KuboClientOptions): KuboClient {
     async get(cid, into, { signal, maxBytes }) {
       const root = parseCid(cid).toString();
       const watch = new StallWatch(stallMs, `IPFS ${root}`, signal);
-      let kind: 'file' | 'directory' = 'directory';
-      const rename = (name: string): string => {
-        // Kubo's archive has one thing in it, named by its CID.
-        const inner = name.replace(/^[^/]+\/?/, '');
-        if (inner === '' && !name.endsWith('/')) kind = 'file';
-        return inner;
-      };
       try {
         const answer = await rpc.stream('get', { arg: root, archive: 'true' }, { signal: watch.signal });
         const limits = { maxBytes, maxEntries: MAX_ENTRIES, signal: watch.signal };
-        const { bytes } = await untar(watch.watch(answer), into, limits, rename);
+        const { bytes } = await untar(watch.watch(answer), into, limits, inner);
+        const kind = (await lstat(into)).isDirectory() ? 'directory' : 'file';
         return { kind, bytes };
       } catch (thrown) {
         await rm(into, { recursive: true, force: true });
@@ -115,6 +109,11 @@ export function createKuboClient(options: KuboClientOptions): KuboClient {
 
     close: () => rpc.close(),
   };
+}
+
+/** Kubo's archive has one thing in it, named by its CID. */
+function inner(name: string): string {
+  return name.replace(/^[^/]+\/?/, '');
 }
 
 /** `otherwise` where the daemon says that a block is not there. */

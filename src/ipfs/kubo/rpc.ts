@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { Agent, type Dispatcher, request } from 'undici';
 import { type ErrorCode, NodeError } from '../../core/errors.ts';
 import { systemCode } from '../../files/tree.ts';
@@ -112,7 +113,7 @@ export class KuboRpc {
       method: 'POST',
       dispatcher,
       signal: options.signal,
-      body: options.body ?? null,
+      body: options.body === undefined ? null : Readable.from(options.body),
       headers: {
         ...(options.contentType === undefined ? {} : { 'content-type': options.contentType }),
         ...(this.#options.authorization === '' ? {} : { authorization: this.#options.authorization }),

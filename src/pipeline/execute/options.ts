@@ -14,6 +14,12 @@ export interface ExecuteConfig {
   readonly urlRetries: number;
   /** Names of host environment variables that a task's value "env:NAME" may copy. */
   readonly envAllowList: readonly string[];
+  /** The host's variables that the allow-list names. */
+  readonly hostEnv: Readonly<Record<string, string>>;
+  /** True lets a job of network type Host share the host's network; needs accepted networked jobs too. */
+  readonly allowHostNetwork: boolean;
+  /** Most bytes of all result paths together, of a job that asks for no disk. */
+  readonly maxResultBytes: number;
 }
 
 export const executeSettings: readonly Setting[] = [
@@ -73,11 +79,31 @@ export const executeSettings: readonly Setting[] = [
     kind: 'list',
     default: '',
     unset: 'none',
-    doc: 'Environment variables of this machine that a job may copy with the value "env:NAME".',
+    doc: 'Environment variables of this machine that a job may copy with the value "env:NAME"; a trailing "*" matches any rest.',
+  },
+  {
+    key: 'JobAdmissionControl.AcceptHostNetwork',
+    flag: 'job-selection-accept-host-network',
+    kind: 'boolean',
+    default: 'false',
+    doc: "Let networked jobs of type Host share this machine's own network.",
+  },
+  {
+    key: 'Compute.MaxResultSize',
+    kind: 'bytes',
+    default: '10GiB',
+    doc: 'Most that the result paths of one execution may hold together where its job asks for no disk.',
   },
 ];
 
 export function readExecute(settings: SettingReader): ExecuteConfig {
+  const allowHostNetwork = settings.boolean('JobAdmissionControl.AcceptHostNetwork');
+  if (allowHostNetwork && !settings.boolean('JobAdmissionControl.AcceptNetworkedJobs')) {
+    settings.fault(
+      'JobAdmissionControl.AcceptHostNetwork',
+      'has no effect without JobAdmissionControl.AcceptNetworkedJobs (--job-selection-accept-networked)',
+    );
+  }
   return {
     disabledEngines: settings.list('Engines.Disabled').map((name) => name.toLowerCase()),
     disabledStorages: settings.list('InputSources.Disabled').map((name) => name.toLowerCase()),
@@ -86,5 +112,8 @@ export function readExecute(settings: SettingReader): ExecuteConfig {
     urlTimeoutMs: settings.durationMs('InputSources.ReadTimeout'),
     urlRetries: settings.integer('InputSources.MaxRetryCount'),
     envAllowList: settings.list('Compute.Env.AllowList'),
+    hostEnv: settings.hostEnv(settings.list('Compute.Env.AllowList')),
+    allowHostNetwork,
+    maxResultBytes: settings.bytes('Compute.MaxResultSize'),
   };
 }

@@ -33,7 +33,10 @@ export class Faults {
   /** A field that must be given and is not; names the unknown key that may have been meant for it. */
   missing(path: string, key: string, text: string): void {
     const typo = nearest(key, this.#unknown.get(path) ?? []);
-    this.add(`${path}.${key}`, typo === undefined ? text : `${text} (found "${typo}": did you mean "${key}"?)`);
+    this.add(
+      `${path}.${key}`,
+      typo === undefined ? text : `${text} (found "${typo}": did you mean "${key}"?)`,
+    );
     this.#closed.add(`${path}.${key}`);
   }
 

@@ -131,7 +131,8 @@ function serverFields(struct: Source): ServerFields {
   const state = struct['State'];
   const stateType =
     typeof state === 'object' && state !== null ? (state as Source)['StateType'] : (state ?? undefined);
-  const set = (key: string): boolean => struct[key] !== undefined && struct[key] !== null && struct[key] !== 0;
+  const set = (key: string): boolean =>
+    struct[key] !== undefined && struct[key] !== null && struct[key] !== 0;
   return {
     state: typeof stateType === 'string' && stateType !== '' && stateType.toLowerCase() !== 'undefined',
     version: set('Version'),

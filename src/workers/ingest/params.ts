@@ -59,7 +59,12 @@ export function typeKey(type: string): string {
 }
 
 /** A SpecConfig with its type trimmed and its parameters under their own names and in order. */
-export function normaliseSpecConfig(value: unknown, role: SpecRole, path: string, faults: Faults): SpecConfig {
+export function normaliseSpecConfig(
+  value: unknown,
+  role: SpecRole,
+  path: string,
+  faults: Faults,
+): SpecConfig {
   const struct = readStruct(value, path, SPEC_FIELDS, faults);
   const type = readText(struct, 'Type', path, faults).trim();
   const given = struct['Params'];

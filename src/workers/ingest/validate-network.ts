@@ -51,8 +51,8 @@ function validatePorts(
     } else if (fixed !== 0) once(seen.fixed, fixed, `${at}.Static`, faults);
     if (target < 0 || target > HIGHEST) {
       faults.add(`${at}.Target`, `expected a port from 0 to ${HIGHEST} (got ${target})`);
-    } else if (target !== 0 && network.Type !== 'Bridge') {
-      faults.add(`${at}.Target`, `only a network of type Bridge maps ports (this one is ${network.Type})`);
+    } else if (target !== 0 && network.Type === 'Host') {
+      faults.add(`${at}.Target`, 'a network of type Host maps no ports (expected Bridge or Full)');
     } else if (target !== 0) once(seen.targets, target, `${at}.Target`, faults);
     if (host !== '' && isIP(host) === 0) faults.add(`${at}.HostNetwork`, 'expected an IP address');
   }

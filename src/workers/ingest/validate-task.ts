@@ -3,8 +3,8 @@ import { toErrorData } from '../../core/errors.ts';
 import type { InputSource, ResourcesConfig, ResultPath, Task, TimeoutConfig } from '../../core/job.ts';
 import { parseBytes, parseCpu, parseGpu } from '../../core/resources.ts';
 import type { Faults } from './faults.ts';
+import { validateName } from './names.ts';
 import { typeKey, validateParams } from './params.ts';
-import { validateName } from './validate.ts';
 import { validateNetwork } from './validate-network.ts';
 
 /** Names v1.9 allows for a task's environment variables. */
@@ -21,7 +21,11 @@ export function validateTask(task: Task, path: string, faults: Faults): void {
     faults.missing(path, 'Name', 'missing task name (expected text such as "main")');
   } else validateName(task.Name, `${path}.Name`, faults);
   if (task.Engine.Type === '') {
-    faults.missing(`${path}.Engine`, 'Type', 'missing engine type (expected "docker", "wasm" or another engine)');
+    faults.missing(
+      `${path}.Engine`,
+      'Type',
+      'missing engine type (expected "docker", "wasm" or another engine)',
+    );
   }
   validateEngine(task, `${path}.Engine`, faults);
   validateParams(task.Publisher, 'publisher', `${path}.Publisher`, faults);
@@ -39,11 +43,16 @@ function validateEngine(task: Task, path: string, faults: Faults): void {
   switch (typeKey(task.Engine.Type)) {
     case 'docker': {
       const workingDirectory = params['WorkingDirectory'];
-      if (typeof workingDirectory === 'string' && workingDirectory !== '' && !workingDirectory.startsWith('/')) {
+      if (
+        typeof workingDirectory === 'string' &&
+        workingDirectory !== '' &&
+        !workingDirectory.startsWith('/')
+      ) {
         faults.add(`${path}.Params.WorkingDirectory`, 'must be an absolute path or empty');
       }
       const variables = params['EnvironmentVariables'];
-      if (Array.isArray(variables)) validateVariables(variables, `${path}.Params.EnvironmentVariables`, faults);
+      if (Array.isArray(variables))
+        validateVariables(variables, `${path}.Params.EnvironmentVariables`, faults);
       return;
     }
     case 'wasm': {
@@ -115,7 +124,11 @@ function validateInputs(task: Task, path: string, faults: Faults): void {
 
 function validateSource({ Source }: InputSource, path: string, faults: Faults): void {
   if (Source.Type === '') {
-    faults.missing(path, 'Type', 'missing storage type (expected "ipfs", "urlDownload", "inline", "localDirectory" or another)');
+    faults.missing(
+      path,
+      'Type',
+      'missing storage type (expected "ipfs", "urlDownload", "inline", "localDirectory" or another)',
+    );
     return;
   }
   validateParams(Source, 'storage', path, faults);

@@ -1,16 +1,12 @@
 import type { JobType, LabelSelectorRequirement } from '../../core/job.ts';
 import type { Faults } from './faults.ts';
+import { validateName } from './names.ts';
 import type { DraftJob } from './normalise.ts';
 import { validateTask } from './validate-task.ts';
 
 const JOB_TYPES: ReadonlySet<string> = new Set<JobType>(['batch', 'ops', 'service', 'daemon']);
-/** Names are parts of store keys, which are limited to 1978 bytes. */
-const NAME_BYTES = 256;
 /** Go's int32: more replicas than any network has nodes. */
 const MOST_REPLICAS = 2_147_483_647;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-const CONTROL = /[\u0000-\u001f\u007f]/;
-
 type Arity = 'none' | 'one' | 'some';
 
 /** How many values each operator of a constraint takes. */
@@ -54,17 +50,6 @@ export function validateJob(job: DraftJob, path: string, faults: Faults): void {
   for (const [index, task] of job.Tasks.entries()) validateTask(task, `${path}.Tasks[${index}]`, faults);
 }
 
-/** A name that can be printed on one line and be part of a store's key. Empty is allowed. */
-export function validateName(name: string, path: string, faults: Faults): void {
-  if (CONTROL.test(name)) faults.add(path, 'contains a control character (expected printable text)');
-  if (name.length > NAME_BYTES || (name.length > NAME_BYTES / 4 && Buffer.byteLength(name) > NAME_BYTES)) {
-    faults.add(
-      path,
-      `has ${Buffer.byteLength(name)} bytes in UTF-8 (the maximum allowed is ${NAME_BYTES})`,
-    );
-  }
-}
-
 function validateCount(job: DraftJob, path: string, faults: Faults): void {
   if (job.Count < 0) faults.add(path, `job count must be >= 0 (got ${job.Count})`);
   else if ((job.Type === 'ops' || job.Type === 'daemon') && job.Count > 1) {
@@ -78,7 +63,8 @@ function validateCount(job: DraftJob, path: string, faults: Faults): void {
 }
 
 function validateRequirement(requirement: LabelSelectorRequirement, path: string, faults: Faults): void {
-  if (requirement.Key.trim() === '') faults.missing(path, 'Key', 'missing (expected the name of a node label)');
+  if (requirement.Key.trim() === '')
+    faults.missing(path, 'Key', 'missing (expected the name of a node label)');
   const arity = OPERATORS.get(requirement.Operator);
   const count = requirement.Values?.length ?? 0;
   const at = `${path}.Values`;

@@ -7,6 +7,8 @@ import type { Directory, MountNode, MountTree } from './tree.ts';
 
 /** Symbolic links one path may pass, as in Linux. */
 const MOST_LINKS = 40;
+/** Folders one path may hold open: a guest must not use up the node's descriptors. */
+const MOST_FOLDERS = 256;
 
 /**
  * Resolves a guest path one component at a time from a directory that the guest holds, as far as the folder
@@ -17,7 +19,7 @@ export class Walk {
   readonly #tree: MountTree;
   /** From the starting directory down to where the walk stands. */
   readonly #trail: Directory[];
-  readonly #opened: HostDirectory[] = [];
+  readonly #opened = new Set<HostDirectory>();
   /** Components still to go, next one last. */
   #pending: string[];
   #links = 0;
@@ -92,11 +94,11 @@ export class Walk {
   /** Lets go of the folders that were passed. */
   close(): void {
     for (const host of this.#opened) host.close();
-    this.#opened.length = 0;
+    this.#opened.clear();
   }
 
   #keep(host: HostDirectory): HostDirectory {
-    this.#opened.push(host);
+    this.#opened.add(host);
     return host;
   }
 
@@ -122,10 +124,13 @@ export class Walk {
   #climb(): void {
     const leaving = this.#trail.length > 1 ? this.#trail.pop() : undefined;
     if (leaving === undefined) throw fault(Errno.PERM);
-    if (this.#links > 0 && leaving.host?.isRoot === true) throw fault(Errno.PERM);
+    if (leaving.host === undefined) return;
+    if (this.#links > 0 && leaving.host.isRoot) throw fault(Errno.PERM);
+    if (this.#opened.delete(leaving.host)) leaving.host.close();
   }
 
   #descend(name: string): void {
+    if (this.#opened.size >= MOST_FOLDERS) throw fault(Errno.NAMETOOLONG);
     const { node, host } = this.directory;
     const mountPoint = node?.children.get(name);
     if (mountPoint !== undefined) {

@@ -1,0 +1,340 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { NodeError } from '../../core/errors.ts';
+import type { RunCommandResult } from '../../core/job.ts';
+import { formatBytes } from '../../core/resources.ts';
+import type { Engine, RunContext, RunRequest, StopReason } from '../engine.ts';
+import { toStopError } from '../stop.ts';
+import { DockerClient, type ExitWatch } from './client.ts';
+import { containerBody, type DockerParams, parseDockerParams } from './container-spec.ts';
+import { containerDevices } from './devices.ts';
+import { parseDockerHost } from './endpoint.ts';
+import { isImageMissing, isNameTaken, reasonOf, statusOf, toCreateError, toStartError } from './errors.ts';
+import { containerName } from './labels.ts';
+import { dockerLimits } from './limits.ts';
+import { ensureJobNetwork, type NetworkPolicy, networkOf } from './network.ts';
+import { RunOutput } from './output.ts';
+import { ImagePulls } from './pulls.ts';
+import { checkResultSize, watchResultSize } from './result-size.ts';
+import { Semaphore } from './semaphore.ts';
+
+/** Settings of the Docker engine of one thread. */
+export interface DockerEngineOptions extends NetworkPolicy {
+  readonly nodeId: string;
+  /** As `parseDockerHost` reads it. */
+  readonly dockerHost: string;
+  /** Containers this engine creates or starts at once: the thread's share of the process's bound. */
+  readonly createsAtOnce: number;
+  /** Docker Hub account; "" for none. */
+  readonly dockerUsername: string;
+  readonly dockerPassword: string;
+}
+
+export interface DockerEngineModules {
+  log(level: 'warn' | 'error', text: string, fields: Readonly<Record<string, string | number>>): void;
+}
+
+/** How the supervision of a started container ended. */
+type RunEnd =
+  | { readonly kind: 'exited'; readonly code: number }
+  | { readonly kind: 'stopped'; readonly reason: StopReason }
+  | { readonly kind: 'failed'; readonly error: NodeError };
+
+/** Everything a connection to Docker carries, made with the first run. */
+interface Connection {
+  readonly client: DockerClient;
+  readonly pulls: ImagePulls;
+}
+
+const DOCKER_HUB = 'https://index.docker.io/v1/';
+/** A killed process's exit code; who killed it is asked of Docker. */
+const SIGKILL_EXIT = 137;
+/** Docker hears of a kill for want of memory on another channel than of the exit. */
+const OOM_NEWS_MS = 100;
+/** Creates that may fail for a reason this engine can remove: the image was missing, the name was taken. */
+const CREATE_ATTEMPTS = 3;
+
+/** Runs executions as containers of a Docker Engine. Removes every container it made, but when it is detached. */
+export class DockerEngine implements Engine {
+  readonly type = 'docker';
+  readonly #options: DockerEngineOptions;
+  readonly #log: DockerEngineModules['log'];
+  readonly #creates: Semaphore;
+  #connecting: Promise<Connection> | undefined;
+  #network: Promise<string> | undefined;
+
+  constructor(options: DockerEngineOptions, modules: DockerEngineModules) {
+    this.#options = options;
+    this.#log = modules.log;
+    this.#creates = new Semaphore(options.createsAtOnce);
+  }
+
+  async run(request: RunRequest, context: RunContext): Promise<RunCommandResult> {
+    const task = request.spec.Tasks[0];
+    const params = parseDockerParams(task.Engine.Params);
+    const network = networkOf(task.Network, this.#options);
+    throwIfStopped(context.signal);
+    const { client, pulls } = await this.#connect();
+    const output = await RunOutput.create(request.resultsDirectory, request.maxStreamBytes, () =>
+      context.report({ kind: 'output' }),
+    );
+    try {
+      const devices = await containerDevices(request.gpus);
+      const mode = network === 'bridge' ? await this.#jobNetwork(client) : network;
+      const body = containerBody(this.#options.nodeId, params, request, mode, devices);
+      const create = (name: string): Promise<string> => client.create(name, body);
+      return await this.#runContainer(client, pulls, create, params, request, context, output);
+    } catch (error) {
+      throw context.signal.aborted && error === context.signal.reason
+        ? toStopError(context.signal.reason as StopReason)
+        : error;
+    } finally {
+      await output.close();
+    }
+  }
+
+  async #connect(): Promise<Connection> {
+    this.#connecting ??= this.#open().catch((error: unknown) => {
+      this.#connecting = undefined;
+      throw error;
+    });
+    return await this.#connecting;
+  }
+
+  async #open(): Promise<Connection> {
+    const { dockerHost, dockerUsername: username, dockerPassword: password } = this.#options;
+    const client = await DockerClient.open(parseDockerHost(dockerHost));
+    const account = username === '' ? undefined : { username, password, serveraddress: DOCKER_HUB };
+    return { client, pulls: new ImagePulls(client, account) };
+  }
+
+  async #jobNetwork(client: DockerClient): Promise<string> {
+    this.#network ??= ensureJobNetwork(client, this.#options.nodeId).catch((error: unknown) => {
+      this.#network = undefined;
+      throw error;
+    });
+    return await this.#network;
+  }
+
+  async #runContainer(
+    client: DockerClient,
+    pulls: ImagePulls,
+    create: (name: string) => Promise<string>,
+    params: DockerParams,
+    request: RunRequest,
+    context: RunContext,
+    output: RunOutput,
+  ): Promise<RunCommandResult> {
+    const name = containerName(this.#options.nodeId, request.header);
+    const image = params.image.full;
+    for (let attempt = 1; ; attempt++) {
+      const release = await this.#creates.acquire(context.signal);
+      let id: string;
+      try {
+        id = await create(name);
+      } catch (error) {
+        release();
+        if (attempt < CREATE_ATTEMPTS && isImageMissing(error)) {
+          await pulls.pull(params.image, context.signal, (progress) =>
+            context.report({ kind: 'pulling', image, ...progress }),
+          );
+          continue;
+        }
+        // No answer: the container may be there all the same. Name taken: a run of before left it behind.
+        if (statusOf(error) === undefined || isNameTaken(error)) await this.#remove(client, name);
+        if (attempt < CREATE_ATTEMPTS && isNameTaken(error)) continue;
+        throw toCreateError(error, image);
+      }
+      let leave = false;
+      try {
+        const end = await this.#startAndSupervise(client, id, image, release, request, context, output);
+        leave = end.kind === 'stopped' && end.reason.kind === 'detach';
+        return await this.#conclude(client, id, end, request, output);
+      } finally {
+        release();
+        if (!leave) await this.#remove(client, id);
+      }
+    }
+  }
+
+  /** Starts the container, gives its permit back, and follows it until it ends or must end. */
+  async #startAndSupervise(
+    client: DockerClient,
+    id: string,
+    image: string,
+    release: () => void,
+    request: RunRequest,
+    context: RunContext,
+    output: RunOutput,
+  ): Promise<RunEnd> {
+    // A stop before the start leaves nothing worth keeping, not even when it is a detach.
+    throwIfStopped(context.signal);
+    const [exit, stream] = await attachAndWatch(client, id);
+    const copying = output.copy(stream);
+    copying.catch(() => undefined);
+    try {
+      await client.start(id);
+    } catch (error) {
+      exit.cancel();
+      stream.destroy();
+      await copying.catch(() => undefined);
+      throw toStartError(error, image);
+    }
+    release();
+    if (!context.signal.aborted) context.report({ kind: 'running' });
+
+    const over = new AbortController();
+    const failed = (error: unknown): RunEnd => ({ kind: 'failed', error: asNodeError(error) });
+    const never = new Promise<never>(() => undefined);
+    const end = await Promise.race([
+      stopped(context.signal, over.signal),
+      exitOf(client, id, exit, over.signal).then((code): RunEnd => ({ kind: 'exited', code }), failed),
+      // Its end without an error is no news: a container may close its streams and go on.
+      copying.then(() => never, failed),
+      watchResultSize(resultPaths(request), request.maxResultBytes, over.signal).then(() => never, failed),
+    ]);
+    over.abort();
+    const detached = end.kind === 'stopped' && end.reason.kind === 'detach';
+    if (end.kind === 'stopped' && !detached) await this.#attempt(id, 'stop', () => client.stop(id));
+    if (end.kind === 'failed') await this.#attempt(id, 'kill', () => client.kill(id));
+    if (!detached) await settled(copying, dockerLimits.logTailMs);
+    stream.destroy();
+    exit.cancel();
+    const broken = await copying.then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    // Output that came at the very end may still have been too much.
+    const late = end.kind === 'exited' && broken instanceof NodeError && broken.code !== 'EngineFailed';
+    return late ? { kind: 'failed', error: broken } : end;
+  }
+
+  /** Writes what is left to write and says how the run ended. */
+  async #conclude(
+    client: DockerClient,
+    id: string,
+    end: RunEnd,
+    request: RunRequest,
+    output: RunOutput,
+  ): Promise<RunCommandResult> {
+    if (end.kind === 'stopped' && end.reason.kind === 'detach') throw toStopError(end.reason);
+    let state = await client.inspect(id);
+    if (end.kind === 'exited' && end.code === SIGKILL_EXIT && state?.oomKilled === false) {
+      await new Promise((resolve) => setTimeout(resolve, OOM_NEWS_MS));
+      state = await client.inspect(id);
+    }
+    const code = end.kind === 'exited' ? end.code : state?.exitCode;
+    if (code !== undefined) await writeFile(join(request.resultsDirectory, 'exitCode'), String(code));
+    switch (end.kind) {
+      case 'stopped':
+        throw toStopError(end.reason);
+      case 'failed':
+        throw end.error;
+      case 'exited': {
+        // A job that survives the end of one of its processes has a result of its own.
+        if (state?.oomKilled === true && end.code !== 0) throw outOfMemory(request);
+        await checkResultSize(resultPaths(request), request.maxResultBytes);
+        return { ...output.inline(), ExitCode: end.code, ErrorMsg: '' };
+      }
+    }
+  }
+
+  /** For steps on the way to a removal, which is tried in any case. */
+  async #attempt(id: string, what: string, step: () => Promise<void>): Promise<void> {
+    try {
+      await step();
+    } catch (error) {
+      this.#log('warn', `could not ${what} a container`, { container: id, error: reasonOf(error) });
+    }
+  }
+
+  /** A container that cannot be removed is removed at the next start; the run has its end nevertheless. */
+  async #remove(client: DockerClient, idOrName: string): Promise<void> {
+    try {
+      await client.remove(idOrName);
+    } catch (error) {
+      this.#log('error', 'a container could not be removed', {
+        container: idOrName,
+        error: reasonOf(error),
+      });
+    }
+  }
+}
+
+async function attachAndWatch(client: DockerClient, id: string): Promise<[ExitWatch, Readable]> {
+  const [exit, stream] = await Promise.allSettled([client.watchExit(id), client.attach(id)]);
+  if (exit.status === 'fulfilled' && stream.status === 'fulfilled') return [exit.value, stream.value];
+  if (exit.status === 'fulfilled') exit.value.cancel();
+  if (stream.status === 'fulfilled') stream.value.destroy();
+  throw asNodeError(exit.status === 'rejected' ? exit.reason : (stream as PromiseRejectedResult).reason);
+}
+
+/** Exit code as dockerd announces it, or as it is found by looking, where the announcement is lost. */
+async function exitOf(
+  client: DockerClient,
+  id: string,
+  exit: ExitWatch,
+  over: AbortSignal,
+): Promise<number> {
+  const { promise: found, resolve, reject } = Promise.withResolvers<number>();
+  let looking = false;
+  const look = async (): Promise<void> => {
+    if (looking) return;
+    looking = true;
+    try {
+      const state = await client.inspect(id);
+      if (state === undefined) {
+        reject(new NodeError('ExecutionLost', 'the container was removed by someone else while it ran'));
+      } else if (!state.running) resolve(state.exitCode);
+    } catch {
+      // Docker is slow or away: the wait itself tells when the connection ends.
+    } finally {
+      looking = false;
+    }
+  };
+  const timer = setInterval(() => void look(), dockerLimits.exitCheckMs);
+  over.addEventListener('abort', () => clearInterval(timer), { once: true });
+  try {
+    return await Promise.race([exit.code, found]);
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+function stopped(signal: AbortSignal, over: AbortSignal): Promise<RunEnd> {
+  return new Promise((resolve) => {
+    const stop = (): void => resolve({ kind: 'stopped', reason: signal.reason as StopReason });
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop, { once: true, signal: over });
+  });
+}
+
+/** Waits until `promise` has settled, but not longer than `ms`. */
+async function settled(promise: Promise<unknown>, ms: number): Promise<void> {
+  const { promise: late, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  await Promise.race([promise.catch(() => undefined), late]);
+  clearTimeout(timer);
+}
+
+function throwIfStopped(signal: AbortSignal): void {
+  if (signal.aborted) throw toStopError(signal.reason as StopReason);
+}
+
+function resultPaths(request: RunRequest): string[] {
+  const paths = request.spec.Tasks[0].ResultPaths ?? [];
+  return paths.map((path) => join(request.resultsDirectory, path.Name));
+}
+
+function outOfMemory(request: RunRequest): NodeError {
+  const limit = formatBytes(request.header.resources.memory);
+  return new NodeError('OutOfMemory', `the job exceeded its memory limit of ${limit} and was ended`);
+}
+
+function asNodeError(error: unknown): NodeError {
+  if (error instanceof NodeError) return error;
+  return new NodeError('EngineFailed', error instanceof Error ? error.message : String(error), {
+    cause: error,
+  });
+}

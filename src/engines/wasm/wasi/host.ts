@@ -1,0 +1,70 @@
+import { Rights, DIRECTORY_RIGHTS } from './abi.ts';
+import { Clocks } from './clocks.ts';
+import { type Descriptor, DescriptorTable } from './descriptors.ts';
+import { type Ending, RunEnded } from './ending.ts';
+import { FileTimes } from './filestat.ts';
+import type { MountTree } from './tree.ts';
+
+export interface WasiOptions {
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  /** Descriptors 0, 1 and 2. */
+  readonly stdio: readonly [Descriptor, Descriptor, Descriptor];
+  /** Preopened as "/". Belongs to the host from now on. */
+  readonly tree: MountTree;
+}
+
+/** Everything the WASI calls of one run share, whichever of its modules makes them. */
+export class WasiHost {
+  readonly args: readonly Uint8Array[];
+  readonly environ: readonly Uint8Array[];
+  readonly tree: MountTree;
+  readonly descriptors: DescriptorTable = new DescriptorTable();
+  readonly times: FileTimes = new FileTimes();
+  readonly clocks: Clocks = new Clocks();
+  #ended: RunEnded | undefined;
+
+  constructor(options: WasiOptions) {
+    this.args = options.args.map(terminated);
+    this.environ = Object.keys(options.env)
+      .sort()
+      .map((name) => terminated(`${name}=${options.env[name] ?? ''}`));
+    this.tree = options.tree;
+    for (const descriptor of options.stdio) this.descriptors.add(descriptor);
+    this.descriptors.add({
+      kind: 'directory',
+      rights: DIRECTORY_RIGHTS,
+      inheriting: ~(Rights.SOCK_ACCEPT | Rights.SOCK_SHUTDOWN),
+      flags: 0,
+      directory: { node: this.tree.root, host: this.tree.hostOf(this.tree.root) },
+      preopen: '/',
+      reader: undefined,
+    });
+  }
+
+  /** How the run ended, if it ended early. */
+  get ending(): Ending | undefined {
+    return this.#ended?.ending;
+  }
+
+  /** Ends the run: the first ending stays. */
+  end(ending: Ending): never {
+    this.#ended ??= new RunEnded(ending);
+    throw this.#ended;
+  }
+
+  /** @throws RunEnded when the guest goes on although its run has ended */
+  checkEnded(): void {
+    if (this.#ended !== undefined) throw this.#ended;
+  }
+
+  /** Closes all descriptors and mounts. */
+  close(): void {
+    this.descriptors.closeAll();
+    this.tree.close();
+  }
+}
+
+function terminated(text: string): Uint8Array {
+  return Buffer.from(`${text}\0`);
+}

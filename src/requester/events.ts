@@ -1,0 +1,170 @@
+import type { ErrorData } from '../core/errors.ts';
+import { errorRegistry } from '../core/errors.ts';
+import { formatDuration } from '../core/duration.ts';
+import { shortId, type NodeId } from '../core/ids.ts';
+import type { ComputeState, JobState } from '../core/states.ts';
+import type { HistoryInput, JobRecord, RequesterExecution } from '../store/records.ts';
+
+/** Topic, message and details of a history row: Bacalhau v1.9's event catalogue. */
+export interface JobEvent {
+  readonly topic: string;
+  readonly message: string;
+  readonly details: Readonly<Record<string, string>>;
+}
+
+const NOTHING: Readonly<Record<string, string>> = {};
+
+function event(topic: string, message: string, details: Readonly<Record<string, string>> = NOTHING): JobEvent {
+  return { topic, message, details };
+}
+
+export const jobSubmitted: JobEvent = event('Submission', 'Job submitted');
+export const jobUpdated: JobEvent = event('Submission', 'Job updated');
+export const executionRunning: JobEvent = event('Execution', 'Running');
+export const executionCompleted: JobEvent = event('Execution', 'Completed successfully');
+
+export function jobRerun(reason: string): JobEvent {
+  return event('Submission', 'Job rerun requested', { Reason: reason });
+}
+
+export function stateUpdate(state: JobState, message = ''): JobEvent {
+  return event('State Update', message === '' ? state : `${state}. ${message}`, { NewState: state });
+}
+
+export function jobQueued(reason: string): JobEvent {
+  return event('Queueing', reason === '' ? 'Job queued' : `Job queued. ${reason}`);
+}
+
+export function jobStopRequested(reason: string): JobEvent {
+  return event('Scheduling', 'Job requested to stop before completion', { Reason: reason });
+}
+
+export function executionRequested(nodeId: NodeId): JobEvent {
+  return event('Scheduling', `Requested execution on ${shortId(nodeId)}`, { NodeID: nodeId });
+}
+
+/** Why an execution that was wanted is wanted no more. */
+export const stopReasons = {
+  jobStopped: 'Execution stop requested because job has been stopped',
+  nodeRejected: 'Execution stop requested because node has been rejected',
+  surplus: 'Execution stop requested because there are more executions than needed',
+  jobFailed: 'Execution stop requested due to job failure',
+  jobUpdated: 'Execution stopped for job update',
+} as const;
+
+export function executionStopped(reason: string): JobEvent {
+  return event('Scheduling', reason);
+}
+
+/** A node's refusal of an ask. */
+export function bidRejected(reason: string, code: string): JobEvent {
+  return event('Exec Scanning', reason, { RejectCode: code });
+}
+
+/** An execution's failure, with the topic its node gave. */
+export function executionFailed(topic: string, error: ErrorData): JobEvent {
+  const { component, hint } = errorRegistry[error.code];
+  return event(topic === '' ? 'Execution' : topic, error.message, {
+    ...error.details,
+    ErrorCode: `${component}:${error.code}`,
+    IsError: 'true',
+    ...(hint === undefined || error.details?.['Hint'] !== undefined ? {} : { Hint: hint }),
+  });
+}
+
+export function retriesExhausted(lastError: string): JobEvent {
+  return failing('Job failed because it has been retried too many times', lastError);
+}
+
+export function executionsFailed(lastError: string): JobEvent {
+  return failing('Job failed because one or more executions failed', lastError);
+}
+
+function failing(message: string, lastError: string): JobEvent {
+  return event('Scheduling', message, {
+    IsError: 'true',
+    ...(lastError === '' ? {} : { LastError: lastError }),
+  });
+}
+
+/** `what`: "Job" for all of its time, "Waiting for room" for the part spent queued. */
+export function jobTimedOut(what: string, ms: number): JobEvent {
+  return event('Job Timeout', `Job timed out. ${what} took longer than ${formatDuration(ms)}`, {
+    IsError: 'true',
+    Hint: errorRegistry.ExecutionTimedOut.hint ?? '',
+  });
+}
+
+/** Lines of node reasons in one message: more would be read by nobody and stored with every job. */
+const REASON_LINES = 20;
+
+/** No or too few nodes can take the job. */
+export function notEnoughNodes(
+  requested: number,
+  available: number,
+  suitable: number,
+  reasons: readonly { readonly nodeId: NodeId; readonly reason: string }[],
+): JobEvent {
+  const lines = reasons
+    .slice(0, REASON_LINES)
+    .map(({ nodeId, reason }) => `\n• Node ${shortId(nodeId)}: ${reason}`)
+    .join('');
+  const more = reasons.length > REASON_LINES ? `\n• and ${reasons.length - REASON_LINES} more` : '';
+  return event(
+    'Scheduling',
+    `not enough nodes to run job. requested: ${requested}, available: ${available}, suitable: ${suitable}.${lines}${more}`,
+    {
+      IsError: 'true',
+      NodesAvailable: String(available),
+      NodesRequested: String(requested),
+      NodesSuitable: String(suitable),
+    },
+  );
+}
+
+/** A row about a job. `from` and `to` are states, "" where the row changes none. */
+export function jobRow(
+  record: JobRecord,
+  nodeId: NodeId,
+  time: number,
+  what: JobEvent,
+  from: JobState | '' = '',
+  to: JobState | '' = '',
+): HistoryInput {
+  return {
+    time,
+    level: 'job',
+    jobId: record.id,
+    jobVersion: record.version,
+    executionId: '',
+    nodeId,
+    from,
+    to,
+    topic: what.topic,
+    message: what.message,
+    details: what.details,
+  };
+}
+
+/** A row about an execution. */
+export function executionRow(
+  execution: RequesterExecution,
+  time: number,
+  what: JobEvent,
+  from: ComputeState | '' = '',
+  to: ComputeState | '' = '',
+): HistoryInput {
+  return {
+    time,
+    level: 'execution',
+    jobId: execution.jobId,
+    jobVersion: execution.jobVersion,
+    executionId: execution.id,
+    nodeId: execution.nodeId,
+    from,
+    to,
+    topic: what.topic,
+    message: what.message,
+    details: what.details,
+  };
+}

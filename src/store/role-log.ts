@@ -1,0 +1,213 @@
+import type { OutboxMessage } from '../core/messages.ts';
+import { historyCodec, type StoredHistory } from './codecs.ts';
+import type { Outbox } from './compute-store.ts';
+import type { Environment, Key, Table, WriteBatch } from './environment.ts';
+import { LAST_NUMBER } from './keys.ts';
+import type { HistoryInput, HistoryRow, OutboxRow } from './records.ts';
+import { historyByOwnerTable, historyTable, metaTable, NOTHING, outboxTable } from './tables.ts';
+
+/** Row "counters" of the meta table: what would otherwise be counted at every start. */
+interface CountersRow {
+  readonly counts: Readonly<Record<string, number>>;
+  /** Highest history seq that was given out. */
+  readonly lastSeq: number;
+  /** Highest outbox seq that was given out: one is not used again after its row was removed. */
+  readonly lastOutboxSeq: number;
+}
+
+type StoredOutbox = Omit<OutboxRow, 'seq'>;
+
+const COUNTERS = 'counters';
+
+function readCounters(environment: Environment): CountersRow {
+  const row = environment.table<CountersRow>(metaTable).get(COUNTERS);
+  return row ?? { counts: {}, lastSeq: 0, lastOutboxSeq: 0 };
+}
+
+function lastKey(table: Table<unknown>): number {
+  const key = table.keys({ reverse: true, limit: 1 })[0];
+  return typeof key === 'number' ? key : 0;
+}
+
+/** Highest history seq of this environment; the node's sequencer goes on after the highest of both roles. */
+export function lastSeq(environment: Environment): number {
+  const inTable = lastKey(environment.table<readonly unknown[]>(historyTable));
+  return Math.max(inTable, readCounters(environment).lastSeq);
+}
+
+/** Reads of the event log. */
+export interface HistoryReader {
+  /** Committed rows with a greater seq, oldest first. */
+  log(options: { readonly after: number; readonly limit: number }): HistoryRow[];
+  /** Lowest seq that can still be read; 0 where the log is empty. */
+  firstSeq(): number;
+  /** Told of rows once they are committed, in the order of their seq. */
+  onHistory(listener: (rows: readonly HistoryRow[]) => void): void;
+}
+
+/** History, outbox and counters: what both role stores write the same way, in the transaction of the change. */
+export class RoleLog<S extends string> implements Outbox, HistoryReader {
+  readonly counts: Record<S, number>;
+  readonly #environment: Environment;
+  readonly #role: HistoryRow['role'];
+  readonly #nextSeq: () => number;
+  readonly #history: Table<readonly unknown[]>;
+  readonly #historyByOwner: Table<Uint8Array>;
+  readonly #outbox: Table<StoredOutbox>;
+  readonly #uncommitted: HistoryRow[] = [];
+  #lastSeq: number;
+  #lastOutboxSeq: number;
+  #written: string;
+  #onAppend: (rows: readonly OutboxRow[]) => void = () => undefined;
+  readonly #onHistory: ((rows: readonly HistoryRow[]) => void)[] = [];
+  readonly #afterCommit: (() => void)[] = [];
+  #delivery: Promise<void> | undefined;
+
+  constructor(
+    options: { readonly role: HistoryRow['role']; readonly states: readonly S[] },
+    modules: { readonly environment: Environment; readonly nextSeq: () => number },
+  ) {
+    const { environment } = modules;
+    this.#environment = environment;
+    this.#role = options.role;
+    this.#nextSeq = modules.nextSeq;
+    this.#history = environment.table(historyTable);
+    this.#historyByOwner = environment.table(historyByOwnerTable);
+    this.#outbox = environment.table(outboxTable);
+    const stored = readCounters(environment);
+    this.counts = Object.fromEntries(options.states.map((s) => [s, stored.counts[s] ?? 0])) as Record<S, number>;
+    this.#lastSeq = lastSeq(environment);
+    this.#lastOutboxSeq = Math.max(lastKey(this.#outbox), stored.lastOutboxSeq);
+    this.#written = this.#fingerprint();
+    const meta = environment.table<CountersRow>(metaTable);
+    environment.beforeCommit((batch) => {
+      const fingerprint = this.#fingerprint();
+      if (fingerprint === this.#written) return;
+      this.#written = fingerprint;
+      batch.put(meta, COUNTERS, {
+        counts: { ...this.counts },
+        lastSeq: this.#lastSeq,
+        lastOutboxSeq: this.#lastOutboxSeq,
+      });
+    });
+  }
+
+  /** To be called inside `environment.write`; what it returns is announced by `announce` after it. */
+  append(
+    batch: WriteBatch,
+    history: readonly HistoryInput[],
+    messages: readonly OutboxMessage[],
+  ): { readonly rows: readonly HistoryRow[]; readonly outbox: readonly OutboxRow[] } {
+    const rows = history.map((input): HistoryRow => {
+      const seq = this.#nextSeq();
+      const row: HistoryRow = { ...input, seq, role: this.#role };
+      batch.put(this.#history, seq, historyCodec.encode(input));
+      batch.put(this.#historyByOwner, [this.#owner(input), seq], NOTHING);
+      this.#lastSeq = seq;
+      return row;
+    });
+    const outbox = messages.map((message): OutboxRow => {
+      this.#lastOutboxSeq += 1;
+      batch.put(this.#outbox, this.#lastOutboxSeq, { to: message.to, message: message.message });
+      return { to: message.to, message: message.message, seq: this.#lastOutboxSeq };
+    });
+    return { rows, outbox };
+  }
+
+  /** Counts a step, and tells the listeners what was written. */
+  announce(written: { readonly rows: readonly HistoryRow[]; readonly outbox: readonly OutboxRow[] }): void {
+    for (const row of written.rows) this.#uncommitted.push(row);
+    this.#deliverAfterCommit();
+    if (written.outbox.length > 0) this.#onAppend(written.outbox);
+  }
+
+  count(from: S | null, to: S): void {
+    if (from !== null) this.counts[from] -= 1;
+    this.counts[to] += 1;
+  }
+
+  /** Rows of one job or execution, oldest first. */
+  historyOf(owner: string, options: { readonly offset: number; readonly limit: number }): HistoryRow[] {
+    const keys = this.#historyByOwner.keys({ start: [owner, 0], end: [owner, LAST_NUMBER], ...options });
+    const rows: HistoryRow[] = [];
+    for (const key of keys) {
+      const seq = typeof key === 'object' ? key[1] : undefined;
+      const stored = typeof seq === 'number' ? this.#history.get(seq) : undefined;
+      if (typeof seq === 'number' && stored !== undefined) rows.push(this.#row(seq, stored));
+    }
+    return rows;
+  }
+
+  log(options: { readonly after: number; readonly limit: number }): HistoryRow[] {
+    const rows = this.#history.range({ start: options.after + 1, limit: options.limit });
+    return rows.map(({ key, value }) => this.#row(Number(key), value));
+  }
+
+  firstSeq(): number {
+    const key: Key | undefined = this.#history.keys({ limit: 1 })[0];
+    return typeof key === 'number' ? key : 0;
+  }
+
+  onHistory(listener: (rows: readonly HistoryRow[]) => void): void {
+    this.#onHistory.push(listener);
+  }
+
+  /** Called after every commit that had transitions in it. */
+  afterCommit(callback: () => void): void {
+    this.#afterCommit.push(callback);
+  }
+
+  pending(options: { readonly after?: number; readonly limit: number }): OutboxRow[] {
+    const rows = this.#outbox.range({ start: (options.after ?? 0) + 1, limit: options.limit });
+    return rows.map(({ key, value }) => ({ ...value, seq: Number(key) }));
+  }
+
+  remove(seqs: readonly number[]): void {
+    if (seqs.length === 0) return;
+    this.#environment.write((batch) => {
+      for (const seq of seqs) batch.remove(this.#outbox, seq);
+    });
+  }
+
+  onAppend(listener: (rows: readonly OutboxRow[]) => void): void {
+    this.#onAppend = listener;
+  }
+
+  #owner(input: StoredHistory): string {
+    return this.#role === 'requester' ? input.jobId : input.executionId;
+  }
+
+  #row(seq: number, stored: readonly unknown[]): HistoryRow {
+    return { ...historyCodec.decode(stored), seq, role: this.#role };
+  }
+
+  #fingerprint(): string {
+    return `${this.#lastSeq} ${this.#lastOutboxSeq} ${Object.values(this.counts).join(' ')}`;
+  }
+
+  #deliverAfterCommit(): void {
+    // One wait a commit: what is written while it is under way waits for the next.
+    this.#delivery ??= this.#deliver();
+  }
+
+  async #deliver(): Promise<void> {
+    // By the next turn all of this turn's transitions have joined.
+    await new Promise((resolve) => setImmediate(resolve));
+    const count = this.#uncommitted.length;
+    try {
+      await this.#environment.committed();
+    } catch {
+      // Kept and tried again by the environment; so are the rows here.
+      setTimeout(() => {
+        this.#delivery = undefined;
+        this.#deliverAfterCommit();
+      }, 1000).unref();
+      return;
+    }
+    this.#delivery = undefined;
+    const rows = this.#uncommitted.splice(0, count);
+    if (this.#uncommitted.length > 0) this.#deliverAfterCommit();
+    for (const callback of this.#afterCommit) callback();
+    if (rows.length > 0) for (const listener of this.#onHistory) listener(rows);
+  }
+}

@@ -1,0 +1,61 @@
+import type { TableSpec } from './environment.ts';
+
+/*
+ * Both stores
+ *   meta                   "schema" → {version, role, nodeId}; "counters" → CountersRow (role-log.ts)
+ *   history                seq → HistoryRow           the event log; seq is the node's, gaps belong to the other role
+ *   history-by-owner       [job id | execution id, seq] → (nothing)
+ *   outbox                 seq → {to, message}        undelivered messages
+ *
+ * executions.db
+ *   executions             execution id → the changing part of LocalExecution
+ *   execution-headers      execution id → ExecutionHeader     ┐ written once
+ *   execution-specs        execution id → JobSpec JSON bytes  ┘
+ *   executions-by-job      [job id, execution id] → (nothing)
+ *   executions-by-group    ["live" | terminal state, execution id] → (nothing)
+ *
+ * jobs.db
+ *   jobs                   job id → JobRecord
+ *   job-specs              [job id, version] → JobSpec JSON bytes, written once
+ *   jobs-by-name           [namespace, name] → job id     absent where the name is the id
+ *   jobs-by-namespace      [namespace, job id] → (nothing)
+ *   jobs-live              job id → (nothing)             not ended
+ *   jobs-ended             [modify time, job id] → (nothing)
+ *   job-executions         [job id, execution id] → RequesterExecution
+ *   evaluations            [0 pending | 1 blocked, evaluation id] → EvaluationRecord
+ *   evaluations-blocked    [-priority, create time, evaluation id] → (nothing)
+ *
+ * Ids are time-ordered, so that new rows go to the end of each tree. Rows are tuples (codecs.ts): a field is
+ * only ever added at the end. A table's name is never given another meaning; a change that old code would
+ * misread raises SCHEMA_VERSION.
+ */
+
+/** What this code writes, and the newest it reads. */
+export const SCHEMA_VERSION = 1;
+
+/** The value of an index row: the key says it all. */
+export const NOTHING: Uint8Array = new Uint8Array(0);
+
+const rows = (name: string): TableSpec => ({ name, encoding: 'msgpack' });
+const bytes = (name: string): TableSpec => ({ name, encoding: 'bytes' });
+
+export const metaTable: TableSpec = rows('meta');
+export const historyTable: TableSpec = rows('history');
+export const historyByOwnerTable: TableSpec = bytes('history-by-owner');
+export const outboxTable: TableSpec = rows('outbox');
+
+export const executionsTable: TableSpec = rows('executions');
+export const executionHeadersTable: TableSpec = rows('execution-headers');
+export const executionSpecsTable: TableSpec = bytes('execution-specs');
+export const executionsByJobTable: TableSpec = bytes('executions-by-job');
+export const executionsByGroupTable: TableSpec = bytes('executions-by-group');
+
+export const jobsTable: TableSpec = rows('jobs');
+export const jobSpecsTable: TableSpec = bytes('job-specs');
+export const jobsByNameTable: TableSpec = rows('jobs-by-name');
+export const jobsByNamespaceTable: TableSpec = bytes('jobs-by-namespace');
+export const jobsLiveTable: TableSpec = bytes('jobs-live');
+export const jobsEndedTable: TableSpec = bytes('jobs-ended');
+export const jobExecutionsTable: TableSpec = rows('job-executions');
+export const evaluationsTable: TableSpec = rows('evaluations');
+export const evaluationsBlockedTable: TableSpec = bytes('evaluations-blocked');
