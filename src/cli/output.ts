@@ -21,6 +21,8 @@ export interface Column<Row> {
   readonly value: (row: Row, wide: boolean) => string;
   /** Widest cell before its text is wrapped; not applied in wide tables. */
   readonly max?: number;
+  /** True where `value` holds escape sequences of our own and has cleaned what came from outside. */
+  readonly styled?: true;
   /** Fixed width, for tables that grow line by line. */
   readonly width?: number;
 }
@@ -62,6 +64,11 @@ function lines(text: string): string[] {
   return text.split('\n');
 }
 
+/** Text without control characters, so that a job's name cannot move the cursor; lines stay. */
+export function printable(text: string): string {
+  return text.replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '').replaceAll('\t', ' ');
+}
+
 /** Breaks at spaces; a word longer than the width is cut. */
 function wrap(text: string, width: number): string {
   return lines(text)
@@ -88,15 +95,15 @@ export function tableText<Row>(
   const wide = options.wide === true;
   const cells = rows.map((row) =>
     columns.map((column) => {
-      const text = column.value(row, wide).trimEnd();
+      const value = column.value(row, wide);
+      const text = (column.styled === true ? value : printable(value)).trimEnd();
       return column.max === undefined || wide ? text : wrap(text, column.max);
     }),
   );
   const titles = options.hideHeader === true ? [] : columns.map((column) => column.title);
   const widths = columns.map((column, index) => {
-    if (column.width !== undefined) return column.width + 2;
-    const own = cells.flatMap((row) => lines(row[index] ?? '').map((line) => line.length));
-    return Math.max(titles[index]?.length ?? 0, 0, ...own) + 2;
+    if (column.width === undefined) return null;
+    return Math.max(column.width, ...cells.map((row) => (row[index] ?? '').length)) + 2;
   });
   const table = new Table({
     chars: NO_LINES,

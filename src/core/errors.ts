@@ -136,6 +136,7 @@ const registry = {
   InputForbidden: { status: 403, wireCode: 'Forbidden', component: 'Storage', retryable: false },
   OutputTooLarge: { status: 413, wireCode: 'ResourceExhausted', component: 'Execution', retryable: false },
   PublishFailed: { status: 502, wireCode: 'IOError', component: 'Publisher', retryable: true },
+  SubprocessFailed: { status: 500, wireCode: 'InternalError', component: 'Subprocess', retryable: true },
   DiskFull: { status: 507, wireCode: 'ResourceExhausted', component: 'Disk', retryable: true },
 } as const;
 

@@ -32,6 +32,9 @@ export interface RunnerModules<T extends Queueable, Out, Report> {
   readonly take?: (max: number) => readonly T[];
 }
 
+/** Outcomes that were sent but not received this long after their batch ended are lost. */
+export const LATE_OUTCOME_MS = 2000;
+
 interface Flight<T> {
   readonly item: T;
   readonly deaths: number;
@@ -197,11 +200,20 @@ export class StageRunner<T extends Queueable, In, Out, Report = never> {
 
   #landed(flights: readonly Flight<T>[], error: unknown): void {
     this.#batches -= 1;
+    const missing = flights.filter((flight) => this.#flights.get(flight.item.id) === flight);
+    if (missing.length > 0) {
+      // A batch's end and its last outcomes come over different ports, in any order.
+      if (error === undefined) setTimeout(() => this.#strandAll(missing, error), LATE_OUTCOME_MS).unref();
+      else this.#strandAll(missing, error);
+    }
+    this.wake();
+  }
+
+  #strandAll(flights: readonly Flight<T>[], error: unknown): void {
     // After `stop` nothing moves any more: the records say where each item stands.
-    if (!this.#paused) {
-      for (const flight of flights) {
-        if (this.#flights.get(flight.item.id) === flight) this.#strand(flight, error);
-      }
+    if (this.#paused) return;
+    for (const flight of flights) {
+      if (this.#flights.get(flight.item.id) === flight) this.#strand(flight, error);
     }
     this.wake();
   }

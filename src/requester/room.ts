@@ -2,10 +2,12 @@ import type { Resources } from '../core/job.ts';
 import type { ComputeInfo } from '../core/node-info.ts';
 import { NO_RESOURCES, fits } from '../core/resources.ts';
 
-/** How often a node that seems full is asked all the same: room may have been announced and the word lost. */
+/** When a node that seems full is asked all the same: room may have been announced and the word lost. */
 const PROBE_MS = 1000;
-/** Longest silence after a node has refused again and again what it seemed to have room for. */
-const LONGEST_QUIET_MS = 1000;
+/** The delay doubles with every refusal up to this, so that a job waiting for hours leaves few refused asks. */
+const LONGEST_PROBE_MS = 60_000;
+/** Longest time an announcement is not believed after a node has refused again and again what it announced. */
+const LONGEST_QUIET_MS = 10_000;
 
 function plus(a: Resources, b: Resources, sign: 1 | -1): Resources {
   return {
@@ -27,7 +29,7 @@ const ROUNDING: Resources = { cpu: 1e-6, memory: 0, disk: 0, gpu: 0 };
 /**
  * What a requester believes of the room at one node: what the node last told, less what was asked since, plus
  * what ended since. A belief only: the node decides. Too much of it costs a refused ask, too little is
- * corrected by the next announcement and by one probe a second.
+ * corrected by the next announcement and by probes that grow rarer.
  */
 export class NodeRoom {
   readonly #asksInFlight: number;
@@ -65,7 +67,6 @@ export class NodeRoom {
     this.#free = plus(plus(info.availableCapacity, info.queueCapacity, 1), this.#inFlightResources, -1);
     this.#ceiling = null;
     this.#announced = null;
-    this.#refusals = 0;
     this.#quietUntilMs = 0;
   }
 
@@ -80,7 +81,7 @@ export class NodeRoom {
     this.#inFlightResources = plus(this.#inFlightResources, resources, 1);
     this.#slots -= 1;
     this.#free = plus(this.#free, resources, -1);
-    this.#probeAtMs = nowMs + PROBE_MS;
+    this.#probeLater(nowMs);
   }
 
   /** An ask of an earlier life of this process is still open. */
@@ -120,9 +121,9 @@ export class NodeRoom {
     // A burst of asks refused together is one round.
     if (this.#inFlight === 0) this.#refusals += 1;
     if (this.#refusals > 1) {
-      this.#quietUntilMs = nowMs + Math.min(LONGEST_QUIET_MS, 5 * 2 ** Math.min(this.#refusals, 10));
+      this.#quietUntilMs = nowMs + Math.min(LONGEST_QUIET_MS, 5 * 2 ** Math.min(this.#refusals, 12));
     }
-    this.#probeAtMs = nowMs + PROBE_MS;
+    this.#probeLater(nowMs);
   }
 
   /** True when anything at all may be asked now. */
@@ -139,7 +140,7 @@ export class NodeRoom {
     if (this.#slots < count) return false;
     if (this.#ceiling !== null && fits(this.#ceiling, resources)) return false;
     // With nothing of ours there, only the node knows what is in the way.
-    if (count === 1 && this.outstanding === 0) return true;
+    if (count === 1 && this.outstanding === 0 && this.#refusals === 0) return true;
     return fits(times(resources, count), plus(this.#free, ROUNDING, 1));
   }
 
@@ -150,6 +151,10 @@ export class NodeRoom {
   #release(resources: Resources): void {
     this.#slots += 1;
     this.#free = plus(this.#free, resources, 1);
+  }
+
+  #probeLater(nowMs: number): void {
+    this.#probeAtMs = nowMs + Math.min(LONGEST_PROBE_MS, PROBE_MS * 2 ** Math.min(this.#refusals, 10));
   }
 
   #mayProbe(nowMs: number): boolean {

@@ -1,8 +1,12 @@
+import { createHash } from 'node:crypto';
 import { NodeError } from '../core/errors.ts';
 import type { Key } from './environment.ts';
 
 /** LMDB takes 1,978 bytes; an element costs a separator and an escape at most. */
 const MAX_KEY_BYTES = 1900;
+
+/** Longer texts (names, namespaces) stand in keys as their digest. */
+const MAX_KEY_TEXT = 256;
 
 /** Sorts after every text that is an id or a name. */
 export const LAST_TEXT = '\uffff';
@@ -67,4 +71,9 @@ export function checkKey(table: string, key: Key): void {
       `a key of table ${table} is ${bytes === 0 ? 'empty' : `up to ${bytes} bytes long`}; expected 1 to ${MAX_KEY_BYTES} bytes`,
     );
   }
+}
+
+/** A text of any length as an element of a key: itself, or its digest. */
+export function shortText(text: string): string {
+  return text.length <= MAX_KEY_TEXT ? text : `sha256:${createHash('sha256').update(text).digest('hex')}`;
 }

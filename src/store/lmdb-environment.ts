@@ -216,11 +216,7 @@ class LmdbEnvironment implements Environment {
   }
 }
 
-function checkSchema(
-  path: string,
-  row: SchemaRow | undefined,
-  options: LmdbOptions,
-): 'ours' | NodeError {
+function checkSchema(path: string, row: SchemaRow | undefined, options: LmdbOptions): 'ours' | NodeError {
   const wrong = (what: string): NodeError =>
     new NodeError('StoreForeign', `the store ${path} ${what}`, { details: { path } });
   if (row === undefined) return wrong('is an LMDB database of another program; it was left as it is');
@@ -229,7 +225,8 @@ function checkSchema(
       `was written by a newer version of this node (schema ${row.version}; this version reads up to ${SCHEMA_VERSION})`,
     );
   }
-  if (row.role !== options.role) return wrong(`holds the ${row.role} role's state, not the ${options.role} role's`);
+  if (row.role !== options.role)
+    return wrong(`holds the ${row.role} role's state, not the ${options.role} role's`);
   if (row.nodeId !== options.nodeId) {
     return wrong(`belongs to node ${row.nodeId}, and this is node ${options.nodeId}`);
   }

@@ -61,7 +61,10 @@ export const storeSettings: readonly Setting[] = [
 function readStore(settings: SettingReader, prefix: string): StoreConfig {
   const type = settings.text(`${prefix}.Type`).endsWith('memory') ? 'memory' : 'lmdb';
   if (type === 'memory' && settings.isSet(`${prefix}.Path`)) {
-    settings.fault(`${prefix}.Path`, `a store of type memory has no path: remove it, or set ${prefix}.Type to lmdb`);
+    settings.fault(
+      `${prefix}.Path`,
+      `a store of type memory has no path: remove it, or set ${prefix}.Type to lmdb`,
+    );
   }
   return { type, path: settings.path(`${prefix}.Path`) };
 }
@@ -70,7 +73,10 @@ export function readStores(settings: SettingReader): StoresConfig {
   const compute = readStore(settings, 'Compute.ExecutionStore');
   const requester = readStore(settings, 'Orchestrator.JobStore');
   if (compute.path !== '' && compute.path === requester.path) {
-    settings.fault('Orchestrator.JobStore.Path', 'the job store and the execution store must not share a file');
+    settings.fault(
+      'Orchestrator.JobStore.Path',
+      'the job store and the execution store must not share a file',
+    );
   }
   return { compute, requester };
 }

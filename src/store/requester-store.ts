@@ -50,7 +50,9 @@ export interface RequesterStore {
   byPrefix(prefix: string, limit: number): JobId[];
   /** Ids whose short form (core/ids shortId) is `short`, among the newest 100,000 jobs; looked through in slices that yield to the loop. */
   byShortId(short: string): Promise<JobId[]>;
+  /** Looks at every job before the page and in it: for small answers. `listJobs` does the same in slices that yield to the loop. */
   jobs(query: JobQuery): { items: JobRecord[]; more: boolean };
+  listJobs(query: JobQuery): Promise<{ items: JobRecord[]; more: boolean }>;
   /** Jobs that have not ended, oldest first, in pages. */
   inProgress(options: { after?: JobId; limit: number }): JobId[];
   execution(jobId: JobId, id: ExecutionId): RequesterExecution | undefined;

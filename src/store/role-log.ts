@@ -75,7 +75,10 @@ export class RoleLog<S extends string> implements Outbox, HistoryReader {
     this.#historyByOwner = environment.table(historyByOwnerTable);
     this.#outbox = environment.table(outboxTable);
     const stored = readCounters(environment);
-    this.counts = Object.fromEntries(options.states.map((s) => [s, stored.counts[s] ?? 0])) as Record<S, number>;
+    this.counts = Object.fromEntries(options.states.map((s) => [s, stored.counts[s] ?? 0])) as Record<
+      S,
+      number
+    >;
     this.#lastSeq = lastSeq(environment);
     this.#lastOutboxSeq = Math.max(lastKey(this.#outbox), stored.lastOutboxSeq);
     this.#written = this.#fingerprint();

@@ -76,7 +76,8 @@ export async function inspectStoreFile(path: string): Promise<'absent' | 'empty'
   if (magicAt(header, OLD_PAGE_HEADER) === BOLT_MAGIC) {
     throw foreign(path, 'a bolt database (the original Bacalhau keeps its state in one)');
   }
-  if (magicAt(header, OLD_PAGE_HEADER) === LMDB_MAGIC) throw foreign(path, 'an LMDB database of an older format');
+  if (magicAt(header, OLD_PAGE_HEADER) === LMDB_MAGIC)
+    throw foreign(path, 'an LMDB database of an older format');
   if (magicAt(header, PAGE_HEADER) !== LMDB_MAGIC) throw foreign(path, 'a file of another kind');
   if (magicAt(header, PAGE_HEADER + META_VERSION) !== DATA_VERSION) {
     throw foreign(path, 'an LMDB database of another format');

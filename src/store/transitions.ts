@@ -14,9 +14,13 @@ export function checkTransition<S extends string>(
 ): void {
   const { stored, from, to } = step;
   const illegal = (reason: string): NodeError =>
-    new NodeError('IllegalTransition', `${what} ${id} cannot go from ${from ?? 'nothing'} to ${to}: ${reason}`, {
-      details: { id, from: from ?? '', to, stored: stored ?? '' },
-    });
+    new NodeError(
+      'IllegalTransition',
+      `${what} ${id} cannot go from ${from ?? 'nothing'} to ${to}: ${reason}`,
+      {
+        details: { id, from: from ?? '', to, stored: stored ?? '' },
+      },
+    );
   if (stored !== (from ?? undefined)) {
     throw illegal(stored === undefined ? 'it is not in the store' : `it is ${stored} in the store`);
   }

@@ -150,7 +150,7 @@ export function serve<In, Out, Report = never>(
     } else {
       await Promise.all(batch.items.map((item) => runOne(stage, item.id, item.input)));
     }
-    // Outcomes must arrive before Piscina reports the batch done.
+    // A parked thread has no later turn to send what is left.
     flush();
   };
 }

@@ -7,7 +7,7 @@ import type { DockerEndpoint } from './endpoint.ts';
 import { formatEndpoint } from './endpoint.ts';
 import { statusOf, toEngineError } from './errors.ts';
 import type { ImageReference } from './image-reference.ts';
-import { dockerLimits } from './limits.ts';
+import { dockerLimits, removeRetryMs } from './limits.ts';
 
 /** What the node looks at of an inspected container. */
 export interface ContainerState {
@@ -158,7 +158,7 @@ export class DockerClient {
    * @throws NodeError EngineFailed, EngineUnavailable when it is still there after the last attempt
    */
   async remove(idOrName: string): Promise<void> {
-    for (const waitMs of [...dockerLimits.removeRetryMs, undefined]) {
+    for (const waitMs of [...removeRetryMs, undefined]) {
       try {
         await this.#dial('remove the container', dockerLimits.slowCallMs, {
           path: `/containers/${idOrName}?`,

@@ -2,7 +2,7 @@ import { join, posix } from 'node:path';
 import { NodeError } from '../../core/errors.ts';
 import type { RunRequest } from '../engine.ts';
 import type { ContainerDevices } from './devices.ts';
-import { parseImageReference, type ImageReference } from './image-reference.ts';
+import { type ImageReference, parseImageReference } from './image-reference.ts';
 import { containerLabels } from './labels.ts';
 import { dockerLimits } from './limits.ts';
 

@@ -61,7 +61,9 @@ async function renderNodes(gpu: Gpu, resolve: (path: string) => Promise<string>)
   if (!PCI_ADDRESS.test(gpu.PCIAddress)) {
     throw new NodeError('EngineFailed', `${where} has no PCI address (expected such as 0000:03:00.0)`);
   }
-  const links = ['card', 'render'].map((kind) => `${DRI_BY_PATH}/pci-${gpu.PCIAddress.toLowerCase()}-${kind}`);
+  const links = ['card', 'render'].map(
+    (kind) => `${DRI_BY_PATH}/pci-${gpu.PCIAddress.toLowerCase()}-${kind}`,
+  );
   try {
     return await Promise.all(links.map(resolve));
   } catch (error) {

@@ -59,14 +59,14 @@ const CREATE_ATTEMPTS = 3;
 export class DockerEngine implements Engine {
   readonly type = 'docker';
   readonly #options: DockerEngineOptions;
-  readonly #log: DockerEngineModules['log'];
+  readonly #modules: DockerEngineModules;
   readonly #creates: Semaphore;
   #connecting: Promise<Connection> | undefined;
   #network: Promise<string> | undefined;
 
   constructor(options: DockerEngineOptions, modules: DockerEngineModules) {
     this.#options = options;
-    this.#log = modules.log;
+    this.#modules = modules;
     this.#creates = new Semaphore(options.createsAtOnce);
   }
 
@@ -198,16 +198,12 @@ export class DockerEngine implements Engine {
     const detached = end.kind === 'stopped' && end.reason.kind === 'detach';
     if (end.kind === 'stopped' && !detached) await this.#attempt(id, 'stop', () => client.stop(id));
     if (end.kind === 'failed') await this.#attempt(id, 'kill', () => client.kill(id));
-    if (!detached) await settled(copying, dockerLimits.logTailMs);
+    // What an exited container printed last may still be too much, or may not have come through.
+    const broken = detached ? undefined : await failureWithin(copying, dockerLimits.logTailMs);
     stream.destroy();
     exit.cancel();
-    const broken = await copying.then(
-      () => undefined,
-      (error: unknown) => error,
-    );
-    // Output that came at the very end may still have been too much.
-    const late = end.kind === 'exited' && broken instanceof NodeError && broken.code !== 'EngineFailed';
-    return late ? { kind: 'failed', error: broken } : end;
+    await copying.catch(() => undefined);
+    return end.kind === 'exited' && broken !== undefined ? failed(broken) : end;
   }
 
   /** Writes what is left to write and says how the run ended. */
@@ -219,7 +215,11 @@ export class DockerEngine implements Engine {
     output: RunOutput,
   ): Promise<RunCommandResult> {
     if (end.kind === 'stopped' && end.reason.kind === 'detach') throw toStopError(end.reason);
-    let state = await client.inspect(id);
+    let state = await client.inspect(id).catch((error: unknown) => {
+      // A run that has failed already keeps its own reason.
+      if (end.kind === 'exited') throw error;
+      return undefined;
+    });
     if (end.kind === 'exited' && end.code === SIGKILL_EXIT && state?.oomKilled === false) {
       await new Promise((resolve) => setTimeout(resolve, OOM_NEWS_MS));
       state = await client.inspect(id);
@@ -245,7 +245,7 @@ export class DockerEngine implements Engine {
     try {
       await step();
     } catch (error) {
-      this.#log('warn', `could not ${what} a container`, { container: id, error: reasonOf(error) });
+      this.#modules.log('warn', `could not ${what} a container`, { container: id, error: reasonOf(error) });
     }
   }
 
@@ -254,7 +254,7 @@ export class DockerEngine implements Engine {
     try {
       await client.remove(idOrName);
     } catch (error) {
-      this.#log('error', 'a container could not be removed', {
+      this.#modules.log('error', 'a container could not be removed', {
         container: idOrName,
         error: reasonOf(error),
       });
@@ -271,12 +271,7 @@ async function attachAndWatch(client: DockerClient, id: string): Promise<[ExitWa
 }
 
 /** Exit code as dockerd announces it, or as it is found by looking, where the announcement is lost. */
-async function exitOf(
-  client: DockerClient,
-  id: string,
-  exit: ExitWatch,
-  over: AbortSignal,
-): Promise<number> {
+async function exitOf(client: DockerClient, id: string, exit: ExitWatch, over: AbortSignal): Promise<number> {
   const { promise: found, resolve, reject } = Promise.withResolvers<number>();
   let looking = false;
   const look = async (): Promise<void> => {
@@ -310,12 +305,18 @@ function stopped(signal: AbortSignal, over: AbortSignal): Promise<RunEnd> {
   });
 }
 
-/** Waits until `promise` has settled, but not longer than `ms`. */
-async function settled(promise: Promise<unknown>, ms: number): Promise<void> {
+/** What `promise` rejects with in the next `ms`; undefined when it does not. */
+async function failureWithin(promise: Promise<void>, ms: number): Promise<unknown> {
   const { promise: late, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, ms);
-  await Promise.race([promise.catch(() => undefined), late]);
-  clearTimeout(timer);
+  try {
+    await Promise.race([promise, late]);
+    return undefined;
+  } catch (error) {
+    return error;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function throwIfStopped(signal: AbortSignal): void {

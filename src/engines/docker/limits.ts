@@ -7,7 +7,7 @@ export const dockerLimits = {
   /** SIGTERM to SIGKILL, in seconds, as Bacalhau gives. */
   stopGraceSeconds: 1,
   /** Docker refuses a lower memory limit. */
-  minMemoryBytes: 6 * 1024 * 1024,
+  minMemoryBytes: 6_291_456,
   /** Docker refuses a smaller share of a CPU. */
   minCpus: 0.01,
   /** A look-up that dockerd answers from memory. */
@@ -28,6 +28,7 @@ export const dockerLimits = {
   outputReportMs: 100,
   /** Result folders of a running job are measured this often at most. */
   resultCheckMs: 1000,
-  /** Waits before each next attempt to remove a container that dockerd failed to remove. */
-  removeRetryMs: [100, 500, 2000, 5000],
 } as const;
+
+/** Milliseconds before each next attempt to remove a container that dockerd failed to remove. */
+export const removeRetryMs: readonly number[] = [100, 500, 2000, 5000];

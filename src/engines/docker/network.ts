@@ -19,7 +19,10 @@ export interface NetworkPolicy {
  */
 export function networkOf(config: NetworkConfig, policy: NetworkPolicy): ContainerNetwork {
   if ((config.Ports ?? []).length > 0) {
-    throw new NodeError('ValidationFailed', 'Tasks[0].Network.Ports: this node maps no ports (expected none)');
+    throw new NodeError(
+      'ValidationFailed',
+      'Tasks[0].Network.Ports: this node maps no ports (expected none)',
+    );
   }
   switch (config.Type) {
     case 'None':

@@ -44,7 +44,10 @@ export function readDocker(settings: SettingReader): DockerConfig {
   const username = settings.text('Engines.Types.Docker.Username');
   const password = settings.text('Engines.Types.Docker.Password');
   if (host !== '' && !HOST.test(host)) {
-    settings.fault('Engines.Types.Docker.Host', `"${host}" is neither a socket path, nor unix:///path, nor tcp://host:port`);
+    settings.fault(
+      'Engines.Types.Docker.Host',
+      `"${host}" is neither a socket path, nor unix:///path, nor tcp://host:port`,
+    );
   }
   if ((username === '') !== (password === '')) {
     settings.fault(

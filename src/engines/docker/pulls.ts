@@ -138,7 +138,9 @@ export async function followPull(
     onLine();
     const line = parseLine(image, text);
     const failure = line.errorDetail?.message ?? line.error;
-    if (failure !== undefined) throw toPullError(image, String(failure));
+    if (failure !== undefined) {
+      throw toPullError(image, typeof failure === 'string' ? failure : JSON.stringify(failure));
+    }
     if (!noteLayer(layers, line) || Date.now() - reportedAt < dockerLimits.pullReportMs) return;
     reportedAt = Date.now();
     onProgress(sum(layers));
@@ -150,7 +152,10 @@ export async function followPull(
     rest = lines.pop() ?? '';
     for (const line of lines) read(line);
     if (rest.length > dockerLimits.pullLineBytes) {
-      throw new NodeError('ImagePullFailed', `image ${image} could not be pulled: a line of progress is too long`);
+      throw new NodeError(
+        'ImagePullFailed',
+        `image ${image} could not be pulled: a line of progress is too long`,
+      );
     }
   }
   read(rest);

@@ -1,25 +1,37 @@
 import type { Setting, SettingReader } from '../../config/table.ts';
+import type { Limits } from '../../core/limits.ts';
+import type { BuildInfo } from './wire/node.ts';
 
-/** Where the REST API listens and how it guards itself. */
+/** The REST API, as it is configured. */
 export interface ApiConfig {
   readonly host: string;
   /** 0 picks a free port. */
   readonly port: number;
-  /** Requests a second that one client address may make; 0 means no limit. The loopback is never limited. */
-  readonly rateLimitPerSecond: number;
+  /** Requests a second of one remote address; the loopback has none. 0 means no limit. */
+  readonly requestsPerSecond: number;
+  readonly maxConnections: number;
+  /** Time a request may take from its headers to its answer; streams have none. */
+  readonly requestTimeoutMs: number;
 }
 
+/** What the API needs to know besides where to listen. */
+export interface ApiOptions extends Omit<ApiConfig, 'host' | 'port'> {
+  readonly build: BuildInfo;
+  readonly limits: Pick<Limits, 'bodyBytes' | 'logReaders' | 'logBufferBytes'>;
+}
+
+/** Rows of the config table. */
 export const apiSettings: readonly Setting[] = [
   {
     key: 'API.Host',
     aliases: ['Node.ServerAPI.Host'],
     flag: 'api-host',
     env: ['BACALHAU_SERVER_HOST'],
-    // BACALHAU_API_HOST says whom the client commands call.
+    // BACALHAU_API_HOST says whom clients call.
     keyEnv: false,
     kind: 'string',
     default: '127.0.0.1',
-    doc: 'Address the REST API listens on.',
+    doc: 'Address the REST API listens on. There is no authentication: listen wider only on networks you trust.',
   },
   {
     key: 'API.Port',
@@ -37,14 +49,32 @@ export const apiSettings: readonly Setting[] = [
     kind: 'integer',
     min: 0,
     default: '1000',
-    doc: 'Requests a second from one client address before it is answered 429; 0 means no limit. Clients on this machine are never limited.',
+    doc: 'Requests a second of one remote address; 0 means no limit. Requests from this machine are never limited.',
+  },
+  {
+    key: 'API.MaxConnections',
+    flag: 'api-max-connections',
+    kind: 'integer',
+    min: 1,
+    default: '4096',
+    doc: 'Connections of the REST API that may be open at once.',
+  },
+  {
+    key: 'API.RequestTimeout',
+    flag: 'api-request-timeout',
+    kind: 'duration',
+    default: '30s',
+    doc: 'Time a request may take before it is answered with 503. Log streams and downloads have none.',
   },
 ];
 
+/** The API's slice of the configuration. */
 export function readApi(settings: SettingReader): ApiConfig {
   return {
     host: settings.text('API.Host'),
     port: settings.integer('API.Port'),
-    rateLimitPerSecond: settings.integer('API.RateLimit'),
+    requestsPerSecond: settings.integer('API.RateLimit'),
+    maxConnections: settings.integer('API.MaxConnections'),
+    requestTimeoutMs: settings.durationMs('API.RequestTimeout'),
   };
 }

@@ -61,7 +61,9 @@ export function encodeToken(token: PagingToken): string {
 export function pagingToken(query: URLSearchParams): PagingToken | undefined {
   const value = text(query, 'next_token');
   if (value === '') return undefined;
-  const match = /^([^:]*):([YN]):(\d{1,10}):(\d{1,10})$/.exec(Buffer.from(value, 'base64url').toString('utf8'));
+  const match = /^([^:]*):([YN]):(\d{1,10}):(\d{1,10})$/.exec(
+    Buffer.from(value, 'base64url').toString('utf8'),
+  );
   if (match === null) throw invalid('next_token', value, 'the NextToken of an answer');
   return {
     orderBy: match[1] ?? '',

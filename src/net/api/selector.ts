@@ -25,11 +25,22 @@ export function parseSelectors(
   return (labels) => requirements.every((requirement) => holds(requirement, labels));
 }
 
+/** Parts between commas that stand outside parentheses, in one pass: the text comes from the network. */
 function split(text: string): string[] {
-  return text
-    .split(/,(?![^(]*\))/)
-    .map((part) => part.trim())
-    .filter((part) => part !== '');
+  const parts: string[] = [];
+  let start = 0;
+  let depth = 0;
+  for (let index = 0; index <= text.length; index += 1) {
+    const char = text[index];
+    if (char === '(') depth += 1;
+    else if (char === ')') depth -= 1;
+    else if (char === undefined || (char === ',' && depth <= 0)) {
+      const part = text.slice(start, index).trim();
+      if (part !== '') parts.push(part);
+      start = index + 1;
+    }
+  }
+  return parts;
 }
 
 function parse(text: string): Requirement {

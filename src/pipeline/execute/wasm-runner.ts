@@ -6,6 +6,7 @@ import type { ExecuteReport, WasmInput, WasmOutput } from '../../workers/execute
 import { Pool, type PoolOptions } from '../../workers/pool.ts';
 import type { Item, StopCause } from '../item.ts';
 import type { BoundedQueue } from '../queue.ts';
+import { LATE_OUTCOME_MS } from '../runner.ts';
 
 const FREE = 0;
 const TAKEN_BACK = 2;
@@ -225,17 +226,20 @@ export class WasmRunner {
   #ended(batch: Batch, error: unknown): void {
     this.#batches.delete(batch);
     if (this.#paused) return;
+    for (const flight of batch.flights.values()) this.#takeBack(flight);
+    if (error !== undefined) this.#strand(batch, error);
+    // A batch's end and its last outcomes come over different ports, in any order.
+    else if (batch.flights.size > 0) setTimeout(() => this.#strand(batch, error), LATE_OUTCOME_MS).unref();
+    this.wake();
+  }
+
+  #strand(batch: Batch, error: unknown): void {
     for (const flight of batch.flights.values()) {
-      this.#takeBack(flight);
-      if (batch.stopping?.flight === flight || !batch.flights.has(flight.item.id)) continue;
+      if (batch.stopping?.flight === flight || this.#paused) continue;
       const cause = error === undefined ? 'no outcome was reported' : toErrorData(error).message;
-      const lost = new NodeError(
-        'ExecutionLost',
-        `the WASM thread that ran ${flight.item.id} ended: ${cause}`,
-      );
+      const lost = new NodeError('ExecutionLost', `the WASM thread that ran ${flight.item.id} ended: ${cause}`);
       this.#land(flight, { kind: 'fail', error: toErrorData(lost) });
     }
-    this.wake();
   }
 
   #land(flight: Flight, outcome: Outcome<WasmOutput>): void {

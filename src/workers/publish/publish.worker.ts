@@ -4,11 +4,11 @@ import type { Outcome } from '../../core/outcome.ts';
 import type { Publisher } from '../../publishers/publisher.ts';
 import { type Ask, createPublishers } from '../../publishers/registry.ts';
 import { type HandlerContext, serve } from '../entry.ts';
-import type { Control } from '../protocol.ts';
+import type { Control, WorkBatch } from '../protocol.ts';
 import type { PublishInput, PublishOptions, PublishOutput } from './protocol.ts';
 
 /** Thread half of the publish stage: results leave this machine, or become reachable on it. */
-export default serve<PublishInput, PublishOutput>((raw) => {
+const work: (batch: WorkBatch<PublishInput>) => Promise<void> = serve<PublishInput, PublishOutput>((raw) => {
   // Made by the composition root, on this side of every edge.
   const options = raw as PublishOptions;
   // Questions do not depend on the item that asks, so the publishers of a thread go through any that is running.
@@ -39,6 +39,8 @@ export default serve<PublishInput, PublishOutput>((raw) => {
     },
   };
 });
+
+export default work;
 
 const none: Publisher = { type: '', publish: () => Promise.resolve({ Type: '' }) };
 

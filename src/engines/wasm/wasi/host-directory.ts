@@ -22,14 +22,14 @@ export interface Mount {
 export class HostDirectory {
   readonly fd: number;
   readonly mount: Mount;
-  /** True for the top folder of its mount: a symbolic link must not climb above it. */
-  readonly isRoot: boolean;
+  /** Folders between it and the top folder of its mount, 0 for that one: a link must not climb above it. */
+  readonly depth: number;
   readonly #anchor: string;
 
-  constructor(path: string, mount: Mount, options: { isRoot: boolean; followLink: boolean }) {
+  constructor(path: string, mount: Mount, options: { depth: number; followLink: boolean }) {
     this.fd = openSync(path, DIRECTORY_FLAGS | (options.followLink ? 0 : constants.O_NOFOLLOW));
     this.mount = mount;
-    this.isRoot = options.isRoot;
+    this.depth = options.depth;
     this.#anchor = HAS_DESCRIPTOR_PATHS ? `/proc/self/fd/${this.fd}` : path;
   }
 
@@ -46,7 +46,7 @@ export class HostDirectory {
   /** The folder `name` in this one, never through a symbolic link: then and for what is no folder NOTDIR. */
   child(name: string): HostDirectory {
     try {
-      return new HostDirectory(this.entry(name), this.mount, { isRoot: false, followLink: false });
+      return new HostDirectory(this.entry(name), this.mount, { depth: this.depth + 1, followLink: false });
     } catch (thrown) {
       if (hostCode(thrown) === 'ELOOP') throw fault(Errno.NOTDIR);
       throw thrown;
@@ -55,7 +55,7 @@ export class HostDirectory {
 
   /** The same folder, held on its own. */
   clone(): HostDirectory {
-    return new HostDirectory(this.#anchor, this.mount, { isRoot: this.isRoot, followLink: true });
+    return new HostDirectory(this.#anchor, this.mount, { depth: this.depth, followLink: true });
   }
 
   close(): void {

@@ -1,4 +1,4 @@
-import { Rights, DIRECTORY_RIGHTS } from './abi.ts';
+import { DIRECTORY_RIGHTS, FILE_RIGHTS } from './abi.ts';
 import { Clocks } from './clocks.ts';
 import { type Descriptor, DescriptorTable } from './descriptors.ts';
 import { type Ending, RunEnded } from './ending.ts';
@@ -34,7 +34,7 @@ export class WasiHost {
     this.descriptors.add({
       kind: 'directory',
       rights: DIRECTORY_RIGHTS,
-      inheriting: ~(Rights.SOCK_ACCEPT | Rights.SOCK_SHUTDOWN),
+      inheriting: DIRECTORY_RIGHTS | FILE_RIGHTS,
       flags: 0,
       directory: { node: this.tree.root, host: this.tree.hostOf(this.tree.root) },
       preopen: '/',

@@ -75,7 +75,7 @@ export class MountTree {
   /** Opens the folder behind a node; undefined where there is none. */
   hostOf(node: MountNode): HostDirectory | undefined {
     if (node.host === undefined && node.source.kind === 'directory') {
-      node.host = new HostDirectory(node.source.path, node.source.mount, { isRoot: true, followLink: true });
+      node.host = new HostDirectory(node.source.path, node.source.mount, { depth: 0, followLink: true });
     }
     return node.host;
   }

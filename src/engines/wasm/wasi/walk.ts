@@ -125,7 +125,7 @@ export class Walk {
     const leaving = this.#trail.length > 1 ? this.#trail.pop() : undefined;
     if (leaving === undefined) throw fault(Errno.PERM);
     if (leaving.host === undefined) return;
-    if (this.#links > 0 && leaving.host.isRoot) throw fault(Errno.PERM);
+    if (this.#links > 0 && leaving.host.depth === 0) throw fault(Errno.PERM);
     if (this.#opened.delete(leaving.host)) leaving.host.close();
   }
 

@@ -36,7 +36,9 @@ export function historyToWire(row: HistoryPage['items'][number], stateChanges: b
       ...(Object.keys(row.details).length === 0 ? {} : { Details: row.details }),
     },
     Time: time,
-    ...(stateChanges && isJob ? { JobState: { Previous: row.from || 'Undefined', New: row.to || 'Undefined' } } : {}),
+    ...(stateChanges && isJob
+      ? { JobState: { Previous: row.from || 'Undefined', New: row.to || 'Undefined' } }
+      : {}),
     ...(stateChanges && !isJob ? { ExecutionState: { Previous: 0, New: 0 } } : {}),
   };
 }

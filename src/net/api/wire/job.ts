@@ -99,7 +99,9 @@ function taskToWire(task: Task): TaskWire {
           })),
         }
       : {}),
-    ...(task.ResultPaths !== undefined && isFilled(task.ResultPaths) ? { ResultPaths: task.ResultPaths } : {}),
+    ...(task.ResultPaths !== undefined && isFilled(task.ResultPaths)
+      ? { ResultPaths: task.ResultPaths }
+      : {}),
     Resources: withoutEmpty(task.Resources),
     Network: networkToWire(task.Network),
     Timeouts: withoutEmpty(task.Timeouts),
@@ -107,7 +109,9 @@ function taskToWire(task: Task): TaskWire {
 }
 
 /** The part of a job that its owner wrote, in the wire's shape. */
-export function jobSpecToWire(spec: JobSpec): Omit<JobWire, 'State' | 'Version' | 'Revision' | 'CreateTime' | 'ModifyTime'> {
+export function jobSpecToWire(
+  spec: JobSpec,
+): Omit<JobWire, 'State' | 'Version' | 'Revision' | 'CreateTime' | 'ModifyTime'> {
   return {
     ID: spec.ID,
     Name: spec.Name,

@@ -44,7 +44,7 @@ export interface ComputeNodeWire {
 
 /** Resources of a node: numbers, and which GPUs they are. */
 export interface CapacityWire extends ResourcesWire {
-  GPUs?: readonly Gpu[];
+  GPUs?: readonly Omit<Gpu, 'UUID'>[];
 }
 
 /** NodeInfo of v1.9. */
@@ -99,7 +99,9 @@ export function versionToWire(build: BuildInfo): VersionWire {
 
 function capacity(resources: Resources | undefined, gpus: readonly Gpu[] = []): CapacityWire {
   if (resources === undefined) return {};
-  return { ...resourcesToWire(resources), ...(gpus.length === 0 ? {} : { GPUs: gpus }) };
+  const wire: CapacityWire = resourcesToWire(resources);
+  if (gpus.length > 0) wire.GPUs = gpus.map(({ UUID: _, ...gpu }) => gpu);
+  return wire;
 }
 
 function computeToWire(compute: ComputeInfo | null): ComputeNodeWire {

@@ -1,0 +1,166 @@
+import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { NodeError } from '../../core/errors.ts';
+import { type DockerEndpoint, formatEndpoint, parseDockerHost } from './endpoint.ts';
+import { NODE_LABEL } from './labels.ts';
+
+/**
+ * The few calls the main thread makes: is Docker there, and what did an earlier run leave behind. They use
+ * node:http alone, so that the main thread does not load dockerode (some 17 MB) to ask a version.
+ */
+
+/** What an answering Docker Engine says of itself. */
+export interface DockerInfo {
+  /** "28.2.2". */
+  readonly version: string;
+  readonly apiVersion: string;
+  /** As image platforms name them: "linux", "amd64". */
+  readonly os: string;
+  readonly arch: string;
+}
+
+/** Containers found by a start-up are few; an answer beyond this is not from Docker. */
+const LONGEST_ANSWER = 64 * 1024 * 1024;
+const DEFAULT_PING_MS = 2000;
+const DEFAULT_REAP_MS = 60_000;
+const REMOVALS_AT_ONCE = 4;
+/** The API version since which all calls and fields in use exist (Docker 20.10). */
+const OLDEST_API = '1.41';
+
+/**
+ * Asks a Docker Engine for its version.
+ * @throws NodeError EngineUnavailable when it does not answer in `timeoutMs` (default 2 s), or is too old
+ */
+export async function pingDocker(options: {
+  readonly dockerHost: string;
+  readonly timeoutMs?: number;
+}): Promise<DockerInfo> {
+  const endpoint = parseDockerHost(options.dockerHost);
+  const answer = await call(endpoint, 'GET', '/version', options.timeoutMs ?? DEFAULT_PING_MS);
+  const { Version, ApiVersion, Os, Arch } = answer.body as Record<string, unknown>;
+  if (
+    answer.status !== 200 ||
+    typeof Version !== 'string' ||
+    typeof ApiVersion !== 'string' ||
+    typeof Os !== 'string' ||
+    typeof Arch !== 'string'
+  ) {
+    throw new NodeError(
+      'EngineUnavailable',
+      `${formatEndpoint(endpoint)} is no Docker Engine (expected a version from GET /version, got status ${answer.status})`,
+    );
+  }
+  if (isOlder(ApiVersion, OLDEST_API)) {
+    throw new NodeError(
+      'EngineUnavailable',
+      `Docker ${Version} at ${formatEndpoint(endpoint)} speaks API ${ApiVersion} (expected ${OLDEST_API} or later)`,
+    );
+  }
+  return { version: Version, apiVersion: ApiVersion, os: Os, arch: Arch };
+}
+
+/**
+ * Removes every container, with its volumes, and every network that carries this node's label. Used at start,
+ * before anything runs. Returns how many containers were removed.
+ * @throws NodeError EngineUnavailable when Docker does not answer in `timeoutMs` (default 60 s, each call);
+ * EngineFailed when a container cannot be removed
+ */
+export async function reapContainers(
+  options: { readonly dockerHost: string; readonly timeoutMs?: number },
+  nodeId: string,
+): Promise<number> {
+  const endpoint = parseDockerHost(options.dockerHost);
+  const timeoutMs = options.timeoutMs ?? DEFAULT_REAP_MS;
+  const filters = encodeURIComponent(JSON.stringify({ label: [`${NODE_LABEL}=${nodeId}`] }));
+  const containers = await listIds(endpoint, `/containers/json?all=true&filters=${filters}`, timeoutMs);
+  const left = containers.values();
+  const removeSome = async (): Promise<void> => {
+    for (const id of left) await remove(endpoint, `/containers/${id}?force=true&v=true`, timeoutMs);
+  };
+  await Promise.all(Array.from({ length: REMOVALS_AT_ONCE }, removeSome));
+  for (const id of await listIds(endpoint, `/networks?filters=${filters}`, timeoutMs)) {
+    await remove(endpoint, `/networks/${id}`, timeoutMs);
+  }
+  return containers.length;
+}
+
+async function listIds(endpoint: DockerEndpoint, path: string, timeoutMs: number): Promise<string[]> {
+  const answer = await call(endpoint, 'GET', path, timeoutMs);
+  if (answer.status !== 200 || !Array.isArray(answer.body)) throw refused('GET', path, answer);
+  return (answer.body as { Id?: unknown }[]).map(({ Id }) => {
+    if (typeof Id !== 'string' || !/^[0-9a-zA-Z]+$/.test(Id)) throw refused('GET', path, answer);
+    return Id;
+  });
+}
+
+async function remove(endpoint: DockerEndpoint, path: string, timeoutMs: number): Promise<void> {
+  const answer = await call(endpoint, 'DELETE', path, timeoutMs);
+  // 404: gone already; 409: its removal is under way.
+  if (answer.status >= 300 && answer.status !== 404 && answer.status !== 409) {
+    throw refused('DELETE', path, answer);
+  }
+}
+
+interface Answer {
+  readonly status: number;
+  /** Parsed JSON; null when there was none. */
+  readonly body: unknown;
+}
+
+function refused(method: string, path: string, answer: Answer): NodeError {
+  const { message } = (answer.body ?? {}) as { message?: unknown };
+  const reason = typeof message === 'string' ? message : 'no reason given';
+  return new NodeError(
+    'EngineFailed',
+    `Docker answered ${method} ${path.split('?')[0]} with status ${answer.status}: ${reason}`,
+  );
+}
+
+async function call(
+  endpoint: DockerEndpoint,
+  method: string,
+  path: string,
+  timeoutMs: number,
+): Promise<Answer> {
+  const target =
+    endpoint.kind === 'socket' ? { socketPath: endpoint.path } : { host: endpoint.host, port: endpoint.port };
+  const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+  const fail = (why: string, cause?: unknown): void =>
+    reject(new NodeError('EngineUnavailable', `Docker at ${formatEndpoint(endpoint)} ${why}`, { cause }));
+  const outgoing = httpRequest({ ...target, method, path, agent: false, headers: { host: 'docker' } });
+  const timer = setTimeout(() => {
+    fail(`did not answer in ${timeoutMs} ms`);
+    outgoing.destroy();
+  }, timeoutMs);
+  outgoing.on('error', (error) => fail(`did not answer: ${error.message}`, error));
+  outgoing.on('response', (response) => {
+    readJson(response).then(
+      (body) => resolve({ status: response.statusCode ?? 0, body }),
+      (error: Error) => fail(`gave no usable answer: ${error.message}`, error),
+    );
+  });
+  outgoing.end();
+  try {
+    return await promise;
+  } finally {
+    clearTimeout(timer);
+    outgoing.destroy();
+  }
+}
+
+async function readJson(response: IncomingMessage): Promise<unknown> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of response) {
+    chunks.push(chunk as Uint8Array);
+    bytes += (chunk as Uint8Array).length;
+    if (bytes > LONGEST_ANSWER) throw new Error('it is too long');
+  }
+  const text = Buffer.concat(chunks).toString();
+  return text === '' ? null : (JSON.parse(text) as unknown);
+}
+
+function isOlder(version: string, than: string): boolean {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  const [thanMajor = 0, thanMinor = 0] = than.split('.').map(Number);
+  return major < thanMajor || (major === thanMajor && minor < thanMinor);
+}

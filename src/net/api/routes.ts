@@ -1,0 +1,40 @@
+import type { ComputePort, IngestPort, NodePort } from '../../core/ports.ts';
+import type { RequesterService } from '../../requester/service.ts';
+import type { Logger } from '../../telemetry/logger.ts';
+import type { Route } from './adapter.ts';
+import { agentRoutes } from './handlers/agent.ts';
+import { authRoutes } from './handlers/auth.ts';
+import { computeRoutes } from './handlers/compute.ts';
+import { jobDetailRoutes } from './handlers/job-details.ts';
+import { jobRoutes } from './handlers/jobs.ts';
+import { logRoutes } from './handlers/logs.ts';
+import { metricsRoutes } from './handlers/metrics.ts';
+import { nodeRoutes } from './handlers/nodes.ts';
+import type { BuildInfo } from './wire/node.ts';
+
+/** What the routes call. A node without a role leaves its services out. */
+export interface RouteModules {
+  readonly node: NodePort;
+  readonly requester?: RequesterService;
+  /** Belongs to the requester role: without it no job can be submitted. */
+  readonly ingest?: IngestPort;
+  readonly compute?: ComputePort;
+  readonly logger: Logger;
+}
+
+/** The route table: every path that this node serves, given its roles. */
+export function createRoutes(build: BuildInfo, modules: RouteModules): Route[] {
+  const { node, requester, ingest, compute, logger } = modules;
+  const routes: Route[] = [...agentRoutes(node, build), ...metricsRoutes(node)];
+  if (requester !== undefined) {
+    routes.push(
+      ...authRoutes(node),
+      ...(ingest === undefined ? [] : jobRoutes(requester, ingest)),
+      ...jobDetailRoutes(requester),
+      ...logRoutes(requester, logger),
+      ...nodeRoutes(requester, build),
+    );
+  }
+  if (compute !== undefined) routes.push(...computeRoutes(compute));
+  return routes;
+}

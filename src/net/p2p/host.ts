@@ -1,0 +1,185 @@
+import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
+import type { Libp2p, PeerId } from '@libp2p/interface';
+import { NodeError } from '../../core/errors.ts';
+import type { NodeId } from '../../core/ids.ts';
+import type { Logger } from '../../telemetry/logger.ts';
+import { createPeering, type Peering, parsePeers } from './peering.ts';
+
+/** Bounds of the host. Memory it may take at worst: connections × streams × buffers, so each is set. */
+export interface HostLimits {
+  readonly maxConnections: number;
+  /** New connections a second that one remote address may open; fleets sit behind one. */
+  readonly inboundPerSecond: number;
+  /** Inbound connections that are not encrypted yet. */
+  readonly pendingInbound: number;
+  /** Streams of one connection, each way. */
+  readonly streams: number;
+  /** Bytes one stream may hold unread; a handler that reads more slowly loses the stream. */
+  readonly streamReadBytes: number;
+  /** Bytes one stream may hold unsent; a peer that reads more slowly loses the stream. */
+  readonly streamWriteBytes: number;
+}
+
+/** Limits for one busy requester or a fleet of small ones. */
+export const hostLimits: HostLimits = {
+  maxConnections: 1024,
+  inboundPerSecond: 64,
+  pendingInbound: 128,
+  streams: 1024,
+  streamReadBytes: 8 * 1_048_576,
+  streamWriteBytes: 16 * 1_048_576,
+};
+
+/** Settings of the host. */
+export interface HostOptions {
+  /** libp2p's protobuf, from `loadIdentity`. */
+  readonly privateKey: Uint8Array;
+  /** Address or name to listen on. */
+  readonly host: string;
+  /** 0 takes any free port. */
+  readonly port: number;
+  /** Multiaddrs of `--peer`: kept connected for ever. */
+  readonly peers: readonly string[];
+  readonly limits?: HostLimits;
+  /** Shown to peers by identify. */
+  readonly userAgent?: string;
+}
+
+/** The node's place in the libp2p swarm. */
+export interface P2pHost {
+  readonly peerId: NodeId;
+  /** For protocols: handlers may be registered before and after `start`. */
+  readonly libp2p: Libp2p;
+  /** Begins to listen and to dial the configured peers. @throws NodeError PortInUse, ConfigInvalid */
+  start(): Promise<void>;
+  /** Multiaddrs that others can dial, with the peer id. */
+  addresses(): string[];
+  /** Ids of the peers that are connected now. */
+  peers(): NodeId[];
+  /** Calls back for every peer that connects from now on. The answer ends it. */
+  onPeerConnect(callback: (peer: NodeId) => void): () => void;
+  /** Calls back when the last connection to a peer has ended. The answer ends it. */
+  onPeerDisconnect(callback: (peer: NodeId) => void): () => void;
+  /** Closes all connections. Idempotent. */
+  stop(): Promise<void>;
+}
+
+const FIRST_DELAY_MS = 500;
+const LONGEST_DELAY_MS = 30_000;
+const DIAL_MS = 10_000;
+/** Long-lived streams are quiet for long; dead connections are found by yamux's own pings. */
+const STREAM_IDLE_MS = 24 * 3_600_000;
+
+/**
+ * A libp2p host: TCP, noise, yamux, identify. It does not listen yet.
+ * @throws NodeError ConfigInvalid for a malformed peer, address or key
+ */
+export async function createHost(
+  options: HostOptions,
+  modules: { readonly logger: Logger },
+): Promise<P2pHost> {
+  const peers = parsePeers(options.peers);
+  const limits = options.limits ?? hostLimits;
+  const [listen, { noise }, { yamux }, { privateKeyFromProtobuf }, { identify, identifyPush }, { tcp }, { createLibp2p }] =
+    await Promise.all([
+      listenAddress(options.host, options.port),
+      import('@chainsafe/libp2p-noise'),
+      import('@chainsafe/libp2p-yamux'),
+      import('@libp2p/crypto/keys'),
+      import('@libp2p/identify'),
+      import('@libp2p/tcp'),
+      import('libp2p'),
+    ]);
+  const libp2p = await createLibp2p({
+    privateKey: privateKeyFromProtobuf(options.privateKey),
+    start: false,
+    nodeInfo: { userAgent: options.userAgent ?? 'bacalhau' },
+    addresses: { listen: [listen] },
+    transports: [tcp({ maxConnections: limits.maxConnections + limits.pendingInbound })],
+    connectionEncrypters: [noise()],
+    streamMuxers: [
+      yamux({
+        maxInboundStreams: limits.streams,
+        maxOutboundStreams: limits.streams,
+        maxEarlyStreams: 64,
+        streamOptions: {
+          inactivityTimeout: STREAM_IDLE_MS,
+          maxReadBufferLength: limits.streamReadBytes,
+          maxWriteBufferLength: limits.streamWriteBytes,
+        },
+      }),
+    ],
+    connectionManager: {
+      maxConnections: limits.maxConnections,
+      inboundConnectionThreshold: limits.inboundPerSecond,
+      maxIncomingPendingConnections: limits.pendingInbound,
+    },
+    services: { identify: identify(), identifyPush: identifyPush() },
+  });
+  const peering = createPeering(
+    { peers, firstDelayMs: FIRST_DELAY_MS, longestDelayMs: LONGEST_DELAY_MS, dialMs: DIAL_MS },
+    { libp2p, logger: modules.logger },
+  );
+  return hostOf(libp2p, peering, listen);
+}
+
+function hostOf(libp2p: Libp2p, peering: Peering, listen: string): P2pHost {
+  let stopped: Promise<void> | undefined;
+  const subscribe = (
+    name: 'peer:connect' | 'peer:disconnect',
+    callback: (peer: NodeId) => void,
+  ): (() => void) => {
+    const listener = (event: CustomEvent<PeerId>): void => callback(event.detail.toString());
+    libp2p.addEventListener(name, listener);
+    return () => libp2p.removeEventListener(name, listener);
+  };
+  return {
+    peerId: libp2p.peerId.toString(),
+    libp2p,
+    async start() {
+      try {
+        await libp2p.start();
+      } catch (thrown) {
+        await libp2p.stop();
+        throw listenError(listen, thrown);
+      }
+      peering.start();
+    },
+    addresses: () => libp2p.getMultiaddrs().map((address) => address.toString()),
+    peers: () => libp2p.getPeers().map((peer) => peer.toString()),
+    onPeerConnect: (callback) => subscribe('peer:connect', callback),
+    onPeerDisconnect: (callback) => subscribe('peer:disconnect', callback),
+    stop() {
+      stopped ??= peering.stop().then(() => libp2p.stop());
+      return stopped;
+    },
+  };
+}
+
+async function listenAddress(host: string, port: number): Promise<string> {
+  const bare = host.replace(/^\[|\]$/g, '');
+  let address = bare;
+  if (isIP(bare) === 0) {
+    try {
+      address = (await lookup(bare)).address;
+    } catch (thrown) {
+      throw new NodeError('ConfigInvalid', `--swarm-host ${host}: the name does not resolve`, { cause: thrown });
+    }
+  }
+  return `/ip${isIP(address) === 6 ? 6 : 4}/${address}/tcp/${port}`;
+}
+
+function listenError(listen: string, thrown: unknown): NodeError {
+  const text = thrown instanceof Error ? thrown.message : String(thrown);
+  const [, family, address, , port] = listen.split('/');
+  const shown = family === 'ip6' ? `[${address}]:${port}` : `${address}:${port}`;
+  if (text.includes('EADDRINUSE')) {
+    return new NodeError(
+      'PortInUse',
+      `the swarm address ${shown} is in use by another process (choose another with --port or --swarm-host)`,
+      { cause: thrown },
+    );
+  }
+  return new NodeError('ConfigInvalid', `cannot listen on the swarm address ${shown}: ${text}`, { cause: thrown });
+}

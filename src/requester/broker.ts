@@ -1,0 +1,221 @@
+import type { Clock, Timer } from '../core/clock.ts';
+import type { JobId, NodeId } from '../core/ids.ts';
+import type { EvaluationRecord, JobRecord } from '../store/records.ts';
+import type { RequesterStore } from '../store/requester-store.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { LiveJob } from './change.ts';
+import { type Lives, makeLive } from './lives.ts';
+import type { Nodes } from './nodes.ts';
+import type { ChangeListener, Planner } from './planner.ts';
+import { type Gate } from './scheduler.ts';
+import { type Waiting, waitsBy, Window } from './window.ts';
+
+export interface BrokerOptions {
+  /** Waiting jobs looked at when room is found; all others stay in the store. */
+  readonly windowSize: number;
+  /** How long jobs behind the first of the line may overtake it before a node is kept free for it. */
+  readonly overtakeMs: number;
+}
+
+/** Jobs started in one turn of the loop: a long line must not hold up what the nodes say. */
+const STARTS_PER_TURN = 256;
+/** Jobs looked at behind the window when nothing in it fits, and how often. */
+const PEEK_PAGE = 64;
+const PEEK_EVERY_MS = 100;
+/** While jobs wait, the line is looked at so often even if no node says anything. */
+const HEARTBEAT_MS = 1000;
+
+/**
+ * The line of jobs that wait for room: by priority, then by arrival. It is kept in the store (blocked
+ * evaluations); in memory are a window on its head and a counter.
+ *
+ * A job that does not fit is overtaken by those behind it: by all in the window at once, and by those beyond
+ * page by page. It is not overtaken for ever: when the first of the line has been passed over for
+ * `overtakeMs`, the node that suits it best takes no other job until there is room for it.
+ */
+export class Broker implements ChangeListener {
+  readonly #options: BrokerOptions;
+  readonly #store: RequesterStore;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #lives: Lives;
+  readonly #nodes: Nodes;
+  readonly #planner: Planner;
+  readonly #window: Window;
+  #scheduled = false;
+  #heartbeat: Timer | undefined;
+  #closed = false;
+  /** Everything that waits was looked at and found no room, and nothing has changed since. */
+  #stuck = false;
+  #first: { readonly ticketId: string; readonly sinceMs: number } | undefined;
+  #reserved: NodeId | null = null;
+  #peekAfter: EvaluationRecord | undefined;
+  #peekAtMs = 0;
+
+  constructor(
+    options: BrokerOptions,
+    modules: {
+      readonly store: RequesterStore;
+      readonly clock: Clock;
+      readonly logger: Logger;
+      readonly lives: Lives;
+      readonly nodes: Nodes;
+      readonly planner: Planner;
+    },
+  ) {
+    this.#options = options;
+    this.#store = modules.store;
+    this.#clock = modules.clock;
+    this.#logger = modules.logger;
+    this.#lives = modules.lives;
+    this.#nodes = modules.nodes;
+    this.#planner = modules.planner;
+    this.#window = new Window({ size: options.windowSize }, modules);
+  }
+
+  /** Jobs that wait for room. */
+  get waiting(): number {
+    return this.#window.count;
+  }
+
+  /** Reads the length of the line. Before anything else. */
+  recover(): void {
+    this.#window.reset(this.#store.blockedCount());
+    this.wake();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#heartbeat?.cancel();
+  }
+
+  /** What a job that has just come, or whose run has just failed, may take now. */
+  gate(priority: number, nowMs: number): Gate {
+    const { count, first } = this.#window;
+    const isFree = count === 0 || this.#stuck || (first !== undefined && priority > first.record.priority);
+    return {
+      open: isFree,
+      reason: isFree ? '' : `${count} ${count === 1 ? 'job waits' : 'jobs wait'} for room before this one`,
+      reserved: count === 0 ? null : this.#reserved,
+      nowMs,
+    };
+  }
+
+  changed(live: LiveJob, was: { readonly blocked: boolean; readonly ticketId: string }): void {
+    const sameTicket = live.ticket.id === was.ticketId;
+    if (was.blocked && !(live.blocked && sameTicket)) this.#window.remove(live.id);
+    if (live.blocked && !(was.blocked && sameTicket)) {
+      this.#window.add(live.ticket, live.record);
+      if (!this.#stuck || !this.#window.isComplete) this.wake();
+      this.#stuck = false;
+    }
+  }
+
+  /** Room may have come up: the line is looked at in the next turn. */
+  wake(): void {
+    this.#stuck = false;
+    if (this.#scheduled || this.#closed || this.#window.count === 0) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      if (this.#closed) return;
+      try {
+        this.#pass();
+      } catch (error) {
+        this.#logger.error({ err: error }, 'the line of waiting jobs could not be worked on');
+      }
+      this.#armHeartbeat();
+    });
+  }
+
+  #armHeartbeat(): void {
+    this.#heartbeat?.cancel();
+    this.#heartbeat = undefined;
+    if (this.#window.count === 0 || this.#closed) return;
+    this.#heartbeat = this.#clock.at(this.#clock.nowMs() + HEARTBEAT_MS, () => this.wake());
+  }
+
+  #pass(): void {
+    const nowMs = this.#clock.nowMs();
+    if (this.#window.count === 0 || !this.#nodes.anyOpen(nowMs)) return;
+    const waits = (evaluation: EvaluationRecord, record: JobRecord): boolean =>
+      this.#isWaiting(evaluation, record);
+    this.#window.refill(waits);
+    this.#reserved = null;
+    const full = new Set<string>();
+    let started = 0;
+    let isFirst = true;
+    for (const entry of this.#window.entries()) {
+      if (full.has(entry.shape)) continue;
+      const result = this.#place(entry, nowMs);
+      if (result === 'waits') {
+        if (entry.shape !== '') full.add(entry.shape);
+        if (isFirst) this.#passedOver(entry, nowMs);
+        isFirst = false;
+        continue;
+      }
+      started += 1;
+      if (started >= STARTS_PER_TURN) return this.wake();
+      if (!this.#nodes.anyOpen(nowMs)) return;
+    }
+    if (isFirst) this.#first = undefined;
+    if (this.#window.refill(waits)) return this.wake();
+    if (this.#window.isComplete) this.#stuck = true;
+    else if (started === 0) this.#peek(nowMs);
+    // What the store does not show yet is looked at when it does.
+    else this.#store.committed().then(() => this.wake(), () => undefined);
+  }
+
+  #isWaiting(evaluation: EvaluationRecord, record: JobRecord): boolean {
+    const live = this.#lives.peek(record.id);
+    if (live !== undefined) return live.blocked && live.ticket.id === evaluation.id;
+    if (waitsBy(record, evaluation)) return true;
+    this.#store.transition({ evaluations: [{ ...evaluation, status: 'cancelled' }] });
+    this.#window.remove(record.id);
+    return false;
+  }
+
+  #place(entry: Waiting, nowMs: number): 'started' | 'waits' {
+    const { record, evaluation } = entry;
+    const neverAsked = record.version === 1 && evaluation.trigger === 'job-register';
+    const live =
+      this.#lives.peek(record.id) ??
+      makeLive(record, evaluation, neverAsked ? [] : this.#store.executions(record.id));
+    const change = this.#planner.begin(live);
+    const decision = this.#planner.decide(change, { open: true, reason: '', reserved: this.#reserved, nowMs });
+    if (decision.kind === 'wait') return 'waits';
+    this.#planner.carry(change, decision);
+    this.#planner.commit(change);
+    return live.blocked ? 'waits' : 'started';
+  }
+
+  /** The first of the line found no room: after a while a node is kept for it. */
+  #passedOver({ evaluation, record }: Waiting, nowMs: number): void {
+    if (this.#first?.ticketId !== evaluation.id) this.#first = { ticketId: evaluation.id, sinceMs: nowMs };
+    if (nowMs - this.#first.sinceMs < this.#options.overtakeMs) return;
+    this.#reserved = this.#planner.bestNode(record, this.#store.executions(record.id));
+  }
+
+  /** Looks behind the window, a page at a time, for something that fits. */
+  #peek(nowMs: number): void {
+    if (nowMs < this.#peekAtMs) return;
+    this.#peekAtMs = nowMs + PEEK_EVERY_MS;
+    const page = this.#window.page(this.#peekAfter, PEEK_PAGE);
+    this.#peekAfter = page.length < PEEK_PAGE ? undefined : page.at(-1);
+    for (const evaluation of page) {
+      const record = this.#store.job(evaluation.jobId);
+      if (record === undefined || !this.#isWaiting(evaluation, record)) continue;
+      this.#place({ evaluation, record, shape: '' }, nowMs);
+      if (!this.#nodes.anyOpen(nowMs)) return;
+    }
+  }
+
+  debug(): Record<string, unknown> {
+    return { waiting: this.waiting, stuck: this.#stuck, reserved: this.#reserved };
+  }
+
+  /** Whether a job is in the line, for tests. */
+  isFirst(jobId: JobId): boolean {
+    return this.#window.first?.record.id === jobId;
+  }
+}

@@ -1,0 +1,270 @@
+import { type ExecutionId, type JobId, type NodeId, newExecutionId } from '../core/ids.ts';
+import type { ComputeBound, OutboxMessage } from '../core/messages.ts';
+import { type ComputeState, type DesiredState, isComputeTerminal, isJobTerminal, type JobState } from '../core/states.ts';
+import type {
+  EvaluationRecord,
+  HistoryInput,
+  JobRecord,
+  RequesterExecution,
+  StateText,
+} from '../store/records.ts';
+import type { JobChange } from '../store/requester-store.ts';
+import { executionRequested, executionRow, executionStopped, type JobEvent, jobRow } from './events.ts';
+
+/** A job in memory: all that deciding on it takes. Changed by Change.apply only. */
+export interface LiveJob {
+  readonly id: JobId;
+  record: JobRecord;
+  /** Those of the present version, and older ones that have not ended. */
+  readonly executions: Map<ExecutionId, RequesterExecution>;
+  /** The wish this job is being worked on for; the same one as long as the job waits to be started. */
+  ticket: EvaluationRecord;
+  /** The ticket stands in the store as blocked. */
+  blocked: boolean;
+  /** The ticket stands in the store as pending. */
+  pending: boolean;
+  /** When this version was asked for, microseconds. */
+  since: number;
+}
+
+/** A step of one execution; `from` is null when it is new. */
+export interface ExecutionStep {
+  readonly from: ComputeState | null;
+  readonly record: RequesterExecution;
+}
+
+function stateText<S>(type: S, message: string, details: StateText<S>['details']): StateText<S> {
+  return details === undefined ? { type, message } : { type, message, details };
+}
+
+/**
+ * One atomic change of one job in the making. What it shows is the job as it will be; nothing outside it
+ * changes before it has been written.
+ */
+export class Change {
+  readonly live: LiveJob;
+  readonly time: number;
+  record: JobRecord;
+  ticket: EvaluationRecord;
+  blocked: boolean;
+  pending: boolean;
+  since: number;
+  readonly steps: Map<ExecutionId, ExecutionStep> = new Map();
+  readonly #nodeId: NodeId;
+  readonly #from: JobState | null;
+  readonly #history: HistoryInput[] = [];
+  readonly #outbox: OutboxMessage[] = [];
+  readonly #evaluations: EvaluationRecord[] = [];
+  #jobTouched: boolean;
+  #spec: Uint8Array | undefined;
+
+  /** `isNew`: the job is not in the store yet. */
+  constructor(live: LiveJob, options: { readonly nodeId: NodeId; readonly time: number; readonly isNew?: boolean }) {
+    this.live = live;
+    this.time = options.time;
+    this.record = live.record;
+    this.ticket = live.ticket;
+    this.blocked = live.blocked;
+    this.pending = live.pending;
+    this.since = live.since;
+    this.#nodeId = options.nodeId;
+    this.#from = options.isNew === true ? null : live.record.state.type;
+    this.#jobTouched = options.isNew === true;
+  }
+
+  /** True when there is something to write. */
+  get dirty(): boolean {
+    return (
+      this.#jobTouched ||
+      this.steps.size > 0 ||
+      this.#history.length > 0 ||
+      this.#outbox.length > 0 ||
+      this.#evaluations.length > 0
+    );
+  }
+
+  /** JobSpec bytes of a version that is new in this change. */
+  get spec(): Uint8Array | undefined {
+    return this.#spec;
+  }
+
+  set spec(bytes: Uint8Array) {
+    this.#spec = bytes;
+    this.#jobTouched = true;
+  }
+
+  /** The executions as they will be. */
+  executions(): RequesterExecution[] {
+    const all: RequesterExecution[] = [];
+    for (const [id, execution] of this.live.executions) all.push(this.steps.get(id)?.record ?? execution);
+    for (const [id, step] of this.steps) if (!this.live.executions.has(id)) all.push(step.record);
+    return all;
+  }
+
+  execution(id: ExecutionId): RequesterExecution | undefined {
+    return this.steps.get(id)?.record ?? this.live.executions.get(id);
+  }
+
+  active(): RequesterExecution[] {
+    return this.executions().filter(({ computeState }) => !isComputeTerminal(computeState.type));
+  }
+
+  /** Replaces the job's record, its state apart. */
+  updateJob(fields: Partial<Omit<JobRecord, 'id' | 'state' | 'revision' | 'modifyTime'>>): void {
+    this.record = { ...this.record, ...fields };
+    this.#touchJob();
+  }
+
+  setJobState(type: JobState, message = '', details?: StateText<JobState>['details']): void {
+    this.record = { ...this.record, state: stateText(type, message, details) };
+    this.#touchJob();
+  }
+
+  /** A row about the job, without a change of state unless `from` and `to` say so. */
+  jobEvent(event: JobEvent, from: JobState | '' = '', to: JobState | '' = ''): void {
+    this.#history.push(jobRow(this.record, this.#nodeId, this.time, event, from, to));
+  }
+
+  executionEvent(
+    execution: RequesterExecution,
+    event: JobEvent,
+    from: ComputeState | '' = '',
+    to: ComputeState | '' = '',
+  ): void {
+    this.#history.push(executionRow(execution, this.time, event, from, to));
+  }
+
+  send(to: NodeId, message: ComputeBound): void {
+    this.#outbox.push({ to, message });
+  }
+
+  /** A new execution on `nodeId`, asked for. */
+  ask(nodeId: NodeId): void {
+    const { id, version, namespace, name, resources } = this.record;
+    const execution: RequesterExecution = {
+      id: newExecutionId(),
+      jobId: id,
+      jobVersion: version,
+      evaluationId: this.ticket.id,
+      namespace,
+      name,
+      nodeId,
+      computeState: { type: 'AskForBid', message: '' },
+      desiredState: { type: 'Pending', message: '' },
+      resources,
+      published: { Type: '' },
+      runOutput: null,
+      revision: 1,
+      createTime: this.time,
+      modifyTime: this.time,
+    };
+    this.steps.set(execution.id, { from: null, record: execution });
+    this.executionEvent(execution, executionRequested(nodeId), 'New', 'AskForBid');
+    this.send(nodeId, { type: 'AskForBid', executionId: execution.id, jobId: id, jobVersion: version });
+  }
+
+  /** Moves an execution on. */
+  move(
+    execution: RequesterExecution,
+    compute: { readonly type: ComputeState; readonly message: string; readonly details?: Readonly<Record<string, string>> },
+    desired: { readonly type: DesiredState; readonly message: string },
+    results: Partial<Pick<RequesterExecution, 'published' | 'runOutput'>> = {},
+  ): RequesterExecution {
+    const before = this.steps.get(execution.id);
+    const record: RequesterExecution = {
+      ...execution,
+      ...results,
+      computeState: compute,
+      desiredState: desired,
+      revision: execution.revision + 1,
+      modifyTime: this.time,
+    };
+    this.steps.set(execution.id, { from: before === undefined ? execution.computeState.type : before.from, record });
+    return record;
+  }
+
+  /** Ends an execution that is wanted no more; its node is told. */
+  cancel(execution: RequesterExecution, reason: string): void {
+    this.executionEvent(execution, executionStopped(reason), execution.computeState.type, 'Cancelled');
+    this.move(execution, { type: 'Cancelled', message: reason }, { type: 'Stopped', message: reason });
+    this.send(execution.nodeId, { type: 'CancelExecution', executionId: execution.id, reason });
+  }
+
+  /** The job waits in the store until it is looked at again. */
+  block(comment: string): void {
+    if (this.blocked) return;
+    this.ticket = { ...this.ticket, status: 'blocked', comment };
+    this.blocked = true;
+    this.pending = false;
+    this.#evaluations.push(this.ticket);
+  }
+
+  /** The wish is fulfilled, or void. */
+  unblock(status: 'complete' | 'cancelled' = 'complete'): void {
+    if (!this.blocked && !this.pending) return;
+    this.#evaluations.push({ ...this.ticket, status });
+    this.blocked = false;
+    this.pending = false;
+  }
+
+  /** A new wish takes the place of the one before. */
+  renew(ticket: EvaluationRecord): void {
+    this.unblock('cancelled');
+    this.ticket = ticket;
+  }
+
+  /** What the store writes. */
+  toJobChange(): JobChange {
+    const job =
+      this.#jobTouched || this.#from === null
+        ? {
+            from: this.#from,
+            record: this.record,
+            ...(this.#spec === undefined ? {} : { spec: this.#spec }),
+          }
+        : undefined;
+    return {
+      ...(job === undefined ? {} : { job }),
+      ...(this.steps.size === 0 ? {} : { executions: [...this.steps.values()] }),
+      ...(this.#evaluations.length === 0 ? {} : { evaluations: this.#evaluations }),
+      history: this.#history,
+      outbox: this.#outbox,
+    };
+  }
+
+  /** To be called once it has been written. */
+  apply(): void {
+    const { live } = this;
+    live.record = this.record;
+    live.ticket = this.ticket;
+    live.blocked = this.blocked;
+    live.pending = this.pending;
+    live.since = this.since;
+    for (const [id, { record }] of this.steps) {
+      const old = record.jobVersion !== this.record.version && isComputeTerminal(record.computeState.type);
+      if (old) live.executions.delete(id);
+      else live.executions.set(id, record);
+    }
+    if (this.#spec !== undefined) {
+      for (const [id, execution] of live.executions) {
+        const old = execution.jobVersion !== this.record.version;
+        if (old && isComputeTerminal(execution.computeState.type)) live.executions.delete(id);
+      }
+    }
+  }
+
+  #touchJob(): void {
+    if (!this.#jobTouched) {
+      this.record = { ...this.record, revision: this.record.revision + 1, modifyTime: this.time };
+      this.#jobTouched = true;
+    }
+  }
+}
+
+/** True when nothing more will be done about the job unless somebody asks, or room is found. */
+export function isIdle(live: LiveJob): boolean {
+  for (const { computeState } of live.executions.values()) {
+    if (!isComputeTerminal(computeState.type)) return false;
+  }
+  return isJobTerminal(live.record.state.type) || live.blocked;
+}

@@ -1,0 +1,206 @@
+import type { Clock } from '../core/clock.ts';
+import type { ExecutionId, JobId, NodeId } from '../core/ids.ts';
+import { isComputeTerminal, isJobTerminal } from '../core/states.ts';
+import type { RequesterExecution } from '../store/records.ts';
+import type { RequesterStore } from '../store/requester-store.ts';
+import { Change, type ExecutionStep, type LiveJob } from './change.ts';
+import { jobQueued, stateUpdate, stopReasons } from './events.ts';
+import { type Lives, TICKET_DETAIL } from './lives.ts';
+import type { Nodes } from './nodes.ts';
+import { type Decision, decide, type Gate, type SchedulerOptions } from './scheduler.ts';
+
+/** What the requester tells the carrier of its messages about asks. */
+export interface AskPort {
+  /** The spec of a job's version, for the ask that is written next. Kept until it has been sent once. */
+  attach(executionId: ExecutionId, spec: Uint8Array): void;
+  /** The ask was answered, or is wanted no more: it is not sent again. */
+  answered(executionId: ExecutionId): void;
+}
+
+/** Told of every change after it has been written. */
+export interface ChangeListener {
+  /** `was`: the job before it; undefined when it is new. */
+  changed(live: LiveJob, was: { readonly blocked: boolean; readonly ticketId: string }): void;
+}
+
+/**
+ * Turns decisions into changes and writes them: one transition an event, with all that follows from it. After
+ * the write come, in this order, memory, the room of the nodes, the carrier and the listeners.
+ */
+export class Planner {
+  readonly #nodeId: NodeId;
+  readonly #scheduling: SchedulerOptions;
+  readonly #store: RequesterStore;
+  readonly #clock: Clock;
+  readonly #lives: Lives;
+  readonly #nodes: Nodes;
+  readonly #asks: AskPort;
+  readonly #listeners: ChangeListener[] = [];
+
+  constructor(
+    options: { readonly nodeId: NodeId; readonly scheduling: SchedulerOptions },
+    modules: {
+      readonly store: RequesterStore;
+      readonly clock: Clock;
+      readonly lives: Lives;
+      readonly nodes: Nodes;
+      readonly asks: AskPort;
+    },
+  ) {
+    this.#nodeId = options.nodeId;
+    this.#scheduling = options.scheduling;
+    this.#store = modules.store;
+    this.#clock = modules.clock;
+    this.#lives = modules.lives;
+    this.#nodes = modules.nodes;
+    this.#asks = modules.asks;
+  }
+
+  listen(listener: ChangeListener): void {
+    this.#listeners.push(listener);
+  }
+
+  begin(live: LiveJob, isNew = false): Change {
+    return new Change(live, { nodeId: this.#nodeId, time: this.#clock.nowMicros(), isNew });
+  }
+
+  /** What should happen to the job as the change leaves it. */
+  decide(change: Change, gate: Gate): Decision {
+    return decide(change.record, change.executions(), this.#nodes.compute, this.#scheduling, gate);
+  }
+
+  /** Adds what a decision means to the change. */
+  carry(change: Change, decision: Decision): void {
+    switch (decision.kind) {
+      case 'idle':
+        change.unblock();
+        return;
+      case 'ask':
+        if (decision.missing === 0) change.unblock();
+        for (const nodeId of decision.nodes) change.ask(nodeId);
+        if (decision.missing > 0) change.block(decision.reason);
+        return;
+      case 'wait':
+        this.#queue(change, decision.reason);
+        return;
+      case 'complete':
+        this.#complete(change);
+        return;
+      case 'fail':
+        for (const execution of change.active()) change.cancel(execution, stopReasons.jobFailed);
+        change.jobEvent(decision.event, change.record.state.type, 'Failed');
+        change.setJobState('Failed', decision.message);
+        change.unblock();
+        return;
+    }
+  }
+
+  /** Decides, adds and writes. */
+  settle(change: Change, gate: Gate): Decision {
+    const decision = this.decide(change, gate);
+    this.carry(change, decision);
+    this.commit(change);
+    return decision;
+  }
+
+  /** Writes. @throws NodeError IllegalTransition; then nothing has changed */
+  commit(change: Change): void {
+    if (!change.dirty) return;
+    const { live } = change;
+    const was = { blocked: live.blocked, ticketId: live.ticket.id };
+    const asked: ExecutionId[] = [];
+    if (change.spec !== undefined) {
+      for (const [id, { from }] of change.steps) {
+        if (from !== null) continue;
+        asked.push(id);
+        this.#asks.attach(id, change.spec);
+      }
+    }
+    try {
+      this.#store.transition(change.toJobChange());
+    } catch (error) {
+      for (const id of asked) this.#asks.answered(id);
+      throw error;
+    }
+    change.apply();
+    this.#lives.keep(live);
+    const nowMs = this.#clock.nowMs();
+    for (const step of change.steps.values()) this.#account(step, nowMs);
+    for (const listener of this.#listeners) listener.changed(live, was);
+  }
+
+  #queue(change: Change, reason: string): void {
+    change.block(reason);
+    const { state } = change.record;
+    if (change.active().length > 0) return;
+    if (state.type === 'Queued' && state.details?.[TICKET_DETAIL] === change.ticket.id) return;
+    if (state.type !== 'Queued') change.jobEvent(jobQueued(reason), state.type, 'Queued');
+    change.setJobState('Queued', reason, { [TICKET_DETAIL]: change.ticket.id });
+  }
+
+  #complete(change: Change): void {
+    change.jobEvent(stateUpdate('Completed'), change.record.state.type, 'Completed');
+    change.setJobState('Completed');
+    change.unblock();
+  }
+
+  #account({ from, record }: ExecutionStep, nowMs: number): void {
+    const { id, nodeId, resources, computeState } = record;
+    const room = this.#nodes.room(nodeId);
+    const over = isComputeTerminal(computeState.type);
+    if (from === null) {
+      room.asked(resources, nowMs);
+      return;
+    }
+    if (from === 'AskForBid') {
+      this.#asks.answered(id);
+      room.answered(resources, !over);
+    } else if (over && !isComputeTerminal(from)) {
+      room.ended(resources);
+    }
+  }
+}
+
+/** For the end of a job to be waited for inside the process. */
+export class Watchers implements ChangeListener {
+  readonly #waiting = new Map<JobId, Set<() => void>>();
+
+  changed(live: LiveJob): void {
+    const waiting = this.#waiting.get(live.id);
+    if (waiting === undefined) return;
+    this.#waiting.delete(live.id);
+    for (const wake of waiting) wake();
+  }
+
+  /** Resolves with the next change of the job. @throws the signal's reason */
+  next(jobId: JobId, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const waiting = this.#waiting.get(jobId) ?? new Set();
+      this.#waiting.set(jobId, waiting);
+      const onAbort = (): void => {
+        waiting.delete(wake);
+        if (waiting.size === 0 && this.#waiting.get(jobId) === waiting) this.#waiting.delete(jobId);
+        reject(signal?.reason instanceof Error ? signal.reason : new Error('aborted'));
+      };
+      const wake = (): void => {
+        signal?.removeEventListener('abort', onAbort);
+        resolve();
+      };
+      waiting.add(wake);
+      if (signal?.aborted === true) onAbort();
+      else signal?.addEventListener('abort', onAbort, { once: true });
+    });
+  }
+}
+
+/** True when the job has come to its end and no execution of it is left. */
+export function hasEnded(live: LiveJob): boolean {
+  return isJobTerminal(live.record.state.type);
+}
+
+/** Executions of the present version that have not ended. */
+export function activeOn(live: LiveJob, nodeId: NodeId): RequesterExecution[] {
+  return [...live.executions.values()].filter(
+    (execution) => execution.nodeId === nodeId && !isComputeTerminal(execution.computeState.type),
+  );
+}

@@ -1,0 +1,334 @@
+import { NodeError } from '../core/errors.ts';
+import { type ExecutionId, type JobId, shortId } from '../core/ids.ts';
+import { computeTransitions, isJobTerminal, type JobState, jobTransitions } from '../core/states.ts';
+import { evaluationCodec, jobCodec, requesterExecutionCodec } from './codecs.ts';
+import type { Outbox } from './compute-store.ts';
+import type { Environment, Key, Table, WriteBatch } from './environment.ts';
+import { idOf, type JobIndexes, JobScan } from './job-scan.ts';
+import { LAST_NUMBER, LAST_TEXT, shortText } from './keys.ts';
+import { Recent } from './recent.ts';
+import type { EvaluationRecord, HistoryRow, JobRecord, RequesterExecution } from './records.ts';
+import type { JobChange, JobQuery, RequesterStore } from './requester-store.ts';
+import { type HistoryReader, RoleLog } from './role-log.ts';
+import * as tables from './tables.ts';
+import { checkTransition } from './transitions.ts';
+
+const STATES = Object.keys(jobTransitions) as JobState[];
+const RECENT_JOBS = 2048;
+const RECENT_SPEC_BYTES = 8 * 1024 * 1024;
+const ENTRY_BYTES = 256;
+const SHORT_ID_WINDOW = 100_000;
+const SHORT_ID_SLICE = 4096;
+
+type Tuple = readonly unknown[];
+type JobPart = NonNullable<JobChange['job']>;
+
+const PENDING = 0;
+const BLOCKED = 1;
+
+function nameKey(namespace: string, name: string): [string, string] {
+  return [shortText(namespace), shortText(name)];
+}
+
+/** One write an evaluation: the last word counts. */
+function lastOfEach(evaluations: readonly EvaluationRecord[]): Iterable<EvaluationRecord> {
+  return new Map(evaluations.map((evaluation) => [evaluation.id, evaluation])).values();
+}
+
+function blockedKey(evaluation: EvaluationRecord): [number, number, string] {
+  return [-evaluation.priority, evaluation.createTime, evaluation.id];
+}
+
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
+  readonly outbox: Outbox;
+  readonly #environment: Environment;
+  readonly #log: RoleLog<JobState>;
+  readonly #indexes: JobIndexes;
+  readonly #specs: Table<Uint8Array>;
+  readonly #byName: Table<JobId>;
+  readonly #executions: Table<Tuple>;
+  readonly #evaluations: Table<Tuple>;
+  readonly #blocked: Table<Uint8Array>;
+  readonly #recentJobs = new Recent<JobRecord>(RECENT_JOBS);
+  readonly #recentNames = new Recent<JobId>(RECENT_JOBS);
+  /** By job: those of its executions that were written lately. */
+  readonly #recentExecutions = new Recent<Map<ExecutionId, RequesterExecution>>(RECENT_JOBS);
+  readonly #recentEvaluations = new Recent<EvaluationRecord | 'gone'>(RECENT_JOBS);
+  readonly #recentSpecs = new Recent<Uint8Array>(RECENT_SPEC_BYTES);
+
+  constructor(modules: { readonly environment: Environment; readonly nextSeq: () => number }) {
+    const { environment } = modules;
+    this.#environment = environment;
+    this.#log = new RoleLog({ role: 'requester', states: STATES }, modules);
+    this.outbox = this.#log;
+    this.#indexes = {
+      jobs: environment.table(tables.jobsTable),
+      byNamespace: environment.table(tables.jobsByNamespaceTable),
+      live: environment.table(tables.jobsLiveTable),
+      ended: environment.table(tables.jobsEndedTable),
+      job: (id) => this.job(id),
+    };
+    this.#specs = environment.table(tables.jobSpecsTable);
+    this.#byName = environment.table(tables.jobsByNameTable);
+    this.#executions = environment.table(tables.jobExecutionsTable);
+    this.#evaluations = environment.table(tables.evaluationsTable);
+    this.#blocked = environment.table(tables.evaluationsBlockedTable);
+    const recents = [
+      this.#recentJobs,
+      this.#recentNames,
+      this.#recentExecutions,
+      this.#recentEvaluations,
+      this.#recentSpecs,
+    ];
+    this.#log.afterCommit(() => {
+      for (const recent of recents) recent.age();
+    });
+  }
+
+  transition(change: JobChange): void {
+    const { job, executions = [], evaluations = [] } = change;
+    const before = job === undefined ? undefined : this.#checkJob(job);
+    this.#checkExecutions(executions);
+    let written: ReturnType<RoleLog<JobState>['append']> = { rows: [], outbox: [] };
+    this.#environment.write((batch) => {
+      if (job !== undefined) this.#writeJob(batch, job, before);
+      for (const { record } of executions) {
+        batch.put(this.#executions, [record.jobId, record.id], requesterExecutionCodec.encode(record));
+      }
+      for (const evaluation of lastOfEach(evaluations)) this.#writeEvaluation(batch, evaluation);
+      written = this.#log.append(batch, change.history ?? [], change.outbox ?? []);
+    });
+    this.#remember(change);
+    if (job !== undefined) this.#log.count(job.from, job.record.state.type);
+    this.#log.announce(written);
+  }
+
+  committed(): Promise<void> {
+    return this.#environment.committed();
+  }
+
+  flushed(): Promise<void> {
+    return this.#environment.flushed();
+  }
+
+  job(id: JobId): JobRecord | undefined {
+    const recent = this.#recentJobs.get(id);
+    if (recent !== undefined) return recent;
+    const row = this.#indexes.jobs.get(id);
+    return row === undefined ? undefined : jobCodec.decode(row);
+  }
+
+  spec(id: JobId, version: number): Uint8Array | undefined {
+    return this.#recentSpecs.get(`${id}/${version}`) ?? this.#specs.get([id, version]);
+  }
+
+  versions(id: JobId): number[] {
+    return this.#specs.keys({ start: [id, 0], end: [id, LAST_NUMBER] }).map((key) => Number(idOf(key)));
+  }
+
+  byName(namespace: string, name: string): JobId | undefined {
+    const byId = this.job(name);
+    if (byId !== undefined && byId.name === name && byId.namespace === namespace) return byId.id;
+    const key = nameKey(namespace, name);
+    return this.#recentNames.get(JSON.stringify(key)) ?? this.#byName.get(key);
+  }
+
+  byPrefix(prefix: string, limit: number): JobId[] {
+    return this.#indexes.jobs.keys({ start: prefix, end: `${prefix}${LAST_TEXT}`, limit }).map(idOf);
+  }
+
+  async byShortId(short: string): Promise<JobId[]> {
+    const found: JobId[] = [];
+    let after: Key | undefined;
+    for (let seen = 0; seen < SHORT_ID_WINDOW; seen += SHORT_ID_SLICE) {
+      const range = after === undefined ? {} : { start: after, offset: 1 };
+      const keys = this.#indexes.jobs.keys({ ...range, reverse: true, limit: SHORT_ID_SLICE });
+      for (const key of keys) if (shortId(idOf(key)) === short) found.push(idOf(key));
+      after = keys.at(-1);
+      if (keys.length < SHORT_ID_SLICE) break;
+      await nextTurn();
+    }
+    return found;
+  }
+
+  jobs(query: JobQuery): { items: JobRecord[]; more: boolean } {
+    const scan = new JobScan(this.#indexes, query);
+    while (scan.step());
+    return scan.answer();
+  }
+
+  async listJobs(query: JobQuery): Promise<{ items: JobRecord[]; more: boolean }> {
+    const scan = new JobScan(this.#indexes, query);
+    while (scan.step()) await nextTurn();
+    return scan.answer();
+  }
+
+  inProgress(options: { after?: JobId; limit: number }): JobId[] {
+    const range = options.after === undefined ? {} : { start: `${options.after}\u0020` };
+    return this.#indexes.live.keys({ ...range, limit: options.limit }).map(idOf);
+  }
+
+  execution(jobId: JobId, id: ExecutionId): RequesterExecution | undefined {
+    const recent = this.#recentExecutions.get(jobId)?.get(id);
+    if (recent !== undefined) return recent;
+    const row = this.#executions.get([jobId, id]);
+    return row === undefined ? undefined : requesterExecutionCodec.decode(row);
+  }
+
+  executions(jobId: JobId): RequesterExecution[] {
+    const found = new Map<ExecutionId, RequesterExecution>();
+    for (const { value } of this.#executions.range({ start: [jobId], end: [jobId, LAST_TEXT] })) {
+      const record = requesterExecutionCodec.decode(value);
+      found.set(record.id, record);
+    }
+    for (const [id, record] of this.#recentExecutions.get(jobId) ?? []) found.set(id, record);
+    return [...found.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  history(jobId: JobId, options: { offset: number; limit: number }): HistoryRow[] {
+    return this.#log.historyOf(jobId, options);
+  }
+
+  evaluation(id: string): EvaluationRecord | undefined {
+    const recent = this.#recentEvaluations.get(id);
+    if (recent !== undefined) return recent === 'gone' ? undefined : recent;
+    const row = this.#evaluations.get([PENDING, id]) ?? this.#evaluations.get([BLOCKED, id]);
+    return row === undefined ? undefined : evaluationCodec.decode(row);
+  }
+
+  pendingEvaluations(options: { after?: string; limit: number }): EvaluationRecord[] {
+    const start = options.after === undefined ? [PENDING] : [PENDING, `${options.after}\u0020`];
+    const rows = this.#evaluations.range({ start, end: [PENDING, LAST_TEXT], limit: options.limit });
+    return rows.map(({ value }) => evaluationCodec.decode(value));
+  }
+
+  blocked(options: { after?: EvaluationRecord; limit: number }): EvaluationRecord[] {
+    const range = options.after === undefined ? {} : { start: [...blockedKey(options.after), 0] };
+    const keys = this.#blocked.keys({ ...range, limit: options.limit });
+    const found: EvaluationRecord[] = [];
+    for (const key of keys) {
+      const row = this.#evaluations.get([BLOCKED, idOf(key)]);
+      if (row !== undefined) found.push(evaluationCodec.decode(row));
+    }
+    return found;
+  }
+
+  blockedCount(): number {
+    return this.#blocked.size();
+  }
+
+  counts(): Readonly<Record<JobState, number>> {
+    return { ...this.#log.counts };
+  }
+
+  log(options: { readonly after: number; readonly limit: number }): HistoryRow[] {
+    return this.#log.log(options);
+  }
+
+  firstSeq(): number {
+    return this.#log.firstSeq();
+  }
+
+  onHistory(listener: (rows: readonly HistoryRow[]) => void): void {
+    this.#log.onHistory(listener);
+  }
+
+  close(): Promise<void> {
+    return this.#environment.close();
+  }
+
+  /** The record as it was. @throws NodeError IllegalTransition */
+  #checkJob(job: JobPart): JobRecord | undefined {
+    const { id, state, version } = job.record;
+    const before = this.job(id);
+    const step = { stored: before?.state.type, from: job.from, to: state.type };
+    checkTransition('job', id, jobTransitions, 'Pending', step);
+    const isNewVersion = before?.version !== version;
+    if (isNewVersion !== (job.spec !== undefined)) {
+      throw new NodeError(
+        'IllegalTransition',
+        `job ${id}: a spec is given when the version (${version}; stored ${before?.version ?? 'none'}) is new, and only then`,
+      );
+    }
+    return before;
+  }
+
+  #checkExecutions(executions: NonNullable<JobChange['executions']>): void {
+    const ids = new Set<ExecutionId>();
+    for (const { from, record } of executions) {
+      const stored = this.execution(record.jobId, record.id)?.computeState.type;
+      const step = { stored, from, to: record.computeState.type };
+      checkTransition('execution', record.id, computeTransitions, 'New', step);
+      if (ids.has(record.id)) {
+        throw new NodeError('IllegalTransition', `execution ${record.id} is twice in one change`);
+      }
+      ids.add(record.id);
+    }
+  }
+
+  #writeJob(batch: WriteBatch, job: JobPart, before: JobRecord | undefined): void {
+    const { record, spec } = job;
+    const { id, namespace, name } = record;
+    const { jobs, byNamespace, live, ended } = this.#indexes;
+    batch.put(jobs, id, jobCodec.encode(record));
+    if (spec !== undefined) batch.put(this.#specs, [id, record.version], spec);
+    if (before === undefined) batch.put(byNamespace, [shortText(namespace), id], tables.NOTHING);
+    if (name !== id && (before === undefined || before.name !== name))
+      batch.put(this.#byName, nameKey(namespace, name), id);
+    const endedBefore = before !== undefined && isJobTerminal(before.state.type);
+    const endedNow = isJobTerminal(record.state.type);
+    if (endedBefore) batch.remove(ended, [before.modifyTime, id]);
+    if (endedNow) batch.put(ended, [record.modifyTime, id], tables.NOTHING);
+    if (endedNow && before !== undefined && !endedBefore) batch.remove(live, id);
+    if (!endedNow && (before === undefined || endedBefore)) batch.put(live, id, tables.NOTHING);
+  }
+
+  #writeEvaluation(batch: WriteBatch, evaluation: EvaluationRecord): void {
+    const { id, status } = evaluation;
+    const before = this.evaluation(id);
+    if (before !== undefined) {
+      batch.remove(this.#evaluations, [before.status === 'blocked' ? BLOCKED : PENDING, id]);
+      if (before.status === 'blocked') batch.remove(this.#blocked, blockedKey(before));
+    }
+    if (status === 'blocked' || status === 'pending') {
+      const group = status === 'blocked' ? BLOCKED : PENDING;
+      batch.put(this.#evaluations, [group, id], evaluationCodec.encode(evaluation));
+      if (status === 'blocked') batch.put(this.#blocked, blockedKey(evaluation), tables.NOTHING);
+    }
+  }
+
+  #remember(change: JobChange): void {
+    const { job, executions = [], evaluations = [] } = change;
+    if (job !== undefined) {
+      const { record, spec } = job;
+      this.#recentJobs.set(record.id, record);
+      this.#recentNames.set(JSON.stringify(nameKey(record.namespace, record.name)), record.id);
+      if (spec !== undefined) {
+        this.#recentSpecs.set(`${record.id}/${record.version}`, spec, spec.length + ENTRY_BYTES);
+      }
+    }
+    for (const { record } of executions) {
+      const siblings = this.#recentExecutions.get(record.jobId) ?? new Map<ExecutionId, RequesterExecution>();
+      this.#recentExecutions.set(record.jobId, siblings.set(record.id, record));
+    }
+    for (const evaluation of evaluations) {
+      const ended = evaluation.status === 'complete' || evaluation.status === 'cancelled';
+      this.#recentEvaluations.set(evaluation.id, ended ? 'gone' : evaluation);
+    }
+  }
+}
+
+/**
+ * The requester role's store over an environment of its own. Point reads (`job`, `spec`, `byName`,
+ * `execution`, `executions`, `evaluation`) see a transition at once; lists, indexes and histories see it when
+ * it is committed.
+ */
+export function createRequesterStore(modules: {
+  readonly environment: Environment;
+  /** The node-wide sequencer (events/seq.ts). */
+  readonly nextSeq: () => number;
+}): RequesterStore & HistoryReader {
+  return new EnvironmentRequesterStore(modules);
+}

@@ -1,0 +1,114 @@
+import { toErrorData } from '../../core/errors.ts';
+import type { Outcome } from '../../core/outcome.ts';
+import type { DockerEngine } from '../../engines/docker/engine.ts';
+import { dockerLimits } from '../../engines/docker/limits.ts';
+import type { Engine, StopReason } from '../../engines/engine.ts';
+import { MockEngine } from '../../engines/mock/engine.ts';
+import { createStorages } from '../../storages/registry.ts';
+import { type HandlerContext, serve } from '../entry.ts';
+import type { Control, WorkBatch } from '../protocol.ts';
+import { type Prepared, prepareExecution, type StorageRegistry } from './prepare.ts';
+import type { ExecuteInput, ExecuteOptions, ExecuteOutput, ExecuteReport } from './protocol.ts';
+import { buildRunRequest, parseSpec } from './run-request.ts';
+
+type Context = HandlerContext<ExecuteReport>;
+
+/** What a supervise thread keeps between executions. */
+class Supervisor {
+  readonly #options: ExecuteOptions;
+  readonly #mock = new MockEngine();
+  #storages: StorageRegistry | undefined;
+  #docker: Promise<DockerEngine> | undefined;
+
+  constructor(options: ExecuteOptions) {
+    this.#options = options;
+  }
+
+  async handle(input: ExecuteInput, context: Context): Promise<Outcome<ExecuteOutput>> {
+    const stop = stopSignal(context.signal);
+    try {
+      const spec = parseSpec(input.spec);
+      if ((spec.Tasks[0].InputSources ?? []).length > 0) context.report({ kind: 'preparing' });
+      const prepared = await this.#prepare(input, spec, stop, context);
+      if (input.header.engine === 'wasm') {
+        return { kind: 'advance', value: { kind: 'prepared', ...prepared } };
+      }
+      const engine = await this.#engine(input.header.engine, context);
+      const request = buildRunRequest(input, prepared.inputs, this.#options, spec);
+      const result = await engine.run(request, { signal: stop, report: (report) => context.report(report) });
+      return { kind: 'advance', value: { kind: 'finished', result } };
+    } catch (thrown) {
+      const error = toErrorData(thrown);
+      return error.code === 'ExecutionCancelled'
+        ? { kind: 'cancelled', reason: error.message }
+        : { kind: 'fail', error };
+    }
+  }
+
+  #prepare(
+    input: ExecuteInput,
+    spec: ReturnType<typeof parseSpec>,
+    signal: AbortSignal,
+    context: Context,
+  ): Promise<Prepared> {
+    this.#storages ??= createStorages(this.#options.storages, (question, signal) =>
+      context.ask(question, signal),
+    );
+    const { disk } = input.header.resources;
+    const maxInputBytes = disk > 0 ? disk : this.#options.maxResultBytes;
+    const { directory } = input.placement;
+    return prepareExecution({ spec, directory, maxInputBytes, signal }, this.#storages);
+  }
+
+  async #engine(type: string, context: Context): Promise<Engine> {
+    if (type !== 'docker') return this.#mock;
+    this.#docker ??= this.#createDocker(context);
+    return await this.#docker;
+  }
+
+  /** Loaded with the first Docker job: a thread that never sees one stays small. */
+  async #createDocker(context: Context): Promise<DockerEngine> {
+    const { DockerEngine } = await import('../../engines/docker/engine.ts');
+    const { nodeId, dockerHost, acceptNetworked, allowHostNetwork, superviseThreads } = this.#options;
+    const { dockerUsername, dockerPassword } = this.#options;
+    const createsAtOnce = Math.max(1, Math.floor(dockerLimits.createsAtOnce / superviseThreads));
+    return new DockerEngine(
+      {
+        nodeId,
+        dockerHost,
+        acceptNetworked,
+        allowHostNetwork,
+        createsAtOnce,
+        dockerUsername,
+        dockerPassword,
+      },
+      { log: (level, text, fields) => context.log(level, text, fields) },
+    );
+  }
+}
+
+/** The control message that aborts a handler, as the reason an engine knows. */
+function stopSignal(signal: AbortSignal): AbortSignal {
+  const controller = new AbortController();
+  const abort = (): void => controller.abort(toStopReason(signal.reason as Control));
+  if (signal.aborted) abort();
+  else signal.addEventListener('abort', abort, { once: true });
+  return controller.signal;
+}
+
+function toStopReason(control: Control): StopReason {
+  return control.kind === 'kill'
+    ? { kind: 'kill', why: control.why, cause: control.cause }
+    : { kind: 'detach' };
+}
+
+const run: (batch: WorkBatch<ExecuteInput>) => Promise<void> = serve<
+  ExecuteInput,
+  ExecuteOutput,
+  ExecuteReport
+>((options) => {
+  const supervisor = new Supervisor(options as ExecuteOptions);
+  return { handle: (input, context) => supervisor.handle(input, context) };
+});
+
+export default run;
