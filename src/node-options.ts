@@ -29,6 +29,22 @@ export const nodeSettings: readonly Setting[] = [
     doc: 'Roles of this node.',
   },
   {
+    key: 'Compute.Enabled',
+    flag: 'compute',
+    kind: 'boolean',
+    default: '',
+    unset: 'as NodeType says',
+    doc: 'Run a compute node: the other way to choose the roles.',
+  },
+  {
+    key: 'Orchestrator.Enabled',
+    flag: 'orchestrator',
+    kind: 'boolean',
+    default: '',
+    unset: 'as NodeType says',
+    doc: 'Run a requester: the other way to choose the roles.',
+  },
+  {
     key: 'Labels',
     aliases: ['Node.Labels'],
     flag: 'labels',
@@ -39,12 +55,27 @@ export const nodeSettings: readonly Setting[] = [
   },
 ];
 
-export function readNode(settings: SettingReader): NodeOptions {
+function readRoles(settings: SettingReader): NodeOptions['roles'] {
   const types = settings.list('NodeType');
-  if (types.length === 0) settings.fault('NodeType', 'a node needs at least one role: compute, requester or both');
+  const compute = settings.boolean('Compute.Enabled');
+  const requester = settings.boolean('Orchestrator.Enabled');
+  if (!settings.isSet('Compute.Enabled') && !settings.isSet('Orchestrator.Enabled')) {
+    return { compute: types.includes('compute'), requester: types.includes('requester') };
+  }
+  if (settings.isSet('NodeType')) {
+    settings.fault('NodeType', 'choose the roles either with NodeType or with Compute.Enabled and Orchestrator.Enabled');
+  }
+  if (!compute && !requester) {
+    const key = settings.isSet('Compute.Enabled') ? 'Compute.Enabled' : 'Orchestrator.Enabled';
+    settings.fault(key, 'a node needs at least one role: set Compute.Enabled, Orchestrator.Enabled or both to true');
+  }
+  return { compute, requester };
+}
+
+export function readNode(settings: SettingReader): NodeOptions {
   return {
     dataDir: settings.path('DataDir'),
-    roles: { compute: types.includes('compute'), requester: types.includes('requester') },
+    roles: readRoles(settings),
     labels: settings.map('Labels'),
   };
 }

@@ -48,6 +48,8 @@ interface Entry {
   /** The check that runs: the next starts only after it. */
   running: Promise<void> | undefined;
   timer: Timer | undefined;
+  /** True from a check's start until it settles, which may be after its deadline. */
+  unanswered: boolean;
 }
 
 /** Watches engines, storages and publishers, and tells what is there to be offered. */
@@ -84,6 +86,7 @@ class Watch implements Health {
       reason: undefined,
       running: undefined,
       timer: undefined,
+      unanswered: false,
     }));
   }
 
@@ -141,7 +144,7 @@ class Watch implements Health {
   }
 
   async #check(entry: Entry): Promise<void> {
-    const answer = await this.#ask(entry.check);
+    const answer = await this.#ask(entry);
     if (this.#stop.signal.aborted) return;
     const { name, kind } = entry.check;
     if (answer === true) {
@@ -159,26 +162,33 @@ class Watch implements Health {
     if (this.#started) this.#tell();
   }
 
-  /** The check's answer, or a reason at the deadline whatever the check still does. */
-  async #ask(check: HealthCheck): Promise<boolean | string> {
+  /** The check's answer, or a reason at the deadline. A check that goes on after it is not joined by another. */
+  async #ask(entry: Entry): Promise<boolean | string> {
     const deadlineMs = this.#options.deadlineMs ?? DEADLINE_MS;
-    const late = new AbortController();
-    const signal = AbortSignal.any([late.signal, this.#stop.signal]);
-    let timer: Timer | undefined;
-    const deadline = new Promise<string>((resolve) => {
-      timer = this.#clock.at(this.#clock.nowMs() + deadlineMs, () => {
-        resolve(`no answer within ${deadlineMs} ms`);
-        late.abort();
-      });
-      this.#stop.signal.addEventListener('abort', () => resolve('the node stops'), { once: true });
+    const late = `no answer within ${deadlineMs} ms`;
+    if (entry.unanswered) return late;
+    const controller = new AbortController();
+    let giveUp: (why: string) => void = () => undefined;
+    const given = new Promise<string>((resolve) => {
+      giveUp = (why) => {
+        resolve(why);
+        controller.abort();
+      };
     });
-    const answer = (async () => check.check(signal))().catch(
-      (thrown: unknown) => toErrorData(thrown).message,
-    );
+    const timer = this.#clock.at(this.#clock.nowMs() + deadlineMs, () => giveUp(late));
+    const onStop = (): void => giveUp('the node stops');
+    this.#stop.signal.addEventListener('abort', onStop, { once: true });
+    entry.unanswered = true;
+    const answer = (async () => entry.check.check(controller.signal))()
+      .catch((thrown: unknown) => toErrorData(thrown).message)
+      .finally(() => {
+        entry.unanswered = false;
+      });
     try {
-      return await Promise.race([answer, deadline]);
+      return await Promise.race([answer, given]);
     } finally {
-      timer?.cancel();
+      timer.cancel();
+      this.#stop.signal.removeEventListener('abort', onStop);
     }
   }
 

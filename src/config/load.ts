@@ -18,7 +18,8 @@ import { readLimits } from './limits-options.ts';
 import { type Fault, originText, type RawValue } from './origin.ts';
 import { isGiven, parseSetting } from './parse.ts';
 import { Reader } from './reader.ts';
-import { allSettings } from './settings.ts';
+import { allSettings, settingOfKey } from './settings.ts';
+import type { SettingKind } from './table.ts';
 import { gather, type Inputs, resolvePath } from './sources.ts';
 
 /** One setting as it applies, for people. */
@@ -74,10 +75,9 @@ function effective(raw: ReadonlyMap<string, RawValue>): EffectiveSetting[] {
   return allSettings.flatMap((setting) => {
     const value = raw.get(setting.key);
     if (value === undefined) return [];
-    const hidden = setting.secret === true && isGiven(value);
-    return [
-      { key: setting.key, text: hidden ? SECRET : value.texts.join(','), origin: originText(value.origin) },
-    ];
+    if (!isGiven(value)) return [{ key: setting.key, text: setting.default, origin: 'default' }];
+    const text = setting.secret === true ? SECRET : value.texts.join(',');
+    return [{ key: setting.key, text, origin: originText(value.origin) }];
   });
 }
 
@@ -128,10 +128,27 @@ export function loadConfig(inputs: Inputs): NodeConfig {
   return deepFreeze(config);
 }
 
+/** A setting's text as what a YAML file would hold. */
+function plainValue(kind: SettingKind | undefined, text: string): unknown {
+  switch (kind) {
+    case 'integer':
+    case 'port':
+      return text === '' ? text : Number(text);
+    case 'boolean':
+      return /^(?:1|t|true|yes|on)$/i.test(text);
+    case 'list':
+      return text === '' ? [] : text.split(',');
+    case 'map':
+      return Object.fromEntries(text === '' ? [] : text.split(',').map((pair) => pair.split(/=(.*)/s, 2)));
+    default:
+      return text;
+  }
+}
+
 /** The configuration as a tree of its canonical keys, secrets hidden: what `agent config` shows. */
 export function configTree(config: NodeConfig): Record<string, unknown> {
   const root: Record<string, unknown> = {};
-  for (const { key, text } of config.settings) {
+  const put = (key: string, value: unknown): void => {
     const sections = key.split('.');
     let at = root;
     for (const section of sections.slice(0, -1)) {
@@ -141,7 +158,10 @@ export function configTree(config: NodeConfig): Record<string, unknown> {
       at[section] = next;
       at = next;
     }
-    at[sections.at(-1) ?? key] = text;
-  }
+    at[sections.at(-1) ?? key] = value;
+  };
+  for (const { key, text } of config.settings) put(key, plainValue(settingOfKey(key)?.kind, text));
+  put('Compute.Enabled', config.node.roles.compute);
+  put('Orchestrator.Enabled', config.node.roles.requester);
   return root;
 }

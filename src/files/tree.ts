@@ -8,6 +8,8 @@ export interface TreeLimits {
   readonly maxBytes: number;
   /** Most files, folders and links together. */
   readonly maxEntries: number;
+  /** What happens to symbolic links that point outside: "refuse" (the default) fails the whole, "omit" leaves them out. */
+  readonly outsideLinks?: 'refuse' | 'omit';
   readonly signal: AbortSignal;
 }
 
@@ -87,6 +89,7 @@ export class TreeWriter {
   symbolicLink(name: string, target: string): void {
     const parts = this.#admit(name);
     if (parts.length === 0 || !staysInside(parts.length - 1, target)) {
+      if (this.#limits.outsideLinks === 'omit') return;
       throw new NodeError('InputInvalid', `${name} is a symbolic link to ${target}, outside of its folder`);
     }
     this.#links.set(parts.join('/'), target);

@@ -3,6 +3,8 @@ export interface IpfsGetOptions {
   readonly signal: AbortSignal;
   /** Most bytes of file contents; more fails with InputTooLarge while streaming. */
   readonly maxBytes: number;
+  /** Symbolic links that point outside of the fetched folder: refused by default, or left out. */
+  readonly outsideLinks?: 'refuse' | 'omit';
 }
 
 /** What was fetched. */

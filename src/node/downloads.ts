@@ -48,7 +48,10 @@ export class Downloads {
     };
     try {
       const client = await this.#client();
-      const fetched = await client.get(cid, join(scratch, 'content'), { signal, maxBytes: this.#options.maxBytes });
+      const fetched = await client.get(cid, join(scratch, 'content'), {
+        signal,
+        maxBytes: this.#options.maxBytes,
+      });
       const root = fetched.kind === 'directory' ? join(scratch, 'content') : scratch;
       const archive = createGzip();
       pipeline(packDirectory(root, signal), archive, end);

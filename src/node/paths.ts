@@ -25,7 +25,9 @@ export function nodePaths(
     ipfsBlocks: join(dataDir, 'ipfs'),
     wasmCache: join(dataDir, 'wasm'),
     downloads: join(dataDir, 'downloads'),
-    computeStore: stores.compute.path === '' ? join(dataDir, `${nodeId}-compute`, 'executions.db') : stores.compute.path,
-    requesterStore: stores.requester.path === '' ? join(dataDir, `${nodeId}-requester`, 'jobs.db') : stores.requester.path,
+    computeStore:
+      stores.compute.path === '' ? join(dataDir, `${nodeId}-compute`, 'executions.db') : stores.compute.path,
+    requesterStore:
+      stores.requester.path === '' ? join(dataDir, `${nodeId}-requester`, 'jobs.db') : stores.requester.path,
   };
 }

@@ -1,20 +1,19 @@
 import type { Ledger } from '../capacity/ledger.ts';
-import { NodeError } from '../core/errors.ts';
-import { uuidv7 } from '../core/ids.ts';
 import type { ExecutionHeader } from '../core/item.ts';
 import type { Outcome, Rejection } from '../core/outcome.ts';
-import type { CheckedJob, Submission } from '../core/ports.ts';
 import { formatResources } from '../core/resources.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { BidOutput } from '../workers/bid/protocol.ts';
 import type { IngestOutput } from '../workers/ingest/protocol.ts';
-import type { PendingAsk, PendingJob } from './item.ts';
+import type { IngestStage } from './ingest/stage.ts';
+import type { PendingAsk } from './item.ts';
 import type { Stages } from './stages.ts';
 import { faultOf, transient } from './verdicts.ts';
 
 export interface IntakeModules {
-  readonly stages: () => Pick<Stages, 'ingest' | 'bid' | 'admit'>;
+  readonly ingest: IngestStage;
+  readonly stages: () => Pick<Stages, 'bid' | 'admit'>;
   readonly ledger: Ledger;
   readonly metrics: Metrics;
   readonly logger: Logger;
@@ -25,8 +24,8 @@ export interface IntakeModules {
 }
 
 /**
- * The first half of the spine: what has no record yet. Bodies and asks go through ingest, asks on through bid;
- * nothing here survives a crash, and nothing needs to: a body was not acknowledged, an ask is sent again.
+ * The first half of the spine: asks, which have no record yet. They go through ingest and bid; nothing here
+ * survives a crash, and nothing needs to: an ask is sent again until it is answered.
  */
 export class Intake {
   readonly #modules: IntakeModules;
@@ -35,29 +34,12 @@ export class Intake {
 
   constructor(modules: IntakeModules) {
     this.#modules = modules;
+    modules.ingest.onAsk((ask, outcome) => this.ingested(ask, outcome));
   }
 
   /** Asks being decided. */
   get size(): number {
     return this.#pending.size;
-  }
-
-  /** @throws NodeError ValidationFailed, MalformedBody, Busy, Stopping */
-  check(submission: Submission): Promise<CheckedJob> {
-    if (this.#closed) {
-      return Promise.reject(new NodeError('Stopping', 'the node is stopping and takes no more jobs'));
-    }
-    return new Promise((resolve, reject) => {
-      const { ingest } = this.#modules.stages();
-      if (ingest.offer({ kind: 'job', id: uuidv7(), priority: 0, submission, resolve, reject })) return;
-      const { bound } = ingest.queue;
-      reject(
-        new NodeError(
-          'Busy',
-          `the node is checking as many jobs as it can hold (${bound}); nothing was stored`,
-        ),
-      );
-    });
   }
 
   /** Takes up an ask that has no record. One already on its way is answered when it is decided. */
@@ -66,7 +48,7 @@ export class Intake {
       this.#refuse(ask, transient('stopping', 'this node is stopping'));
     } else if (!this.#pending.has(ask.id)) {
       this.#pending.set(ask.id, ask);
-      if (!this.#modules.stages().ingest.offer(ask)) {
+      if (!this.#modules.ingest.runner.offer(ask)) {
         this.#refuse(ask, transient('busy', 'this node is checking as many asks as it can hold'));
       }
     }
@@ -83,20 +65,15 @@ export class Intake {
   }
 
   /** Outcome of the ingest stage. */
-  ingested(entry: PendingJob | PendingAsk, outcome: Outcome<IngestOutput>): void {
-    if (entry.kind === 'job') {
-      if (outcome.kind === 'advance' && outcome.value.kind === 'job') entry.resolve(outcome.value.job);
-      else entry.reject(faultOf(outcome));
-      return;
-    }
+  ingested(ask: PendingAsk, outcome: Outcome<IngestOutput>): void {
     if (outcome.kind === 'advance' && outcome.value.kind === 'ask') {
-      entry.header = outcome.value.header;
-      if (this.#modules.stages().bid.offer(entry)) return;
-      this.#refuse(entry, transient('busy', 'this node is deciding on as many asks as it can hold'));
+      ask.header = outcome.value.header;
+      if (this.#modules.stages().bid.offer(ask)) return;
+      this.#refuse(ask, transient('busy', 'this node is deciding on as many asks as it can hold'));
       return;
     }
     const reason = `this node can not read the job: ${faultOf(outcome).message}`;
-    this.#refuse(entry, { kind: 'reject', final: true, code: 'invalid', reason });
+    this.#refuse(ask, { kind: 'reject', final: true, code: 'invalid', reason });
   }
 
   /** Outcome of the bid stage. */

@@ -10,14 +10,13 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import type { AdmitOptions } from '../workers/admit/protocol.ts';
 import type { BidOptions } from '../workers/bid/protocol.ts';
 import type { ExecuteOptions } from '../workers/execute/protocol.ts';
-import type { IngestOptions } from '../workers/ingest/protocol.ts';
 import type { Question } from '../workers/protocol.ts';
 import type { PublishOptions } from '../workers/publish/protocol.ts';
+import type { IngestStage } from './ingest/stage.ts';
 import type { Item, PendingAsk } from './item.ts';
 
 /** Threads of each pool. */
 export interface ThreadCounts {
-  readonly ingest: number;
   readonly bid: number;
   readonly admit: number;
   readonly supervise: number;
@@ -33,7 +32,6 @@ export interface SpineOptions {
   /** Infinity means none. */
   readonly defaultExecutionTimeoutMs: number;
   readonly gpus: readonly Gpu[];
-  readonly ingest: IngestOptions;
   readonly bid: BidOptions;
   readonly admit: AdmitOptions;
   readonly execute: ExecuteOptions;
@@ -41,6 +39,7 @@ export interface SpineOptions {
 }
 
 export interface SpineModules {
+  readonly ingest: IngestStage;
   readonly store: ComputeStore;
   readonly ledger: Ledger;
   readonly clock: Clock;

@@ -1,6 +1,5 @@
 import type { ExecutionHeader } from '../core/item.ts';
 import type { Outcome } from '../core/outcome.ts';
-import type { CheckedJob, Submission } from '../core/ports.ts';
 import type { AdmitOutput } from '../workers/admit/protocol.ts';
 import type { ExecuteOutput, ExecuteReport, WasmOutput } from '../workers/execute/protocol.ts';
 import type { PublishOutput } from '../workers/publish/protocol.ts';
@@ -50,7 +49,6 @@ export class Spine {
       },
     });
     this.#stages = createStages(options, modules, {
-      ingested: (entry, outcome) => this.#intake.ingested(entry, outcome),
       bid: (ask, outcome) => this.#intake.decided(ask, outcome),
       takeAdmissible: (max) => this.#admission.take(max),
       admitted: (item, outcome) => this.#admitted(item, outcome),
@@ -87,8 +85,11 @@ export class Spine {
   /** Executions the node would take up now. */
   get openSlots(): number {
     if (this.#stopping) return 0;
-    const { ingest, admit } = this.#stages;
-    return Math.max(0, Math.min(ingest.queue.free, admit.queue.free - this.#intake.size));
+    const { admit } = this.#stages;
+    return Math.max(
+      0,
+      Math.min(this.#modules.ingest.runner.queue.free, admit.queue.free - this.#intake.size),
+    );
   }
 
   /** Accepted executions that wait for capacity. */
@@ -113,11 +114,6 @@ export class Spine {
     publishers: readonly string[];
   }): void {
     this.#stages.bid.control({ kind: 'live', name: 'offer', value: offer });
-  }
-
-  /** Checks a submission. @throws NodeError ValidationFailed, MalformedBody, Busy, Stopping */
-  check(submission: Submission): Promise<CheckedJob> {
-    return this.#intake.check(submission);
   }
 
   /** Takes up an ask that is not known yet: it ends as an offer, or in `onRefused`. */

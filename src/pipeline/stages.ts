@@ -3,20 +3,18 @@ import type { Outcome } from '../core/outcome.ts';
 import type { AdmitInput, AdmitOutput } from '../workers/admit/protocol.ts';
 import type { BidInput, BidOutput } from '../workers/bid/protocol.ts';
 import type { ExecuteInput, ExecuteOutput, ExecuteReport, WasmOutput } from '../workers/execute/protocol.ts';
-import type { IngestInput, IngestOutput } from '../workers/ingest/protocol.ts';
 import { workerUrl } from '../workers/pool.ts';
 import type { PublishInput, PublishOutput } from '../workers/publish/protocol.ts';
 import { Cleaner } from './admit/cleaner.ts';
 import { WasmRunner } from './execute/wasm-runner.ts';
-import { admitInput, bidInput, executeInput, ingestInput, publishInput, wasmInput } from './inputs.ts';
-import type { Item, PendingAsk, PendingJob, StopCause } from './item.ts';
+import { admitInput, bidInput, executeInput, publishInput, wasmInput } from './inputs.ts';
+import type { Item, PendingAsk, StopCause } from './item.ts';
 import { BoundedQueue } from './queue.ts';
 import { StageRunner } from './runner.ts';
 import type { SpineModules, SpineOptions } from './spine-options.ts';
 
 /** Where the stages tell the spine what they think. */
 export interface StageListener {
-  ingested(entry: PendingJob | PendingAsk, outcome: Outcome<IngestOutput>): void;
   bid(ask: PendingAsk, outcome: Outcome<BidOutput>): void;
   takeAdmissible(max: number): readonly Item[];
   admitted(item: Item, outcome: Outcome<AdmitOutput>): void;
@@ -42,9 +40,8 @@ const WASM_IDLE_MS = 30_000;
 /** Items of one batch for WASM threads: more gains nothing, and a runaway job makes its batch's others wait. */
 const WASM_BATCH_ITEMS = 16;
 
-/** The five stages: a bounded queue, a pool and a handler each (execute has two such pairs). */
+/** The stages behind ingest: a bounded queue, a pool and a handler each (execute has two such pairs). */
 export interface Stages {
-  readonly ingest: StageRunner<PendingJob | PendingAsk, IngestInput, IngestOutput>;
   readonly bid: StageRunner<PendingAsk, BidInput, BidOutput>;
   readonly admit: StageRunner<Item, AdmitInput, AdmitOutput>;
   readonly supervise: StageRunner<Item, ExecuteInput, ExecuteOutput, ExecuteReport>;
@@ -66,29 +63,6 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
   const { limits, threads } = options;
   const { logger, metrics, onQuestion } = modules;
   const from = import.meta.url;
-
-  const ingest = new StageRunner<PendingJob | PendingAsk, IngestInput, IngestOutput>(
-    {
-      batchItems: limits.batchItems,
-      onThreadDeath: 'again',
-      toInput: ingestInput,
-      pool: {
-        name: 'ingest',
-        file: workerUrl('../workers/ingest/ingest.worker', from),
-        minThreads: threads.ingest,
-        maxThreads: threads.ingest,
-        batchesPerThread: COMPUTE_BATCHES,
-        atomics: 'sync',
-        workerOptions: options.ingest,
-      },
-    },
-    {
-      queue: new BoundedQueue({ name: 'ingest', bound: limits.ingestQueue }),
-      metrics: metrics.createStageMetrics('ingest'),
-      logger,
-      onOutcome: (entry, outcome) => spine.ingested(entry, outcome),
-    },
-  );
 
   const bid = new StageRunner<PendingAsk, BidInput, BidOutput>(
     {
@@ -216,16 +190,15 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
     },
   );
 
-  const runners = [ingest, bid, admit, supervise, wasm, publish] as const;
+  const runners = [bid, admit, supervise, wasm, publish] as const;
   return {
-    ingest,
     bid,
     admit,
     supervise,
     wasm,
     publish,
     warm() {
-      for (const runner of [ingest, bid, admit, supervise, publish]) runner.warm();
+      for (const runner of [bid, admit, supervise, publish]) runner.warm();
     },
     reservePlaces(item) {
       if (!supervise.queue.tryReserve()) return false;

@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../core/clock.ts';
-import type { JobId, NodeId } from '../core/ids.ts';
+import type { NodeId } from '../core/ids.ts';
 import type { EvaluationRecord, JobRecord } from '../store/records.ts';
 import type { RequesterStore } from '../store/requester-store.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -7,7 +7,7 @@ import type { LiveJob } from './change.ts';
 import { type Lives, makeLive } from './lives.ts';
 import type { Nodes } from './nodes.ts';
 import type { ChangeListener, Planner } from './planner.ts';
-import { type Gate } from './scheduler.ts';
+import type { Gate } from './scheduler.ts';
 import { type Waiting, waitsBy, Window } from './window.ts';
 
 export interface BrokerOptions {
@@ -47,8 +47,13 @@ export class Broker implements ChangeListener {
   #closed = false;
   /** Everything that waits was looked at and found no room, and nothing has changed since. */
   #stuck = false;
+  /** What the last gate said: it is asked for right before the change it belongs to. */
+  #gateOpen = false;
   #first: { readonly ticketId: string; readonly sinceMs: number } | undefined;
   #reserved: NodeId | null = null;
+  /** Jobs that have begun to wait, ever; and how many had when the store last hid some. */
+  #arrivals = 0;
+  #hiddenAt = -1;
   #peekAfter: EvaluationRecord | undefined;
   #peekAtMs = 0;
 
@@ -93,6 +98,7 @@ export class Broker implements ChangeListener {
   gate(priority: number, nowMs: number): Gate {
     const { count, first } = this.#window;
     const isFree = count === 0 || this.#stuck || (first !== undefined && priority > first.record.priority);
+    this.#gateOpen = isFree;
     return {
       open: isFree,
       reason: isFree ? '' : `${count} ${count === 1 ? 'job waits' : 'jobs wait'} for room before this one`,
@@ -106,8 +112,12 @@ export class Broker implements ChangeListener {
     if (was.blocked && !(live.blocked && sameTicket)) this.#window.remove(live.id);
     if (live.blocked && !(was.blocked && sameTicket)) {
       this.#window.add(live.ticket, live.record);
-      if (!this.#stuck || !this.#window.isComplete) this.wake();
-      this.#stuck = false;
+      this.#arrivals += 1;
+      // A job that was let past the line and found no room changes nothing for those in it.
+      const isLookedAt = this.#gateOpen && (this.#stuck || this.#window.count === 1);
+      if (isLookedAt && this.#window.isComplete) this.#stuck = true;
+      else this.wake();
+      this.#armHeartbeat();
     }
   }
 
@@ -129,16 +139,17 @@ export class Broker implements ChangeListener {
   }
 
   #armHeartbeat(): void {
-    this.#heartbeat?.cancel();
-    this.#heartbeat = undefined;
-    if (this.#window.count === 0 || this.#closed) return;
-    this.#heartbeat = this.#clock.at(this.#clock.nowMs() + HEARTBEAT_MS, () => this.wake());
+    if (this.#heartbeat !== undefined || this.#window.count === 0 || this.#closed) return;
+    this.#heartbeat = this.#clock.at(this.#clock.nowMs() + HEARTBEAT_MS, () => {
+      this.#heartbeat = undefined;
+      this.wake();
+    });
   }
 
   #pass(): void {
     const nowMs = this.#clock.nowMs();
     if (this.#window.count === 0 || !this.#nodes.anyOpen(nowMs)) return;
-    const waits = (evaluation: EvaluationRecord, record: JobRecord): boolean =>
+    const waits = (evaluation: EvaluationRecord, record: JobRecord | undefined): boolean =>
       this.#isWaiting(evaluation, record);
     this.#window.refill(waits);
     this.#reserved = null;
@@ -159,19 +170,36 @@ export class Broker implements ChangeListener {
       if (!this.#nodes.anyOpen(nowMs)) return;
     }
     if (isFirst) this.#first = undefined;
-    if (this.#window.refill(waits)) return this.wake();
-    if (this.#window.isComplete) this.#stuck = true;
+    const refilled = this.#window.refill(waits);
+    if (refilled === 'more') this.wake();
+    else if (refilled === 'hidden') this.#lookAgain();
+    else if (this.#window.isComplete) this.#stuck = true;
     else if (started === 0) this.#peek(nowMs);
-    // What the store does not show yet is looked at when it does.
-    else this.#store.committed().then(() => this.wake(), () => undefined);
   }
 
-  #isWaiting(evaluation: EvaluationRecord, record: JobRecord): boolean {
-    const live = this.#lives.peek(record.id);
-    if (live !== undefined) return live.blocked && live.ticket.id === evaluation.id;
-    if (waitsBy(record, evaluation)) return true;
-    this.#store.transition({ evaluations: [{ ...evaluation, status: 'cancelled' }] });
-    this.#window.remove(record.id);
+  /** The store does not show all that waits: it will after the commit, or the line is read from its start. */
+  #lookAgain(): void {
+    const isSecond = this.#hiddenAt === this.#arrivals;
+    this.#hiddenAt = this.#arrivals;
+    if (isSecond) this.#window.rewind();
+    this.#store.committed().then(
+      () => this.wake(),
+      () => undefined,
+    );
+  }
+
+  #isWaiting(evaluation: EvaluationRecord, record: JobRecord | undefined): boolean {
+    const live = this.#lives.peek(evaluation.jobId);
+    if (live !== undefined) {
+      if (live.blocked && live.ticket.id === evaluation.id) return true;
+    } else if (record !== undefined && waitsBy(record, evaluation)) {
+      return true;
+    }
+    // Left over from a job that has moved on. One that is gone already only waits for its commit.
+    if (this.#store.evaluation(evaluation.id)?.status === 'blocked') {
+      this.#store.transition({ evaluations: [{ ...evaluation, status: 'cancelled' }] });
+      this.#window.removeBeyond();
+    }
     return false;
   }
 
@@ -186,7 +214,7 @@ export class Broker implements ChangeListener {
     if (decision.kind === 'wait') return 'waits';
     this.#planner.carry(change, decision);
     this.#planner.commit(change);
-    return live.blocked ? 'waits' : 'started';
+    return live.blocked && decision.kind !== 'ask' ? 'waits' : 'started';
   }
 
   /** The first of the line found no room: after a while a node is kept for it. */
@@ -204,7 +232,7 @@ export class Broker implements ChangeListener {
     this.#peekAfter = page.length < PEEK_PAGE ? undefined : page.at(-1);
     for (const evaluation of page) {
       const record = this.#store.job(evaluation.jobId);
-      if (record === undefined || !this.#isWaiting(evaluation, record)) continue;
+      if (!this.#isWaiting(evaluation, record) || record === undefined) continue;
       this.#place({ evaluation, record, shape: '' }, nowMs);
       if (!this.#nodes.anyOpen(nowMs)) return;
     }
@@ -212,10 +240,5 @@ export class Broker implements ChangeListener {
 
   debug(): Record<string, unknown> {
     return { waiting: this.waiting, stuck: this.#stuck, reserved: this.#reserved };
-  }
-
-  /** Whether a job is in the line, for tests. */
-  isFirst(jobId: JobId): boolean {
-    return this.#window.first?.record.id === jobId;
   }
 }

@@ -1,13 +1,13 @@
 import type { Clock } from '../core/clock.ts';
-import type { ExecutionId, JobId, NodeId } from '../core/ids.ts';
-import { isComputeTerminal, isJobTerminal } from '../core/states.ts';
-import type { RequesterExecution } from '../store/records.ts';
+import type { ExecutionId, NodeId } from '../core/ids.ts';
+import { isComputeTerminal } from '../core/states.ts';
+import type { JobRecord, RequesterExecution } from '../store/records.ts';
 import type { RequesterStore } from '../store/requester-store.ts';
 import { Change, type ExecutionStep, type LiveJob } from './change.ts';
 import { jobQueued, stateUpdate, stopReasons } from './events.ts';
 import { type Lives, TICKET_DETAIL } from './lives.ts';
 import type { Nodes } from './nodes.ts';
-import { type Decision, decide, type Gate, type SchedulerOptions } from './scheduler.ts';
+import { bestNode, type Decision, decide, type Gate, type SchedulerOptions } from './scheduler.ts';
 
 /** What the requester tells the carrier of its messages about asks. */
 export interface AskPort {
@@ -67,6 +67,11 @@ export class Planner {
   /** What should happen to the job as the change leaves it. */
   decide(change: Change, gate: Gate): Decision {
     return decide(change.record, change.executions(), this.#nodes.compute, this.#scheduling, gate);
+  }
+
+  /** The node to keep free for a job that finds no room. */
+  bestNode(record: JobRecord, executions: readonly RequesterExecution[]): NodeId | null {
+    return bestNode(record, executions, this.#nodes.compute, this.#scheduling);
   }
 
   /** Adds what a decision means to the change. */
@@ -159,48 +164,4 @@ export class Planner {
       room.ended(resources);
     }
   }
-}
-
-/** For the end of a job to be waited for inside the process. */
-export class Watchers implements ChangeListener {
-  readonly #waiting = new Map<JobId, Set<() => void>>();
-
-  changed(live: LiveJob): void {
-    const waiting = this.#waiting.get(live.id);
-    if (waiting === undefined) return;
-    this.#waiting.delete(live.id);
-    for (const wake of waiting) wake();
-  }
-
-  /** Resolves with the next change of the job. @throws the signal's reason */
-  next(jobId: JobId, signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const waiting = this.#waiting.get(jobId) ?? new Set();
-      this.#waiting.set(jobId, waiting);
-      const onAbort = (): void => {
-        waiting.delete(wake);
-        if (waiting.size === 0 && this.#waiting.get(jobId) === waiting) this.#waiting.delete(jobId);
-        reject(signal?.reason instanceof Error ? signal.reason : new Error('aborted'));
-      };
-      const wake = (): void => {
-        signal?.removeEventListener('abort', onAbort);
-        resolve();
-      };
-      waiting.add(wake);
-      if (signal?.aborted === true) onAbort();
-      else signal?.addEventListener('abort', onAbort, { once: true });
-    });
-  }
-}
-
-/** True when the job has come to its end and no execution of it is left. */
-export function hasEnded(live: LiveJob): boolean {
-  return isJobTerminal(live.record.state.type);
-}
-
-/** Executions of the present version that have not ended. */
-export function activeOn(live: LiveJob, nodeId: NodeId): RequesterExecution[] {
-  return [...live.executions.values()].filter(
-    (execution) => execution.nodeId === nodeId && !isComputeTerminal(execution.computeState.type),
-  );
 }

@@ -235,3 +235,22 @@ export function decide(
       return decideEverywhere(record, executions, nodes, options, gate);
   }
 }
+
+/** The node to keep free for a job that finds no room: of those that could ever take it, the best. */
+export function bestNode(
+  record: JobRecord,
+  executions: readonly RequesterExecution[],
+  nodes: readonly NodeState[],
+  options: SchedulerOptions,
+): NodeId | null {
+  const { suitable, past } = survey(record, executions, nodes, options);
+  let best: NodeId | null = null;
+  let bestScore = Number.NEGATIVE_INFINITY;
+  for (const node of suitable) {
+    const points = score(record, node, past.get(node.info.nodeId), 0);
+    if (points <= bestScore) continue;
+    best = node.info.nodeId;
+    bestScore = points;
+  }
+  return best;
+}

@@ -27,14 +27,15 @@ function order(a: EvaluationRecord, b: EvaluationRecord): number {
 }
 
 /**
- * The head of the line of jobs that wait for room: at most `size` of them in memory, whatever the length of
- * the line, which is in the store. Every job before the last entry is an entry.
+ * The head of the line of jobs that wait for room: about `size` of them in memory, whatever the length of the
+ * line, which is in the store. Every waiting job up to the cursor is an entry.
  */
 export class Window {
   readonly #size: number;
   readonly #store: RequesterStore;
   #entries: Waiting[] = [];
   readonly #byJob = new Map<JobId, Waiting>();
+  #cursor: EvaluationRecord | undefined;
   /** Jobs of the line that are not entries. */
   #beyond = 0;
 
@@ -53,80 +54,105 @@ export class Window {
     return this.#beyond === 0;
   }
 
+  /** The first of the line. */
   get first(): Waiting | undefined {
-    return this.#entries.find((entry) => this.#byJob.get(entry.record.id) === entry);
+    return this.#entries.find((entry) => this.#isAlive(entry));
   }
 
   /** The line as the store has it at start. */
   reset(count: number): void {
-    this.#entries = [];
-    this.#byJob.clear();
     this.#beyond = count;
+    this.#byJob.clear();
+    this.#entries = [];
+    this.#cursor = undefined;
+  }
+
+  /** Forgets what has been read, to read it again. */
+  rewind(): void {
+    this.reset(this.count);
   }
 
   /** A job has begun to wait. */
   add(evaluation: EvaluationRecord, record: JobRecord): void {
-    const last = this.#entries.at(-1)?.evaluation;
-    const goesLast = last === undefined || order(last, evaluation) < 0;
+    const goesLast = this.#cursor === undefined || order(this.#cursor, evaluation) < 0;
     if (goesLast && (this.#beyond > 0 || this.#byJob.size >= this.#size)) {
       this.#beyond += 1;
       return;
     }
+    if (this.#entries.length > this.#size * 4) this.#entries = this.#entries.filter((old) => this.#isAlive(old));
     const entry: Waiting = { evaluation, record, shape: shapeOf(record, evaluation) };
     this.#byJob.set(record.id, entry);
     if (goesLast) {
       this.#entries.push(entry);
+      this.#cursor = evaluation;
       return;
     }
     const at = this.#entries.findIndex((other) => order(evaluation, other.evaluation) < 0);
-    this.#entries.splice(at, 0, entry);
-    while (this.#byJob.size > this.#size * 2) {
-      const dropped = this.#entries.pop();
-      if (dropped === undefined) break;
-      if (this.#byJob.get(dropped.record.id) !== dropped) continue;
-      this.#byJob.delete(dropped.record.id);
-      this.#beyond += 1;
-    }
+    this.#entries.splice(at < 0 ? this.#entries.length : at, 0, entry);
+    if (this.#byJob.size > this.#size * 2) this.#shrink();
   }
 
   /** A job waits no more. */
   remove(jobId: JobId): void {
-    if (!this.#byJob.delete(jobId)) this.#beyond = Math.max(0, this.#beyond - 1);
+    if (!this.#byJob.delete(jobId)) this.removeBeyond();
   }
 
-  /** The entries in order. Those taken away meanwhile are left out at the next call. */
+  /** A job behind the window waits no more. */
+  removeBeyond(): void {
+    this.#beyond = Math.max(0, this.#beyond - 1);
+  }
+
+  /** The entries in order. */
   *entries(): IterableIterator<Waiting> {
-    const alive = this.#entries.filter((entry) => this.#byJob.get(entry.record.id) === entry);
+    const alive = this.#entries.filter((entry) => this.#isAlive(entry));
     this.#entries = alive;
-    for (const entry of alive) if (this.#byJob.get(entry.record.id) === entry) yield entry;
+    for (const entry of alive) if (this.#isAlive(entry)) yield entry;
   }
 
-  /** Reads on from the last entry until the window is full. False when the store shows no more than that. */
-  refill(isWaiting: (evaluation: EvaluationRecord, record: JobRecord) => boolean): boolean {
+  /**
+   * Reads on until the window is full. "more": something was read. "none": nothing is there to be read.
+   * "hidden": the store does not show all that waits; it is not committed, or was passed.
+   */
+  refill(isWaiting: (evaluation: EvaluationRecord, record: JobRecord | undefined) => boolean): 'more' | 'none' | 'hidden' {
     let grew = false;
-    let after = this.#entries.at(-1)?.evaluation;
     while (this.#beyond > 0 && this.#byJob.size < this.#size) {
       const limit = this.#size - this.#byJob.size;
-      const page = this.#store.blocked(after === undefined ? { limit } : { after, limit });
+      const page = this.page(undefined, limit);
       for (const evaluation of page) {
-        after = evaluation;
+        this.#cursor = evaluation;
+        if (this.#byJob.get(evaluation.jobId)?.evaluation.id === evaluation.id) continue;
         const record = this.#store.job(evaluation.jobId);
-        if (record === undefined || !isWaiting(evaluation, record)) continue;
+        if (!isWaiting(evaluation, record) || record === undefined) continue;
         const entry: Waiting = { evaluation, record, shape: shapeOf(record, evaluation) };
         this.#entries.push(entry);
         this.#byJob.set(record.id, entry);
-        this.#beyond -= 1;
+        this.removeBeyond();
         grew = true;
       }
-      if (page.length < limit) break;
+      if (page.length < limit) return grew ? 'more' : this.#beyond > 0 ? 'hidden' : 'none';
     }
-    return grew;
+    return grew ? 'more' : 'none';
   }
 
-  /** A page of the line behind the window. */
+  /** A page of the line, after the cursor where `after` is not given. */
   page(after: EvaluationRecord | undefined, limit: number): EvaluationRecord[] {
-    const from = after ?? this.#entries.at(-1)?.evaluation;
+    const from = after ?? this.#cursor;
     return this.#store.blocked(from === undefined ? { limit } : { after: from, limit });
+  }
+
+  #isAlive(entry: Waiting): boolean {
+    return this.#byJob.get(entry.record.id) === entry;
+  }
+
+  /** Gives the last entries back to the store's keeping. */
+  #shrink(): void {
+    const alive = this.#entries.filter((entry) => this.#isAlive(entry));
+    for (const { record } of alive.slice(this.#size)) {
+      this.#byJob.delete(record.id);
+      this.#beyond += 1;
+    }
+    this.#entries = alive.slice(0, this.#size);
+    this.#cursor = this.#entries.at(-1)?.evaluation;
   }
 }
 

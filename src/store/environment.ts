@@ -21,7 +21,10 @@ export interface RangeOptions {
   readonly offset?: number;
 }
 
-/** One ordered map. Reads see what is committed: call `environment.committed()` first when own writes must show. */
+/**
+ * One ordered map. Reads see what is committed: call `environment.committed()` first when own writes must show.
+ * A key or a bound too long to be any row's finds nothing.
+ */
 export interface Table<V> {
   get(key: Key): V | undefined;
   has(key: Key): boolean;

@@ -54,23 +54,30 @@ function elementBytes(element: string | number): number {
   return typeof element === 'number' ? 10 : element.length * 3 + 2;
 }
 
+function keyBytes(key: Key): number {
+  if (typeof key !== 'object') return elementBytes(key);
+  let bytes = 0;
+  for (const element of key) bytes += elementBytes(element);
+  return bytes;
+}
+
+/** False for a key longer than any row's: people may ask for anything. */
+export function mayExist(key: Key | undefined): boolean {
+  return key === undefined || keyBytes(key) <= MAX_KEY_BYTES;
+}
+
 /**
  * Refuses a key that LMDB could not take, before anything of its change is written.
  * @throws NodeError StoreFailed
  */
 export function checkKey(table: string, key: Key): void {
-  let bytes = 0;
-  if (typeof key === 'object') {
-    for (const element of key) bytes += elementBytes(element);
-  } else {
-    bytes = elementBytes(key);
-  }
-  if (bytes > MAX_KEY_BYTES || bytes === 0) {
-    throw new NodeError(
-      'StoreFailed',
-      `a key of table ${table} is ${bytes === 0 ? 'empty' : `up to ${bytes} bytes long`}; expected 1 to ${MAX_KEY_BYTES} bytes`,
-    );
-  }
+  const bytes = keyBytes(key);
+  if (bytes > 0 && bytes <= MAX_KEY_BYTES) return;
+  const what = bytes === 0 ? 'empty' : `up to ${bytes} bytes long`;
+  throw new NodeError(
+    'StoreFailed',
+    `a key of table ${table} is ${what}; expected 1 to ${MAX_KEY_BYTES} bytes`,
+  );
 }
 
 /** A text of any length as an element of a key: itself, or its digest. */

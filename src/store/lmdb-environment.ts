@@ -5,6 +5,7 @@ import { NodeError } from '../core/errors.ts';
 import type { NodeId } from '../core/ids.ts';
 import type { Environment, Key, RangeOptions, TableSpec, WriteBatch } from './environment.ts';
 import { GroupCommit } from './group-commit.ts';
+import { mayExist } from './keys.ts';
 import { type OwnerLock, takeOwnership } from './owner-lock.ts';
 import { decodeValue, encodeValue, type NamedTable, type Operation } from './recorder.ts';
 import { inspectStoreFile } from './store-file.ts';
@@ -46,18 +47,20 @@ class LmdbTable<V> implements NamedTable<V> {
 
   get(key: Key): V | undefined {
     this.#environment.assertOpen();
+    if (!mayExist(key)) return undefined;
     const bytes = this.#database.get(key as LmdbKey);
     return bytes === undefined ? undefined : decodeValue<V>(this.spec, bytes);
   }
 
   has(key: Key): boolean {
     this.#environment.assertOpen();
-    return this.#database.doesExist(key as LmdbKey);
+    return mayExist(key) && this.#database.doesExist(key as LmdbKey);
   }
 
   range(options: RangeOptions = {}): { key: Key; value: V }[] {
     this.#environment.assertOpen();
     const rows: { key: Key; value: V }[] = [];
+    if (!mayExist(options.start) || !mayExist(options.end)) return rows;
     for (const { key, value } of this.#database.getRange(lmdbRange(options))) {
       rows.push({ key: key as Key, value: decodeValue<V>(this.spec, value) });
     }
@@ -66,11 +69,13 @@ class LmdbTable<V> implements NamedTable<V> {
 
   keys(options: RangeOptions = {}): Key[] {
     this.#environment.assertOpen();
+    if (!mayExist(options.start) || !mayExist(options.end)) return [];
     return [...this.#database.getKeys(lmdbRange(options))] as Key[];
   }
 
   count(options: RangeOptions = {}): number {
     this.#environment.assertOpen();
+    if (!mayExist(options.start) || !mayExist(options.end)) return 0;
     return this.#database.getKeysCount(lmdbRange(options));
   }
 

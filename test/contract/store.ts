@@ -626,6 +626,8 @@ function requesterContract(factory: () => StoreFactory): void {
       const job = submit(store, { name, namespace });
       await store.committed();
       assert.equal(store.byName(namespace, name), job.id);
+      assert.equal(store.job(name), undefined);
+      assert.deepEqual(store.byPrefix(name, 3), []);
       const query = { namespace, offset: 0, limit: 3, orderBy: 'created_at', reverse: true } as const;
       assert.deepEqual(store.jobs({ ...query, matches: () => true }).items, [job]);
     }));

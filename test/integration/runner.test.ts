@@ -86,7 +86,9 @@ test('every item comes back once, batched under load, off the main thread', asyn
 
 test('a full queue refuses', async () => {
   const { runner, metrics, outcome } = setup({ bound: 2 });
-  const offered = ['a', 'b', 'c'].map((id) => runner.offer({ id, priority: 0, input: { do: 'echo', value: 1 } }));
+  const offered = ['a', 'b', 'c'].map((id) =>
+    runner.offer({ id, priority: 0, input: { do: 'echo', value: 1 } }),
+  );
   assert.deepEqual(offered, [true, true, false]);
   assert.equal(metrics.refused, 1);
   await outcome('b');
@@ -98,7 +100,10 @@ test('what a handler throws is a failure of its item alone', async () => {
   const { runner, outcome } = setup({});
   runner.offer({ id: 'bad', priority: 0, input: { do: 'throw', text: 'no such thing' } });
   runner.offer({ id: 'good', priority: 0, input: { do: 'echo', value: 1 } });
-  assert.deepEqual(await outcome('bad'), { kind: 'fail', error: { code: 'Internal', message: 'no such thing' } });
+  assert.deepEqual(await outcome('bad'), {
+    kind: 'fail',
+    error: { code: 'Internal', message: 'no such thing' },
+  });
   assert.equal((await outcome('good')).kind, 'advance');
   await runner.stop();
 });

@@ -1,6 +1,7 @@
 import type { TestContext } from 'node:test';
 import Docker from 'dockerode';
 import { DockerEngine, type DockerEngineOptions } from '../../src/engines/docker/engine.ts';
+import { reapContainers } from '../../src/engines/docker/health.ts';
 import { EXECUTION_LABEL } from '../../src/engines/docker/labels.ts';
 import type { RunRequest } from '../../src/engines/engine.ts';
 
@@ -34,6 +35,15 @@ export function testDocker(t?: TestContext): TestDocker | undefined {
   };
 }
 
+/** The node that this process's engines belong to. */
+export const TEST_NODE = `test-${process.pid}`;
+
+/** Removes what this process's engines left: their network. Returns the number of containers there were. */
+export async function reapTestNode(): Promise<number> {
+  const dockerHost = process.env['BACALHAU_TEST_DOCKER_HOST'] ?? '';
+  return dockerHost === '' ? 0 : await reapContainers({ dockerHost }, TEST_NODE);
+}
+
 /** An engine on it, with its log on the test's diagnostics. */
 export function dockerEngine(
   t: TestContext,
@@ -41,7 +51,7 @@ export function dockerEngine(
   more: Partial<DockerEngineOptions> = {},
 ): DockerEngine {
   const options: DockerEngineOptions = {
-    nodeId: `test-${process.pid}`,
+    nodeId: TEST_NODE,
     dockerHost,
     acceptNetworked: false,
     allowHostNetwork: false,

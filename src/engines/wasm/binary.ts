@@ -86,7 +86,8 @@ class Reader {
 
   byte(): number {
     const value = this.bytes[this.at];
-    if (value === undefined || this.at >= this.end) throw invalid('the module ends in the middle of a section');
+    if (value === undefined || this.at >= this.end)
+      throw invalid('the module ends in the middle of a section');
     this.at += 1;
     return value;
   }
@@ -117,10 +118,14 @@ class Reader {
   limits(what: string): Limits {
     const flags = this.byte();
     if ((flags & SHARED) !== 0) {
-      throw invalid(`the module has a shared ${what} (threads); expected one of its own, as WASI preview 1 has no threads`);
+      throw invalid(
+        `the module has a shared ${what} (threads); expected one of its own, as WASI preview 1 has no threads`,
+      );
     }
     if ((flags & WIDE) !== 0) {
-      throw invalid(`the module has a 64-bit ${what}; expected a 32-bit one (wasm32), as WASI preview 1 needs`);
+      throw invalid(
+        `the module has a 64-bit ${what}; expected a 32-bit one (wasm32), as WASI preview 1 needs`,
+      );
     }
     if ((flags & ~HAS_MAXIMUM) !== 0) throw invalid(`the module has a ${what} of an unknown kind`);
     const minimum = this.unsigned();

@@ -23,6 +23,8 @@ export interface ModuleSource {
   readonly hash: string;
   readonly bytes: number;
   readonly shape: ModuleShape;
+  /** Its bytes, unless it was known already. */
+  readonly content: Uint8Array | undefined;
 }
 
 /** A module ready to be instantiated any number of times. */
@@ -73,14 +75,17 @@ export class ModuleCache {
       }
       const identity = stats.size < REMEMBER_FROM_BYTES ? undefined : identityOf(fd);
       const known = identity === undefined ? undefined : this.#known.get(identity);
-      if (known !== undefined) return { name, path, bytes: stats.size, ...known };
+      if (known !== undefined) return { name, path, bytes: stats.size, content: undefined, ...known };
       const content = readAll(fd, stats.size);
-      const found = { hash: digest('sha256', content, 'hex'), shape: inFile(name, () => readModule(content)) };
+      const found = {
+        hash: digest('sha256', content, 'hex'),
+        shape: inFile(name, () => readModule(content)),
+      };
       if (identity !== undefined) {
         if (this.#known.size >= MOST_IDENTITIES) this.#known.clear();
         this.#known.set(identity, found);
       }
-      return { name, path, bytes: stats.size, ...found };
+      return { name, path, bytes: stats.size, content, ...found };
     } finally {
       closeSync(fd);
     }
@@ -98,17 +103,7 @@ export class ModuleCache {
       this.#kept.set(key, kept);
       return kept.module;
     }
-    const fd = openModule(source.path, source.name);
-    let content: Uint8Array;
-    try {
-      content = readAll(fd, source.bytes);
-    } finally {
-      closeSync(fd);
-    }
-    // The file was read for its hash before; were it another one now, its code would be kept under a wrong name.
-    if (digest('sha256', content, 'hex') !== source.hash) {
-      throw new NodeError('InputUnavailable', `${source.name}: the module changed while it was being read`);
-    }
+    const content = source.content ?? readAgain(source);
     const compiled = inFile(
       source.name,
       () => new webAssembly.Module(capModule(content, source.shape, maximumPages)),
@@ -130,6 +125,18 @@ export class ModuleCache {
   }
 }
 
+/** The bytes of a module that was known by its file's identity. */
+function readAgain(source: ModuleSource): Uint8Array {
+  const fd = openModule(source.path, source.name);
+  try {
+    const content = readAll(fd, source.bytes);
+    if (digest('sha256', content, 'hex') === source.hash) return content;
+    throw new NodeError('InputUnavailable', `${source.name}: the module changed while it was being read`);
+  } finally {
+    closeSync(fd);
+  }
+}
+
 function openModule(path: string, name: string): number {
   try {
     return openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
@@ -139,7 +146,9 @@ function openModule(path: string, name: string): number {
     if (code === 'ELOOP') {
       throw new NodeError('WasmInvalid', `${name}: is a symbolic link (expected the module itself)`);
     }
-    throw new NodeError('InputUnavailable', `${name}: the module cannot be read (${code})`, { cause: thrown });
+    throw new NodeError('InputUnavailable', `${name}: the module cannot be read (${code})`, {
+      cause: thrown,
+    });
   }
 }
 

@@ -46,14 +46,19 @@ export function createEmbeddedClient(
       }
     },
 
-    async get(cid, into, { signal, maxBytes }) {
+    async get(cid, into, { signal, maxBytes, outsideLinks = 'refuse' }) {
       const root = parseCid(cid);
       const watch = new StallWatch(stallMs, `IPFS ${root.toString()}`, signal);
       const source = new BlockFetcher(
         { signal: watch.signal, onBlock: () => watch.touch() },
         { blocks, ask: modules.ask },
       );
-      const tree = new TreeWriter(into, { maxBytes, maxEntries: MAX_ENTRIES, signal: watch.signal });
+      const tree = new TreeWriter(into, {
+        maxBytes,
+        maxEntries: MAX_ENTRIES,
+        outsideLinks,
+        signal: watch.signal,
+      });
       try {
         const kind = await exportTree(root, tree, source);
         return { kind, bytes: tree.bytes };

@@ -69,12 +69,12 @@ export function createKuboClient(options: KuboClientOptions): KuboClient {
       }
     },
 
-    async get(cid, into, { signal, maxBytes }) {
+    async get(cid, into, { signal, maxBytes, outsideLinks = 'refuse' }) {
       const root = parseCid(cid).toString();
       const watch = new StallWatch(stallMs, `IPFS ${root}`, signal);
       try {
         const answer = await rpc.stream('get', { arg: root, archive: 'true' }, { signal: watch.signal });
-        const limits = { maxBytes, maxEntries: MAX_ENTRIES, signal: watch.signal };
+        const limits = { maxBytes, maxEntries: MAX_ENTRIES, outsideLinks, signal: watch.signal };
         const { bytes } = await untar(watch.watch(answer), into, limits, inner);
         const kind = (await lstat(into)).isDirectory() ? 'directory' : 'file';
         return { kind, bytes };

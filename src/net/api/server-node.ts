@@ -312,6 +312,11 @@ class NodeServer implements ApiServer, ExchangeHost {
       return;
     }
     const open = [...this.#open].find((exchange) => exchange.raw.socket === socket);
+    // What follows a request that said "Connection: close" is nobody's request; the answer on its way closes it.
+    if (error.code === 'HPE_CLOSED_CONNECTION') {
+      if (open === undefined) socket.end();
+      return;
+    }
     const timedOut = error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
     // A second answer to a request that has one would be taken for that of the next.
     if (open?.done === true || (open === undefined && timedOut && bytesWritten(socket) > 0)) {

@@ -237,7 +237,10 @@ export class WasmRunner {
     for (const flight of batch.flights.values()) {
       if (batch.stopping?.flight === flight || this.#paused) continue;
       const cause = error === undefined ? 'no outcome was reported' : toErrorData(error).message;
-      const lost = new NodeError('ExecutionLost', `the WASM thread that ran ${flight.item.id} ended: ${cause}`);
+      const lost = new NodeError(
+        'ExecutionLost',
+        `the WASM thread that ran ${flight.item.id} ended: ${cause}`,
+      );
       this.#land(flight, { kind: 'fail', error: toErrorData(lost) });
     }
   }

@@ -20,6 +20,8 @@ export interface BidOptions {
   readonly locality: 'local' | 'anywhere';
   readonly rejectStateless: boolean;
   readonly acceptNetworked: boolean;
+  /** Jobs may share the host's network, where `acceptNetworked` is set too. Absent means no. */
+  readonly allowHostNetwork?: boolean;
   readonly minExecutionTimeoutMs: number;
   /** Infinity means none. */
   readonly maxExecutionTimeoutMs: number;

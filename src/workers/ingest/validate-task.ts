@@ -2,6 +2,7 @@ import { NO_TIMEOUT_SECONDS } from '../../core/duration.ts';
 import { toErrorData } from '../../core/errors.ts';
 import type { InputSource, ResourcesConfig, ResultPath, Task, TimeoutConfig } from '../../core/job.ts';
 import { parseBytes, parseCpu, parseGpu } from '../../core/resources.ts';
+import { parseMockParams } from '../../engines/mock/params.ts';
 import type { Faults } from './faults.ts';
 import { validateName } from './names.ts';
 import { typeKey, validateParams } from './params.ts';
@@ -64,7 +65,18 @@ function validateEngine(task: Task, path: string, faults: Faults): void {
       }
       return;
     }
+    case 'mock':
+      validateMock(task, `${path}.Params`, faults);
+      return;
     default:
+  }
+}
+
+function validateMock(task: Task, path: string, faults: Faults): void {
+  try {
+    parseMockParams(task.Engine.Params);
+  } catch (thrown) {
+    faults.add(path, toErrorData(thrown).message.replace('Tasks[0].Engine.Params.', ''));
   }
 }
 
@@ -76,13 +88,21 @@ function validateVariables(variables: readonly unknown[], path: string, faults: 
   }
 }
 
-/** A module is an input, or a file below one. */
+/** A module is an input, by target or alias, or a file below one. */
 function validateModule(task: Task, module: unknown, path: string, faults: Faults): void {
   if (typeof module !== 'string' || module === '') return;
-  for (const { Target } of task.InputSources ?? []) {
-    if (module === Target || module.startsWith(Target.endsWith('/') ? Target : `${Target}/`)) return;
+  for (const { Target, Alias } of task.InputSources ?? []) {
+    if (
+      module === Target ||
+      module === Alias ||
+      module.startsWith(Target.endsWith('/') ? Target : `${Target}/`)
+    )
+      return;
   }
-  faults.add(path, `no input source has the target ${JSON.stringify(module)} (expected the target of one)`);
+  faults.add(
+    path,
+    `no input source has the target ${JSON.stringify(module)} (expected the target or alias of one)`,
+  );
 }
 
 function validateEnv(env: Readonly<Record<string, string>>, path: string, faults: Faults): void {

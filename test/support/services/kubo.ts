@@ -101,11 +101,14 @@ async function findIpfs(): Promise<string | { readonly skip: string }> {
 
 async function build(target: string): Promise<string | { readonly skip: string }> {
   const go = await which('go');
-  if (go === undefined) return { skip: `no \`ipfs\` on the PATH, and no Go to build Kubo ${KUBO_VERSION} with` };
+  if (go === undefined)
+    return { skip: `no \`ipfs\` on the PATH, and no Go to build Kubo ${KUBO_VERSION} with` };
   const version = /go(\d+)\.(\d+)/.exec((await run(go, ['version'])).stdout);
   const [major, minor] = [Number(version?.[1]), Number(version?.[2])];
   if (!(major > GO_MINIMUM[0] || (major === GO_MINIMUM[0] && minor >= GO_MINIMUM[1]))) {
-    return { skip: `Kubo ${KUBO_VERSION} needs Go ${GO_MINIMUM.join('.')} or later, found ${version?.[0] ?? 'none'}` };
+    return {
+      skip: `Kubo ${KUBO_VERSION} needs Go ${GO_MINIMUM.join('.')} or later, found ${version?.[0] ?? 'none'}`,
+    };
   }
   say(`building Kubo ${KUBO_VERSION} with Go: two to three minutes, once`);
   const folder = await mkdtemp(join(tmpdir(), 'bacalhau-kubo-build-'));

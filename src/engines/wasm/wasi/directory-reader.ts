@@ -1,5 +1,5 @@
-import { type Dirent, type Dir, fstatSync, lstatSync, opendirSync } from 'node:fs';
 import { isUtf8 } from 'node:buffer';
+import { type Dir, type Dirent, fstatSync, lstatSync, opendirSync } from 'node:fs';
 import { Filetype } from './abi.ts';
 import { errnoOf } from './fault.ts';
 import type { Directory, MountNode } from './tree.ts';

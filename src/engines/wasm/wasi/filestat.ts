@@ -1,5 +1,5 @@
 import type { BigIntStats } from 'node:fs';
-import { Filetype, Fstflags, Errno } from './abi.ts';
+import { Errno, Filetype, Fstflags } from './abi.ts';
 import { fault } from './fault.ts';
 import type { GuestMemory } from './memory.ts';
 
@@ -66,8 +66,7 @@ export class FileTimes {
 
   /** A file of the host as the guest is told of it. */
   filestat(stats: BigIntStats): Filestat {
-    const known =
-      this.#remembered.size === 0 ? undefined : this.#remembered.get(`${stats.dev}:${stats.ino}`);
+    const known = this.#remembered.size === 0 ? undefined : this.#remembered.get(`${stats.dev}:${stats.ino}`);
     return {
       dev: stats.dev,
       ino: stats.ino,

@@ -65,12 +65,11 @@ function labels(annotations: unknown, faults: Faults): Source | undefined {
 function translateTask(spec: Folded, faults: Faults): Source {
   const vm = spec.object('docker', 'jobspecdocker', 'jobspecvm', 'vm');
   const inputs = storages(spec.get('inputs', 'inputvolumes'), 'Spec.Inputs', faults);
-  const { engine, env, modules } = translateEngine(spec, vm, faults);
+  const { engine, modules } = translateEngine(spec, vm, faults);
   return given({
     Name: 'main',
     Engine: engine,
     Publisher: publisher(spec),
-    Env: env,
     InputSources: [...inputs, ...modules].map(({ input }) => input),
     ResultPaths: storages(spec.get('outputs', 'outputvolumes'), 'Spec.Outputs', faults).map((output) => ({
       Name: output.name === '' ? 'outputs' : output.name,
@@ -86,7 +85,6 @@ function translateTask(spec: Folded, faults: Faults): Source {
 
 interface TranslatedEngine {
   readonly engine: Source;
-  readonly env: unknown;
   readonly modules: readonly OldStorage[];
 }
 
@@ -105,13 +103,13 @@ function translateEngine(spec: Folded, vm: Folded, faults: Faults): TranslatedEn
       EnvironmentVariables: source.get('environmentvariables', 'env'),
       WorkingDirectory: source.get('workingdirectory', 'workdir'),
     };
-    return { engine: { Type: 'docker', Params: given(engine) }, env: undefined, modules: [] };
+    return { engine: { Type: 'docker', Params: given(engine) }, modules: [] };
   }
   if (folded === 'wasm') {
     return translateWasm(named.has('params') ? params : spec.object('wasm', 'jobspecwasm'), faults);
   }
-  if (NOTHING.has(folded)) return { engine: { Type: 'mock' }, env: undefined, modules: [] };
-  return { engine: given({ Type: type, Params: named.get('params') }), env: undefined, modules: [] };
+  if (NOTHING.has(folded)) return { engine: { Type: 'mock' }, modules: [] };
+  return { engine: given({ Type: type, Params: named.get('params') }), modules: [] };
 }
 
 function translateWasm(wasm: Folded, faults: Faults): TranslatedEngine {
@@ -129,6 +127,7 @@ function translateWasm(wasm: Folded, faults: Faults): TranslatedEngine {
     EntryModule: entry,
     Entrypoint: wasm.get('entrypoint'),
     Parameters: wasm.get('parameters'),
+    EnvironmentVariables: wasm.get('environmentvariables'),
     ImportModules: Array.isArray(imports)
       ? imports.map((module, index) =>
           add(module, `import-${index}.wasm`, `Spec.Wasm.ImportModules[${index}]`),
@@ -137,7 +136,6 @@ function translateWasm(wasm: Folded, faults: Faults): TranslatedEngine {
   };
   return {
     engine: { Type: 'wasm', Params: given(params) },
-    env: wasm.get('environmentvariables'),
     modules,
   };
 }

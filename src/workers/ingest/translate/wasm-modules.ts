@@ -34,16 +34,14 @@ export function translateWasmModules(task: Source, warnings: Set<string>): Sourc
     if (folded === 'entrymodule') modern['EntryModule'] = named(value, ENTRY_TARGET);
     else if (folded === 'importmodules' && Array.isArray(value)) {
       modern['ImportModules'] = value.map((module, index) => named(module, `import-${index}.wasm`));
-    } else if (folded !== 'environmentvariables' && key !== '__proto__') modern[key] = value;
+    } else if (key !== '__proto__') modern[key] = value;
   }
   warnings.add('wasm modules given as objects in the engine parameters were translated to input sources');
   const inputs = task['InputSources'];
-  const env = lookUp(params, 'environmentvariables');
   return {
     ...task,
     Engine: { Type: type, Params: modern },
     InputSources: Array.isArray(inputs) ? [...inputs, ...modules] : (inputs ?? modules),
-    ...(isObject(env) ? { Env: { ...env, ...(isObject(task['Env']) ? task['Env'] : {}) } } : {}),
   };
 }
 

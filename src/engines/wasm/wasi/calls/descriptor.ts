@@ -10,8 +10,7 @@ import type { Directory } from '../tree.ts';
 import type { WasiCalls } from './call.ts';
 import { toOffset } from './io.ts';
 
-const ALL_FDFLAGS =
-  Fdflags.APPEND | Fdflags.DSYNC | Fdflags.NONBLOCK | Fdflags.RSYNC | Fdflags.SYNC;
+const ALL_FDFLAGS = Fdflags.APPEND | Fdflags.DSYNC | Fdflags.NONBLOCK | Fdflags.RSYNC | Fdflags.SYNC;
 const DIRENT_BYTES = 24;
 const PREOPEN_DIRECTORY = 0;
 
@@ -97,13 +96,7 @@ export const descriptorCalls: WasiCalls = {
     return Errno.SUCCESS;
   },
 
-  fd_fdstat_set_rights(
-    host: WasiHost,
-    _memory: GuestMemory,
-    fd: number,
-    rights: bigint,
-    inheriting: bigint,
-  ) {
+  fd_fdstat_set_rights(host: WasiHost, _memory: GuestMemory, fd: number, rights: bigint, inheriting: bigint) {
     const descriptor = host.descriptors.get(fd);
     const own = rightsFromWire(rights);
     const passedOn = rightsFromWire(inheriting);

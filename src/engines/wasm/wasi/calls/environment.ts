@@ -56,13 +56,7 @@ export const environmentCalls: WasiCalls = {
     memory.setU64(pointer, host.clocks.resolution(clock));
     return Errno.SUCCESS;
   },
-  clock_time_get(
-    host: WasiHost,
-    memory: GuestMemory,
-    clock: number,
-    _precision: bigint,
-    pointer: number,
-  ) {
+  clock_time_get(host: WasiHost, memory: GuestMemory, clock: number, _precision: bigint, pointer: number) {
     memory.setU64(pointer, host.clocks.now(clock));
     return Errno.SUCCESS;
   },

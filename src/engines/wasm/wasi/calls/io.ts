@@ -1,4 +1,13 @@
-import { fdatasyncSync, fstatSync, fsyncSync, ftruncateSync, readSync, readvSync, writeSync, writevSync } from 'node:fs';
+import {
+  fdatasyncSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  readSync,
+  readvSync,
+  writeSync,
+  writevSync,
+} from 'node:fs';
 import { Errno, Fdflags, Rights, Whence } from '../abi.ts';
 import type { FileDescriptor } from '../descriptors.ts';
 import { fault } from '../fault.ts';

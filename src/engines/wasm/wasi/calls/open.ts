@@ -12,8 +12,8 @@ import {
 } from '../abi.ts';
 import type { Descriptor, DirectoryDescriptor, FileDescriptor } from '../descriptors.ts';
 import { errnoOf, fault, hostCode } from '../fault.ts';
-import type { HostDirectory, Mount } from '../host-directory.ts';
 import type { WasiHost } from '../host.ts';
+import type { HostDirectory, Mount } from '../host-directory.ts';
 import type { GuestMemory } from '../memory.ts';
 import type { Directory, MountNode } from '../tree.ts';
 import { Walk } from '../walk.ts';
@@ -211,8 +211,7 @@ export const openCalls: WasiCalls = {
       ((oflags & Oflags.CREAT) === 0 ? 0 : Rights.PATH_CREATE_FILE) |
       ((oflags & Oflags.TRUNC) === 0 ? 0 : Rights.PATH_FILESTAT_SET_SIZE);
     if ((base.rights & needed) !== needed) throw fault(Errno.NOTCAPABLE);
-    const allowedFlags =
-      Fdflags.APPEND | Fdflags.DSYNC | Fdflags.NONBLOCK | Fdflags.RSYNC | Fdflags.SYNC;
+    const allowedFlags = Fdflags.APPEND | Fdflags.DSYNC | Fdflags.NONBLOCK | Fdflags.RSYNC | Fdflags.SYNC;
     if ((oflags & ~15) !== 0 || (fdflags & ~allowedFlags) !== 0) throw fault(Errno.INVAL);
     // Checked first: a descriptor the guest could not be told of would stay open.
     memory.bytes(result, 4);

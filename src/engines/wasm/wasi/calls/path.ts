@@ -13,8 +13,8 @@ import {
 import { Errno, Lookupflags, Rights } from '../abi.ts';
 import { fault } from '../fault.ts';
 import { type Filestat, writeFilestat } from '../filestat.ts';
-import type { HostDirectory } from '../host-directory.ts';
 import type { WasiHost } from '../host.ts';
+import type { HostDirectory } from '../host-directory.ts';
 import type { GuestMemory } from '../memory.ts';
 import type { MountNode } from '../tree.ts';
 import { Walk } from '../walk.ts';

@@ -1,0 +1,188 @@
+import { writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { fromErrorData, NodeError } from '../../core/errors.ts';
+import type { RunCommandResult } from '../../core/job.ts';
+import type { Engine, RunContext, RunRequest, StopReason } from '../engine.ts';
+import { buildTree, openStdin } from './file-system.ts';
+import {
+  type LinkedModule,
+  linkModules,
+  type MemoryLimit,
+  memoryLimit,
+  type PreparedModule,
+  planMemory,
+} from './link.ts';
+import { locateModule } from './locate.ts';
+import { ModuleCache, type ModuleSource } from './module-cache.ts';
+import { OutputStream, throttled } from './output-stream.ts';
+import { parseWasmParams, type WasmParams } from './params.ts';
+import { trapMessage } from './trap.ts';
+import { Rights, STREAM_RIGHTS } from './wasi/abi.ts';
+import type { Descriptor } from './wasi/descriptors.ts';
+import { RunEnded } from './wasi/ending.ts';
+import { WasiHost } from './wasi/host.ts';
+
+/** Bytes of module files whose compiled form one thread keeps. */
+const CACHE_BYTES = 64 * 1024 * 1024;
+/** Exit code of a run that its own fault ended. */
+const TRAP_EXIT_CODE = 1;
+
+export interface WasmEngineOptions {
+  /** Bytes of module files whose compiled form is kept; default 64 MiB. */
+  readonly cacheBytes?: number;
+}
+
+/** How a run ended. */
+interface End {
+  readonly exitCode: number;
+  readonly errorMsg: string;
+}
+
+/**
+ * Runs WASI preview 1 commands in the thread that calls it, which is blocked meanwhile. A run is interrupted
+ * only by ending that thread; what it had printed by then is in its files.
+ */
+export class WasmEngine implements Engine {
+  readonly type = 'wasm';
+  readonly #cache: ModuleCache;
+
+  constructor(options: WasmEngineOptions = {}) {
+    this.#cache = new ModuleCache({ maxBytes: options.cacheBytes ?? CACHE_BYTES });
+  }
+
+  /** @throws NodeError WasmInvalid, OutOfMemory, InputInvalid, InputUnavailable, OutputTooLarge, and the stop's own */
+  async run(request: RunRequest, context: RunContext): Promise<RunCommandResult> {
+    if (context.signal.aborted) throw stopped(context.signal.reason as StopReason);
+    const params = parseWasmParams(request.spec.Tasks[0].Engine);
+    const limit = memoryLimit(request.header.resources.memory);
+    const modules = this.#prepare(request, params, limit);
+    const onOutput = throttled(() => context.report({ kind: 'output' }));
+    const stdout = openOutput(request, 'stdout', onOutput);
+    const stderr = openOutput(request, 'stderr', onOutput);
+    try {
+      const end = this.#execute(request, params, { modules, limit, stdout, stderr }, context);
+      writeFileSync(join(request.resultsDirectory, 'exitCode'), String(end.exitCode));
+      const out = stdout.head();
+      const err = stderr.head();
+      return {
+        Stdout: out.text,
+        StdoutTruncated: out.truncated,
+        stderr: err.text,
+        StderrTruncated: err.truncated,
+        ExitCode: end.exitCode,
+        ErrorMsg: end.errorMsg,
+      };
+    } finally {
+      stdout.close();
+      stderr.close();
+    }
+  }
+
+  #prepare(request: RunRequest, params: WasmParams, limit: MemoryLimit): PreparedModule[] {
+    const { inputs } = request;
+    const load = (reference: string, param: string): ModuleSource =>
+      this.#cache.read(locateModule(inputs, reference, param), reference);
+    const imported = params.importModules.map((reference, index) => ({
+      source: load(reference, `ImportModules[${index}]`),
+      names: namesOf(request, reference),
+    }));
+    const entry = { source: load(params.entryModule, 'EntryModule'), names: [] };
+    return planMemory([...imported, entry], limit).map((module) => ({
+      ...module,
+      ...this.#cache.compile(module.source, module.maximumPages),
+    }));
+  }
+
+  #execute(
+    request: RunRequest,
+    params: WasmParams,
+    run: {
+      modules: readonly PreparedModule[];
+      limit: MemoryLimit;
+      stdout: OutputStream;
+      stderr: OutputStream;
+    },
+    context: RunContext,
+  ): End {
+    const tree = buildTree(request);
+    const host = new WasiHost({
+      args: [basename(params.entryModule), ...params.parameters],
+      env: { ...params.environment, ...request.env },
+      stdio: [openStdin(request), outputDescriptor(run.stdout), outputDescriptor(run.stderr)],
+      tree,
+    });
+    let linked: LinkedModule[] = [];
+    try {
+      context.report({ kind: 'running' });
+      linked = linkModules(run.modules, host);
+      callEntry(linked, params);
+      // The guest may have caught what was to end it.
+      host.checkEnded();
+      return { exitCode: 0, errorMsg: '' };
+    } catch (thrown) {
+      return endOf(thrown, host, () => {
+        const bytes = linked.reduce((sum, { memory }) => sum + memory.size, 0);
+        return trapMessage(thrown, { bytes, limit: run.limit.text });
+      });
+    } finally {
+      host.close();
+    }
+  }
+}
+
+function openOutput(request: RunRequest, name: 'stdout' | 'stderr', onOutput: () => void): OutputStream {
+  const path = join(request.resultsDirectory, name);
+  return new OutputStream({ name, path, limit: request.maxStreamBytes, onOutput });
+}
+
+function outputDescriptor(stream: OutputStream): Descriptor {
+  return {
+    kind: 'output',
+    rights: STREAM_RIGHTS | Rights.FD_WRITE,
+    inheriting: 0,
+    flags: 0,
+    write: (buffers) => stream.write(buffers),
+  };
+}
+
+/** The names an import module's exports are linked under: as it was referred to, its alias, its file name. */
+function namesOf(request: RunRequest, reference: string): string[] {
+  const file = basename(reference);
+  const alias = request.inputs.find((input) => input.target === reference)?.alias ?? '';
+  return [reference, file, file.replace(/\.wasm$/, ''), alias].filter((name) => name !== '');
+}
+
+/** Calls the entry point of the last module. */
+function callEntry(linked: readonly LinkedModule[], { entryModule, entrypoint }: WasmParams): void {
+  const exports = linked.at(-1)?.instance.exports ?? {};
+  const entry = Object.hasOwn(exports, entrypoint) ? exports[entrypoint] : undefined;
+  if (typeof entry !== 'function') {
+    const functions = Object.keys(exports).filter((name) => typeof exports[name] === 'function');
+    throw new NodeError(
+      'WasmInvalid',
+      `${entryModule}: exports no function ${entrypoint} (expected one of: ${functions.slice(0, 10).join(', ') || 'it exports none'})`,
+    );
+  }
+  // A reactor, a module without _start, sets itself up here (WASI application ABI).
+  const initialize = entrypoint === '_start' ? undefined : exports['_initialize'];
+  if (typeof initialize === 'function' && entrypoint !== '_initialize') initialize();
+  entry();
+}
+
+function endOf(thrown: unknown, host: WasiHost, trap: () => string): End {
+  const ending = host.ending ?? (thrown instanceof RunEnded ? thrown.ending : undefined);
+  if (ending?.kind === 'exit') return { exitCode: ending.code, errorMsg: '' };
+  if (ending?.kind === 'failed') throw ending.error;
+  if (thrown instanceof NodeError) throw thrown;
+  return { exitCode: TRAP_EXIT_CODE, errorMsg: trap() };
+}
+
+function stopped(reason: StopReason): NodeError {
+  if (reason.kind === 'detach') {
+    return fromErrorData({ code: 'ExecutionLost', message: 'the node stops; the job had not started' });
+  }
+  return new NodeError(
+    reason.why === 'timeout' ? 'ExecutionTimedOut' : 'ExecutionCancelled',
+    `${reason.cause}: the job had not started`,
+  );
+}

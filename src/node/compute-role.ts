@@ -1,0 +1,199 @@
+import { mkdir } from 'node:fs/promises';
+import { createHealth, type Health, type Healthy } from '../capacity/health.ts';
+import { Ledger } from '../capacity/ledger.ts';
+import type { CapacityPlan } from '../capacity/limits.ts';
+import type { NodeConfig } from '../config/load.ts';
+import type { Clock } from '../core/clock.ts';
+import type { NodeId } from '../core/ids.ts';
+import type { RequesterBound } from '../core/messages.ts';
+import type { ComputeInfo } from '../core/node-info.ts';
+import { reapContainers } from '../engines/docker/health.ts';
+import type { IpfsClient } from '../ipfs/client.ts';
+import { Compute } from '../pipeline/compute.ts';
+import type { IngestStage } from '../pipeline/ingest/stage.ts';
+import { type Recovered, recover } from '../pipeline/recover.ts';
+import { Spine } from '../pipeline/spine.ts';
+import type { ComputeStore } from '../store/compute-store.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { Metrics, Sample } from '../telemetry/metrics.ts';
+import type { StorageOptions } from '../workers/bid/protocol.ts';
+import type { Question } from '../workers/protocol.ts';
+import { offerChecks } from './checks.ts';
+import type { NodePaths } from './paths.ts';
+
+export interface ComputeRoleOptions {
+  readonly nodeId: NodeId;
+  readonly config: NodeConfig;
+  readonly paths: NodePaths;
+  readonly plan: CapacityPlan;
+  /** "http://host:port": what clients reach this node at. */
+  readonly publicUrl: string;
+}
+
+export interface ComputeRoleModules {
+  readonly ingest: IngestStage;
+  readonly store: ComputeStore;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly ipfs: () => Promise<IpfsClient>;
+  readonly post: (to: NodeId, message: RequesterBound) => void;
+  /** Something of `info()` has changed. */
+  readonly onChange: () => void;
+  /** There may be room for more. */
+  readonly onRoom: (openSlots: number) => void;
+  readonly onQuestion: (question: Question) => Promise<unknown>;
+}
+
+/** The compute role, put together. */
+export interface ComputeRole {
+  readonly spine: Spine;
+  readonly compute: Compute;
+  readonly ledger: Ledger;
+  readonly health: Health;
+  info(): ComputeInfo;
+  /** Everything that must be done before the network opens. */
+  start(): Promise<Recovered>;
+  stop(deadlineMs: number): Promise<void>;
+}
+
+export function createComputeRole(options: ComputeRoleOptions, modules: ComputeRoleModules): ComputeRole {
+  const { config, nodeId, paths, plan } = options;
+  const { store, clock, logger, metrics, ipfs } = modules;
+  const storages = storageOptions(config, paths);
+  const ledger = new Ledger({ total: plan.total, queue: plan.queue });
+  let offer: Healthy = { engines: [], storages: [], publishers: [] };
+
+  const spine = new Spine(
+    {
+      nodeId,
+      limits: config.limits,
+      threads: config.workers,
+      defaultExecutionTimeoutMs: config.bid.defaultExecutionTimeoutMs,
+      gpus: plan.gpus,
+      bid: { ...config.bid, nodeId, jobLimit: plan.jobLimit, storages },
+      admit: { executionsDirectory: paths.executions },
+      execute: {
+        nodeId,
+        storages,
+        dockerHost: config.docker.host,
+        dockerUsername: config.docker.username,
+        dockerPassword: config.docker.password,
+        acceptNetworked: config.bid.acceptNetworked,
+        allowHostNetwork: config.execute.allowHostNetwork,
+        maxStreamBytes: config.limits.streamBytes,
+        maxResultBytes: config.execute.maxResultBytes,
+        envAllowList: config.execute.envAllowList,
+        hostEnv: config.execute.hostEnv,
+        superviseThreads: config.workers.supervise,
+        wasmCacheDirectory: paths.wasmCache,
+      },
+      publish: { storages, archivesDirectory: paths.archives, archivesUrl: `${options.publicUrl}/results` },
+    },
+    {
+      ingest: modules.ingest,
+      store,
+      ledger,
+      clock,
+      logger,
+      metrics,
+      onRefused: (ask, rejection) => compute.refused(ask, rejection),
+      onRoom: modules.onRoom,
+      onGone: (item) => compute.gone(item),
+      onQuestion: modules.onQuestion,
+    },
+  );
+  const compute: Compute = new Compute(
+    { executionsDirectory: paths.executions, archivesDirectory: paths.archives },
+    { spine, store, post: modules.post },
+  );
+  const health = createHealth(
+    {
+      checks: offerChecks(config, { ipfs, archivesDirectory: paths.archives }),
+      onChange: (healthy) => {
+        offer = healthy;
+        spine.setOffer(healthy);
+        modules.onChange();
+      },
+    },
+    { clock, logger: logger.child({ module: 'health' }) },
+  );
+  observe(metrics, ledger, store);
+
+  return {
+    spine,
+    compute,
+    ledger,
+    health,
+    info: () => ({
+      ...offer,
+      maxCapacity: plan.total,
+      queueCapacity: plan.queue,
+      availableCapacity: ledger.free(),
+      maxJobRequirements: plan.jobLimit,
+      gpus: plan.gpus,
+      runningExecutions: spine.active,
+      enqueuedExecutions: spine.queued,
+      openSlots: spine.openSlots,
+    }),
+    async start() {
+      for (const directory of [paths.executions, paths.archives, paths.ipfsBlocks, paths.wasmCache]) {
+        await mkdir(directory, { recursive: true, mode: 0o700 });
+      }
+      spine.warm();
+      await health.start();
+      const counts = await recover({
+        store,
+        spine,
+        logger,
+        executionsDirectory: paths.executions,
+        reapContainers: () => reap(config.docker.host, nodeId, logger),
+      });
+      return counts;
+    },
+    async stop(deadlineMs) {
+      await health.stop(deadlineMs);
+      await spine.close();
+    },
+  };
+}
+
+/** Settings of the threads that reach for data. */
+export function storageOptions(config: NodeConfig, paths: NodePaths): StorageOptions {
+  const { allowListedLocalPaths, urlAllowList, urlTimeoutMs, urlRetries } = config.execute;
+  return {
+    ipfsConnect: config.ipfs.connect,
+    ipfsAuthorization: config.ipfs.authorization,
+    ipfsBlocks: paths.ipfsBlocks,
+    allowListedLocalPaths,
+    urlAllowList,
+    urlTimeoutMs,
+    urlRetries,
+  };
+}
+
+async function reap(dockerHost: string, nodeId: NodeId, logger: Logger): Promise<number> {
+  try {
+    return await reapContainers({ dockerHost }, nodeId);
+  } catch (error) {
+    // Names of containers are unique to an execution and an attempt, so an unreachable Docker holds nothing up.
+    logger.warn({ err: error }, 'containers of the node before this restart could not be removed');
+    return 0;
+  }
+}
+
+function observe(metrics: Metrics, ledger: Ledger, store: ComputeStore): void {
+  metrics.observe('bacalhau_capacity', function* (): Generator<Sample> {
+    for (const [account, resources] of Object.entries({
+      total: ledger.total(),
+      promised: ledger.promised(),
+      used: ledger.used(),
+    })) {
+      for (const [resource, value] of Object.entries(resources))
+        yield { labels: { account, resource }, value: Number(value) };
+    }
+  });
+  metrics.observe('bacalhau_executions', function* (): Generator<Sample> {
+    for (const [state, value] of Object.entries(store.counts())) yield { labels: { state }, value };
+  });
+}

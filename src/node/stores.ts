@@ -1,0 +1,63 @@
+import type { NodeConfig } from '../config/load.ts';
+import type { NodeId } from '../core/ids.ts';
+import { createSequencer } from '../events/seq.ts';
+import type { ComputeStore } from '../store/compute-store.ts';
+import type { Environment } from '../store/environment.ts';
+import { createComputeStore } from '../store/environment-compute-store.ts';
+import { createRequesterStore } from '../store/environment-requester-store.ts';
+import { openLmdbEnvironment } from '../store/lmdb-environment.ts';
+import { openMemoryEnvironment } from '../store/memory-environment.ts';
+import type { RequesterStore } from '../store/requester-store.ts';
+import { lastSeq } from '../store/role-log.ts';
+import type { NodePaths } from './paths.ts';
+
+/** The stores of the roles this node has. */
+export interface Stores {
+  readonly compute: ComputeStore | undefined;
+  readonly requester: RequesterStore | undefined;
+  close(): Promise<void>;
+}
+
+/** Opens them; history of both goes on with one sequence. @throws NodeError StoreLocked, StoreForeign, StoreFailed */
+export async function openStores(config: NodeConfig, nodeId: NodeId, paths: NodePaths): Promise<Stores> {
+  const { roles } = config.node;
+  const opened = await Promise.allSettled([
+    roles.compute ? open('compute', config.stores.compute.type, paths.computeStore, nodeId) : undefined,
+    roles.requester
+      ? open('requester', config.stores.requester.type, paths.requesterStore, nodeId)
+      : undefined,
+  ]);
+  const environments = opened.map((result) => (result.status === 'fulfilled' ? result.value : undefined));
+  const failure = opened.find((result) => result.status === 'rejected');
+  if (failure !== undefined) {
+    await Promise.all(environments.map((environment) => environment?.close()));
+    throw failure.reason;
+  }
+  const [compute, requester] = environments;
+  const start = Math.max(
+    0,
+    ...environments.flatMap((environment) => (environment === undefined ? [] : [lastSeq(environment)])),
+  );
+  const sequencer = createSequencer(start);
+  const nextSeq = (): number => sequencer.next();
+  const stores = {
+    compute: compute === undefined ? undefined : createComputeStore({ environment: compute, nextSeq }),
+    requester:
+      requester === undefined ? undefined : createRequesterStore({ environment: requester, nextSeq }),
+  };
+  return {
+    ...stores,
+    async close() {
+      await Promise.all([stores.compute?.close(), stores.requester?.close()]);
+    },
+  };
+}
+
+async function open(
+  role: 'compute' | 'requester',
+  type: 'lmdb' | 'memory',
+  path: string,
+  nodeId: NodeId,
+): Promise<Environment> {
+  return type === 'memory' ? openMemoryEnvironment() : await openLmdbEnvironment({ path, role, nodeId });
+}

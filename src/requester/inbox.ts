@@ -1,0 +1,268 @@
+import type { Clock } from '../core/clock.ts';
+import { errorRegistry, isRetryable, NodeError } from '../core/errors.ts';
+import type { NodeId } from '../core/ids.ts';
+import type {
+  BidResult,
+  ComputeError,
+  ExecutionStarted,
+  MessageHandler,
+  RequesterBound,
+  RunResult,
+} from '../core/messages.ts';
+import { isComputeTerminal, isJobTerminal } from '../core/states.ts';
+import type { RequesterExecution } from '../store/records.ts';
+import type { RequesterStore } from '../store/requester-store.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { Broker } from './broker.ts';
+import type { Change } from './change.ts';
+import { bidRejected, executionCompleted, executionFailed, executionRunning, stateUpdate } from './events.ts';
+import { type Lives, newTicket } from './lives.ts';
+import type { Nodes } from './nodes.ts';
+import type { Planner } from './planner.ts';
+import type { Gate } from './scheduler.ts';
+
+/**
+ * A missing image is asked for once more although its error is final: registries fail for moments, and another
+ * node may hold it (Bacalhau makes two executions of such a job).
+ */
+const TRIED_AGAIN: ReadonlySet<string> = new Set(['ImageNotFound', 'ExecutionCancelled']);
+
+/**
+ * What compute nodes say. Every message may come twice, late, or for something long forgotten: it is judged by
+ * the state of its execution, changes that once, and is acknowledged.
+ */
+export class Inbox implements MessageHandler<RequesterBound> {
+  readonly #store: RequesterStore;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #lives: Lives;
+  readonly #nodes: Nodes;
+  readonly #planner: Planner;
+  readonly #broker: Broker;
+  readonly #onNode: (nodeId: NodeId) => void;
+
+  constructor(modules: {
+    readonly store: RequesterStore;
+    readonly clock: Clock;
+    readonly logger: Logger;
+    readonly lives: Lives;
+    readonly nodes: Nodes;
+    readonly planner: Planner;
+    readonly broker: Broker;
+    /** A node has joined, or offers something new. */
+    readonly onNode: (nodeId: NodeId) => void;
+  }) {
+    this.#store = modules.store;
+    this.#clock = modules.clock;
+    this.#logger = modules.logger;
+    this.#lives = modules.lives;
+    this.#nodes = modules.nodes;
+    this.#planner = modules.planner;
+    this.#broker = modules.broker;
+    this.#onNode = modules.onNode;
+  }
+
+  /** Resolves when what the message changed is on disk. @throws NodeError StoreFailed, DiskFull: send it again */
+  handle(from: NodeId, message: RequesterBound): Promise<void> {
+    try {
+      switch (message.type) {
+        case 'NodeInfo':
+          if (this.#nodes.heard(message.info)) this.#onNode(message.info.nodeId);
+          this.#broker.wake();
+          return Promise.resolve();
+        case 'RoomAnnounced':
+          this.#nodes.announced(from, message.openSlots);
+          this.#broker.wake();
+          return Promise.resolve();
+        case 'BidResult':
+          this.#bid(from, message);
+          break;
+        case 'ExecutionStarted':
+          this.#started(message);
+          break;
+        case 'RunResult':
+          this.#finished(message);
+          break;
+        case 'ComputeError':
+          this.#failed(message);
+          break;
+      }
+    } catch (error) {
+      // It would be refused for ever: what cannot be applied is told, and acknowledged.
+      if (!(error instanceof NodeError && error.code === 'IllegalTransition')) return Promise.reject(error);
+      this.#logger.error({ err: error, from, type: message.type }, 'a message does not fit the state of its job');
+    }
+    return this.#store.flushed();
+  }
+
+  #bid(from: NodeId, message: BidResult): void {
+    const { executionId, jobId, accepted } = message;
+    const live = this.#lives.load(jobId);
+    const execution = live?.executions.get(executionId) ?? this.#store.execution(jobId, executionId);
+    const state = execution?.computeState.type;
+    if (live === undefined || execution === undefined || state !== 'AskForBid') {
+      // An offer for what is wanted no more holds room at its node until it is turned down.
+      if (accepted && (state === undefined || isUnwanted(state))) {
+        const reason = state === undefined ? 'execution is unknown' : `execution is ${state}`;
+        this.#store.transition({ outbox: [{ to: from, message: { type: 'BidRejected', executionId, reason } }] });
+      }
+      return;
+    }
+    const change = this.#planner.begin(live);
+    if (!accepted) {
+      this.#refused(change, execution, message);
+      return;
+    }
+    if (isJobTerminal(live.record.state.type) || execution.jobVersion !== live.record.version) {
+      const reason = 'the job wants no more executions';
+      change.move(execution, { type: 'BidRejected', message: reason }, { type: 'Stopped', message: reason });
+      change.send(execution.nodeId, { type: 'BidRejected', executionId, reason });
+      this.#planner.commit(change);
+      return;
+    }
+    this.#accept(change, execution);
+    change.send(execution.nodeId, { type: 'BidAccepted', executionId });
+    this.#planner.commit(change);
+    if (live.blocked) this.#broker.wake();
+  }
+
+  #accept(change: Change, execution: RequesterExecution): RequesterExecution {
+    const { state } = change.record;
+    if (state.type !== 'Running') {
+      change.jobEvent(stateUpdate('Running'), state.type, 'Running');
+      change.setJobState('Running');
+    }
+    return change.move(
+      execution,
+      { type: 'BidAccepted', message: 'Accepted' },
+      { type: 'Running', message: 'Running' },
+    );
+  }
+
+  #refused(change: Change, execution: RequesterExecution, { reason, rejection }: BidResult): void {
+    const isFinal = rejection?.final ?? true;
+    const code = rejection?.code ?? 'invalid';
+    change.executionEvent(execution, bidRejected(reason, code), 'AskForBid', 'AskForBidRejected');
+    change.move(
+      execution,
+      {
+        type: 'AskForBidRejected',
+        message: reason,
+        details: { RejectCode: code, Final: String(isFinal) },
+      },
+      { type: 'Stopped', message: 'bid rejected' },
+    );
+    const nowMs = this.#clock.nowMs();
+    const gate: Gate = { open: true, reason: '', reserved: isFinal ? null : execution.nodeId, nowMs };
+    if (!change.blocked) change.ticket = { ...change.ticket, trigger: 'job-queue' };
+    this.#planner.settle(change, gate);
+    if (!isFinal) {
+      const wants = code === 'no_room' && rejection?.requested !== undefined;
+      this.#nodes.room(execution.nodeId).refused(wants ? execution.resources : null, nowMs);
+    } else {
+      this.#broker.wake();
+    }
+  }
+
+  #started({ jobId, executionId }: ExecutionStarted): void {
+    const live = this.#lives.load(jobId);
+    const execution = live?.executions.get(executionId);
+    if (live === undefined || execution === undefined) return;
+    const { type } = execution.computeState;
+    if (type !== 'BidAccepted' && type !== 'AskForBid') return;
+    const change = this.#planner.begin(live);
+    this.#run(change, type === 'AskForBid' ? this.#accept(change, execution) : execution);
+    this.#planner.commit(change);
+  }
+
+  #run(change: Change, execution: RequesterExecution): RequesterExecution {
+    change.executionEvent(execution, executionRunning, 'BidAccepted', 'Running');
+    return change.move(execution, { type: 'Running', message: 'Running' }, execution.desiredState);
+  }
+
+  #finished({ jobId, executionId, result, published }: RunResult): void {
+    const live = this.#lives.load(jobId);
+    const execution = live?.executions.get(executionId);
+    if (live === undefined || execution === undefined || isComputeTerminal(execution.computeState.type)) return;
+    const change = this.#planner.begin(live);
+    const running = this.#catchUp(change, execution);
+    if (live.record.type === 'service' || live.record.type === 'daemon') {
+      const message = 'execution completed unexpectedly';
+      change.executionEvent(
+        running,
+        { topic: 'Execution', message, details: { IsError: 'true' } },
+        running.computeState.type,
+        'Failed',
+      );
+      change.move(
+        running,
+        { type: 'Failed', message, details: { Retryable: 'true' } },
+        { type: 'Stopped', message: 'execution failed' },
+        { runOutput: result, published },
+      );
+      this.#retry(change);
+      return;
+    }
+    change.executionEvent(running, executionCompleted, running.computeState.type, 'Completed');
+    change.move(
+      running,
+      { type: 'Completed', message: executionCompleted.message },
+      { type: 'Stopped', message: 'execution completed' },
+      { runOutput: result, published },
+    );
+    this.#planner.settle(change, this.#openGate());
+    this.#broker.wake();
+  }
+
+  #failed({ jobId, executionId, error, topic, result, published }: ComputeError): void {
+    const live = this.#lives.load(jobId);
+    const execution = live?.executions.get(executionId);
+    if (live === undefined || execution === undefined || isComputeTerminal(execution.computeState.type)) return;
+    const change = this.#planner.begin(live);
+    const event = executionFailed(topic, error);
+    change.executionEvent(execution, event, execution.computeState.type, 'Failed');
+    const retryable = isRetryable(error) || TRIED_AGAIN.has(error.code);
+    change.move(
+      execution,
+      {
+        type: 'Failed',
+        message: error.message,
+        details: {
+          ErrorCode: error.code,
+          Component: errorRegistry[error.code].component,
+          Retryable: String(retryable),
+        },
+      },
+      { type: 'Stopped', message: 'execution failed' },
+      {
+        ...(result === undefined ? {} : { runOutput: result }),
+        ...(published === undefined ? {} : { published }),
+      },
+    );
+    this.#retry(change);
+  }
+
+  /** A run has failed: what follows waits, if it must, under a wish of its own. */
+  #retry(change: Change): void {
+    if (!change.blocked) change.renew(newTicket(change.record, 'exec-failure', change.time));
+    this.#planner.settle(change, this.#openGate());
+    this.#broker.wake();
+  }
+
+  /** States that were passed without a word of their own. */
+  #catchUp(change: Change, execution: RequesterExecution): RequesterExecution {
+    const accepted =
+      execution.computeState.type === 'AskForBid' ? this.#accept(change, execution) : execution;
+    return accepted.computeState.type === 'BidAccepted' ? this.#run(change, accepted) : accepted;
+  }
+
+  #openGate(): Gate {
+    return { open: true, reason: '', reserved: null, nowMs: this.#clock.nowMs() };
+  }
+}
+
+/** True when an offer for an execution in this state must be turned down. */
+function isUnwanted(state: RequesterExecution['computeState']['type']): boolean {
+  return isComputeTerminal(state) && state !== 'Completed';
+}
+

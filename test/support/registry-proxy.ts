@@ -1,0 +1,123 @@
+import { randomUUID } from 'node:crypto';
+import { createServer, request as httpRequest, type Server } from 'node:http';
+import type { TestContext } from 'node:test';
+import type Docker from 'dockerode';
+import { pack } from 'tar-stream';
+
+/** A registry on the loopback that passes requests on, counts them, and can hold the layers back. */
+export interface RegistryProxy {
+  /** "127.0.0.1:port". */
+  readonly address: string;
+  /** "GET /v2/..." of every request so far. */
+  readonly requests: readonly string[];
+  /** Requests for layers wait until `release`. */
+  hold(): void;
+  release(): void;
+  /** Answers layers with this status from now on. */
+  failLayers(status: number): void;
+  /** Connections that are open to it. */
+  open(): Promise<number>;
+  /** Resolves when a request for a layer has come. */
+  layerAsked(): Promise<void>;
+}
+
+/** Stands before the registry at `target` ("127.0.0.1:5000") until the test ends. */
+export async function registryProxy(t: TestContext, target: string): Promise<RegistryProxy> {
+  const requests: string[] = [];
+  let gate = Promise.resolve();
+  let openGate = (): void => undefined;
+  let layerStatus = 0;
+  const layerAsked = Promise.withResolvers<void>();
+  const [host = '', port = ''] = target.split(':');
+  const server: Server = createServer((incoming, outgoing) => {
+    requests.push(`${incoming.method} ${incoming.url}`);
+    const layer = incoming.method === 'GET' && /\/blobs\//.test(incoming.url ?? '');
+    if (layer) layerAsked.resolve();
+    if (layer && layerStatus !== 0) {
+      outgoing.writeHead(layerStatus).end();
+      return;
+    }
+    void (layer ? gate : Promise.resolve()).then(() => {
+      const { method, url, headers } = incoming;
+      const passed = httpRequest({ host, port, method, path: url, headers }, (response) => {
+        outgoing.writeHead(response.statusCode ?? 502, response.headers);
+        response.pipe(outgoing);
+      });
+      passed.on('error', () => outgoing.destroy());
+      incoming.pipe(passed);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => {
+    openGate();
+    server.closeAllConnections();
+    server.close();
+  });
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no TCP port');
+  return {
+    address: `127.0.0.1:${address.port}`,
+    requests,
+    hold: () => {
+      ({ promise: gate, resolve: openGate } = Promise.withResolvers<void>());
+    },
+    release: () => openGate(),
+    failLayers: (status) => {
+      layerStatus = status;
+    },
+    open: () =>
+      new Promise((resolve, reject) =>
+        server.getConnections((error, count) => (error === null ? resolve(count) : reject(error))),
+      ),
+    layerAsked: () => layerAsked.promise,
+  };
+}
+
+/**
+ * Pushes an image that nobody has seen before to a registry, and removes it here. Its one layer holds `bytes`
+ * of noise besides a copy of the files of `base`. Returns the name without the registry: "probe-...:1".
+ */
+export async function pushFreshImage(
+  docker: Docker,
+  registry: string,
+  base: string,
+  bytes: number,
+): Promise<string> {
+  const name = `probe-${randomUUID()}:1`;
+  const [repo, tag] = [`${registry}/${name.slice(0, -2)}`, '1'];
+  const tar = pack();
+  tar.entry({ name: 'noise' }, Buffer.from(Array.from({ length: bytes }, () => Math.random() * 256)));
+  tar.entry({ name: 'bin/', type: 'directory', mode: 0o755 });
+  tar.entry({ name: 'bin/busybox', mode: 0o755 }, await fileOf(docker, base, '/bin/busybox'));
+  tar.entry({ name: 'bin/sh', type: 'symlink', linkname: 'busybox' });
+  tar.finalize();
+  const options = { fromSrc: '-', repo, tag, changes: ['ENV PATH=/bin', 'CMD ["sh"]'] };
+  await drained(await docker.importImage(tar as unknown as NodeJS.ReadableStream, options));
+  const image = docker.getImage(`${registry}/${name}`);
+  await drained(await image.push({ authconfig: { username: '', password: '' } }));
+  await image.remove();
+  return name;
+}
+
+async function fileOf(docker: Docker, image: string, path: string): Promise<Buffer> {
+  const { extract } = await import('tar-stream');
+  const container = await docker.createContainer({ Image: image, Cmd: ['true'] });
+  try {
+    const archive = await container.getArchive({ path });
+    const entries = archive.pipe(extract());
+    for await (const entry of entries) {
+      const chunks: Buffer[] = [];
+      for await (const chunk of entry) chunks.push(chunk as Buffer);
+      return Buffer.concat(chunks);
+    }
+    throw new Error(`${image} has no ${path}`);
+  } finally {
+    await container.remove({ v: true });
+  }
+}
+
+async function drained(stream: NodeJS.ReadableStream): Promise<void> {
+  let text = '';
+  for await (const chunk of stream) text += String(chunk);
+  if (text.includes('"error"')) throw new Error(text.slice(-500));
+}
