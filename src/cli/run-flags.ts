@@ -45,20 +45,11 @@ export function collect(value: string, previous: readonly string[]): string[] {
   return [...previous, value];
 }
 
-/** Commander's way to read "--wait=false" and "--no-wait" alike. */
-function toBoolean(text: string): boolean {
-  if (/^(?:1|t|true)$/i.test(text)) return true;
-  if (/^(?:0|f|false)$/i.test(text)) return false;
-  throw new NodeError('CommandInvalid', `"${text}" is neither true nor false`);
-}
-
 /** Adds the flags of WaitFlags. */
 export function addWaitFlags(command: Command): Command {
   return command
-    .addOption(
-      new Option('--wait [bool]', 'wait until the job has ended').default(true).preset(true).argParser(toBoolean),
-    )
-    .addOption(new Option('--no-wait', 'print the job id and return at once'))
+    .addOption(new Option('--wait', 'wait until the job has ended; this is the default').default(true).hideHelp())
+    .option('--no-wait', 'print the job id and return at once (also --wait=false)')
     .option('-f, --follow', 'print the output of the job as it comes')
     .option('--id-only', 'print nothing but the job id')
     .option('--node-details', 'after waiting, print what happened on each node')

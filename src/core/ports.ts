@@ -121,4 +121,9 @@ export interface NodePort {
   debug(): Record<string, unknown>;
   /** Prometheus text. */
   metrics(): Promise<string>;
+  /**
+   * IPFS content as a tar.gz, for clients without an IPFS node of their own.
+   * @throws NodeError Busy, InputInvalid, InputUnavailable, InputTooLarge, DiskFull
+   */
+  ipfsArchive(cid: string, signal: AbortSignal): Promise<Readable>;
 }

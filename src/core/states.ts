@@ -55,7 +55,7 @@ export type ComputeState = Exclude<keyof typeof computeStateCodes, 'Undefined'>;
 
 export const computeTransitions: Readonly<Record<ComputeState, readonly ComputeState[]>> = {
   New: ['AskForBid', 'Failed', 'Cancelled'],
-  // The last three: the answer and what follows from it are one change.
+  // The last four: the answer and what follows from it are one change.
   AskForBid: [
     'AskForBidAccepted',
     'AskForBidRejected',
@@ -63,6 +63,7 @@ export const computeTransitions: Readonly<Record<ComputeState, readonly ComputeS
     'Cancelled',
     'BidAccepted',
     'BidRejected',
+    'Running',
     'Completed',
   ],
   AskForBidAccepted: ['BidAccepted', 'BidRejected', 'Failed', 'Cancelled'],

@@ -43,6 +43,7 @@ export interface ComputeRoleModules {
   /** There may be room for more. */
   readonly onRoom: (openSlots: number) => void;
   readonly onQuestion: (question: Question) => Promise<unknown>;
+  readonly onFatal: (error: Error) => void;
 }
 
 /** The compute role, put together. */
@@ -101,6 +102,7 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
       onRoom: modules.onRoom,
       onGone: (item) => compute.gone(item),
       onQuestion: modules.onQuestion,
+      onFatal: modules.onFatal,
     },
   );
   const compute: Compute = new Compute(

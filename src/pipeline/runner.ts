@@ -28,6 +28,7 @@ export interface RunnerModules<T extends Queueable, Out, Report> {
   readonly onOutcome: (item: T, outcome: Outcome<Out>) => void;
   readonly onReport?: (item: T, report: Report) => void;
   readonly onQuestion?: (question: Question) => Promise<unknown>;
+  readonly onFatal?: (error: Error) => void;
   /** Takes at most `max` items out of the queue; by default the next ones in order. */
   readonly take?: (max: number) => readonly T[];
 }
@@ -75,6 +76,7 @@ export class StageRunner<T extends Queueable, In, Out, Report = never> {
           if (flight !== undefined) modules.onReport?.(flight.item, report);
         },
         ...(modules.onQuestion === undefined ? {} : { onQuestion: modules.onQuestion }),
+        ...(modules.onFatal === undefined ? {} : { onFatal: modules.onFatal }),
       },
     });
   }

@@ -51,6 +51,8 @@ export interface SpineModules {
   readonly onRoom: (openSlots: number) => void;
   /** An execution has ended and its end is on disk. */
   readonly onGone: (item: Item) => void;
+  /** A stage's threads can not be started: the node can not go on. */
+  readonly onFatal: (error: Error) => void;
   /** What threads ask of the main thread. */
   readonly onQuestion: (question: Question) => Promise<unknown>;
 }

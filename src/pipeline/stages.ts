@@ -61,7 +61,7 @@ export interface Stages {
 
 export function createStages(options: SpineOptions, modules: SpineModules, spine: StageListener): Stages {
   const { limits, threads } = options;
-  const { logger, metrics, onQuestion } = modules;
+  const { logger, metrics, onQuestion, onFatal } = modules;
   const from = import.meta.url;
 
   const bid = new StageRunner<PendingAsk, BidInput, BidOutput>(
@@ -83,6 +83,7 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
       queue: new BoundedQueue({ name: 'bid', bound: limits.bidQueue }),
       metrics: metrics.createStageMetrics('bid'),
       logger,
+      onFatal,
       onOutcome: (ask, outcome) => spine.bid(ask, outcome),
       onQuestion,
     },
@@ -107,6 +108,7 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
       queue: new BoundedQueue({ name: 'admit', bound: limits.admitQueue }),
       metrics: metrics.createStageMetrics('admit'),
       logger,
+      onFatal,
       onOutcome: (item, outcome) => spine.admitted(item, outcome),
       take: (max) => spine.takeAdmissible(max),
     },
@@ -132,6 +134,7 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
       queue: new BoundedQueue({ name: 'execute', bound: limits.executeQueue, onSpace: () => admit.wake() }),
       metrics: metrics.createStageMetrics('execute'),
       logger,
+      onFatal,
       onOutcome: (item, outcome) => spine.executed(item, outcome),
       onReport: (item, report) => spine.reported(item, report),
       onQuestion,
@@ -157,6 +160,7 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
       queue: new BoundedQueue({ name: 'wasm', bound: limits.wasmQueue, onSpace: () => admit.wake() }),
       metrics: metrics.createStageMetrics('wasm'),
       logger,
+      onFatal,
       onOutcome: (item, outcome) => spine.ranWasm(item, outcome),
       onReport: (item, report) => spine.reported(item, report),
     },
@@ -185,6 +189,7 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
       }),
       metrics: metrics.createStageMetrics('publish'),
       logger,
+      onFatal,
       onOutcome: (item, outcome) => spine.published(item, outcome),
       onQuestion,
     },

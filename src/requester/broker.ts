@@ -1,5 +1,6 @@
 import type { Clock, Timer } from '../core/clock.ts';
 import type { NodeId } from '../core/ids.ts';
+import { isJobTerminal } from '../core/states.ts';
 import type { EvaluationRecord, JobRecord } from '../store/records.ts';
 import type { RequesterStore } from '../store/requester-store.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -8,7 +9,7 @@ import { type Lives, makeLive } from './lives.ts';
 import type { Nodes } from './nodes.ts';
 import type { ChangeListener, Planner } from './planner.ts';
 import type { Gate } from './scheduler.ts';
-import { type Waiting, waitsBy, Window } from './window.ts';
+import { type Waiting, Window, waitsBy } from './window.ts';
 
 export interface BrokerOptions {
   /** Waiting jobs looked at when room is found; all others stay in the store. */
@@ -95,7 +96,7 @@ export class Broker implements ChangeListener {
   }
 
   /** What a job that has just come, or whose run has just failed, may take now. */
-  gate(priority: number, nowMs: number): Gate {
+  gate(priority: number): Gate {
     const { count, first } = this.#window;
     const isFree = count === 0 || this.#stuck || (first !== undefined && priority > first.record.priority);
     this.#gateOpen = isFree;
@@ -103,8 +104,14 @@ export class Broker implements ChangeListener {
       open: isFree,
       reason: isFree ? '' : `${count} ${count === 1 ? 'job waits' : 'jobs wait'} for room before this one`,
       reserved: count === 0 ? null : this.#reserved,
-      nowMs,
+      nowMs: this.#clock.nowMs(),
     };
+  }
+
+  /** For a job that has had its turn already. `not`: a node it is not to be tried on now. */
+  passingGate(not: NodeId | null): Gate {
+    this.#gateOpen = true;
+    return { open: true, reason: '', reserved: not, nowMs: this.#clock.nowMs() };
   }
 
   changed(live: LiveJob, was: { readonly blocked: boolean; readonly ticketId: string }): void {
@@ -119,6 +126,8 @@ export class Broker implements ChangeListener {
       else this.wake();
       this.#armHeartbeat();
     }
+    // What an ended job held is free.
+    if (isJobTerminal(live.record.state.type)) this.wake();
   }
 
   /** Room may have come up: the line is looked at in the next turn. */
@@ -210,7 +219,12 @@ export class Broker implements ChangeListener {
       this.#lives.peek(record.id) ??
       makeLive(record, evaluation, neverAsked ? [] : this.#store.executions(record.id));
     const change = this.#planner.begin(live);
-    const decision = this.#planner.decide(change, { open: true, reason: '', reserved: this.#reserved, nowMs });
+    const decision = this.#planner.decide(change, {
+      open: true,
+      reason: '',
+      reserved: this.#reserved,
+      nowMs,
+    });
     if (decision.kind === 'wait') return 'waits';
     this.#planner.carry(change, decision);
     this.#planner.commit(change);

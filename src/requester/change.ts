@@ -1,6 +1,12 @@
 import { type ExecutionId, type JobId, type NodeId, newExecutionId } from '../core/ids.ts';
 import type { ComputeBound, OutboxMessage } from '../core/messages.ts';
-import { type ComputeState, type DesiredState, isComputeTerminal, isJobTerminal, type JobState } from '../core/states.ts';
+import {
+  type ComputeState,
+  type DesiredState,
+  isComputeTerminal,
+  isJobTerminal,
+  type JobState,
+} from '../core/states.ts';
 import type {
   EvaluationRecord,
   HistoryInput,
@@ -59,7 +65,10 @@ export class Change {
   #spec: Uint8Array | undefined;
 
   /** `isNew`: the job is not in the store yet. */
-  constructor(live: LiveJob, options: { readonly nodeId: NodeId; readonly time: number; readonly isNew?: boolean }) {
+  constructor(
+    live: LiveJob,
+    options: { readonly nodeId: NodeId; readonly time: number; readonly isNew?: boolean },
+  ) {
     this.live = live;
     this.time = options.time;
     this.record = live.record;
@@ -166,7 +175,11 @@ export class Change {
   /** Moves an execution on. */
   move(
     execution: RequesterExecution,
-    compute: { readonly type: ComputeState; readonly message: string; readonly details?: Readonly<Record<string, string>> },
+    compute: {
+      readonly type: ComputeState;
+      readonly message: string;
+      readonly details?: Readonly<Record<string, string>>;
+    },
     desired: { readonly type: DesiredState; readonly message: string },
     results: Partial<Pick<RequesterExecution, 'published' | 'runOutput'>> = {},
   ): RequesterExecution {
@@ -179,7 +192,10 @@ export class Change {
       revision: execution.revision + 1,
       modifyTime: this.time,
     };
-    this.steps.set(execution.id, { from: before === undefined ? execution.computeState.type : before.from, record });
+    this.steps.set(execution.id, {
+      from: before === undefined ? execution.computeState.type : before.from,
+      record,
+    });
     return record;
   }
 
@@ -191,11 +207,18 @@ export class Change {
   }
 
   /** The job waits in the store until it is looked at again. */
-  block(comment: string): void {
+  block(): void {
     if (this.blocked) return;
-    this.ticket = { ...this.ticket, status: 'blocked', comment };
+    this.ticket = { ...this.ticket, status: 'blocked' };
     this.blocked = true;
     this.pending = false;
+    this.#evaluations.push(this.ticket);
+  }
+
+  /** The wish is kept until it has been looked at, over a restart too. */
+  pend(): void {
+    this.ticket = { ...this.ticket, status: 'pending' };
+    this.pending = true;
     this.#evaluations.push(this.ticket);
   }
 

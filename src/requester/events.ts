@@ -1,7 +1,7 @@
+import { formatDuration } from '../core/duration.ts';
 import type { ErrorData } from '../core/errors.ts';
 import { errorRegistry } from '../core/errors.ts';
-import { formatDuration } from '../core/duration.ts';
-import { shortId, type NodeId } from '../core/ids.ts';
+import { type NodeId, shortId } from '../core/ids.ts';
 import type { ComputeState, JobState } from '../core/states.ts';
 import type { HistoryInput, JobRecord, RequesterExecution } from '../store/records.ts';
 
@@ -14,7 +14,11 @@ export interface JobEvent {
 
 const NOTHING: Readonly<Record<string, string>> = {};
 
-function event(topic: string, message: string, details: Readonly<Record<string, string>> = NOTHING): JobEvent {
+function event(
+  topic: string,
+  message: string,
+  details: Readonly<Record<string, string>> = NOTHING,
+): JobEvent {
   return { topic, message, details };
 }
 

@@ -67,6 +67,7 @@ export class Inbox implements MessageHandler<RequesterBound> {
     try {
       switch (message.type) {
         case 'NodeInfo':
+          if (message.info.nodeId !== from) return this.#ignore(from, message.info.nodeId);
           if (this.#nodes.heard(message.info)) this.#onNode(message.info.nodeId);
           this.#broker.wake();
           return Promise.resolve();
@@ -78,19 +79,22 @@ export class Inbox implements MessageHandler<RequesterBound> {
           this.#bid(from, message);
           break;
         case 'ExecutionStarted':
-          this.#started(message);
+          this.#started(from, message);
           break;
         case 'RunResult':
-          this.#finished(message);
+          this.#finished(from, message);
           break;
         case 'ComputeError':
-          this.#failed(message);
+          this.#failed(from, message);
           break;
       }
     } catch (error) {
       // It would be refused for ever: what cannot be applied is told, and acknowledged.
       if (!(error instanceof NodeError && error.code === 'IllegalTransition')) return Promise.reject(error);
-      this.#logger.error({ err: error, from, type: message.type }, 'a message does not fit the state of its job');
+      this.#logger.error(
+        { err: error, from, type: message.type },
+        'a message does not fit the state of its job',
+      );
     }
     return this.#store.flushed();
   }
@@ -98,13 +102,16 @@ export class Inbox implements MessageHandler<RequesterBound> {
   #bid(from: NodeId, message: BidResult): void {
     const { executionId, jobId, accepted } = message;
     const live = this.#lives.load(jobId);
-    const execution = live?.executions.get(executionId) ?? this.#store.execution(jobId, executionId);
+    const known = live?.executions.get(executionId) ?? this.#store.execution(jobId, executionId);
+    const execution = this.#own(from, known);
     const state = execution?.computeState.type;
     if (live === undefined || execution === undefined || state !== 'AskForBid') {
       // An offer for what is wanted no more holds room at its node until it is turned down.
       if (accepted && (state === undefined || isUnwanted(state))) {
         const reason = state === undefined ? 'execution is unknown' : `execution is ${state}`;
-        this.#store.transition({ outbox: [{ to: from, message: { type: 'BidRejected', executionId, reason } }] });
+        this.#store.transition({
+          outbox: [{ to: from, message: { type: 'BidRejected', executionId, reason } }],
+        });
       }
       return;
     }
@@ -124,6 +131,18 @@ export class Inbox implements MessageHandler<RequesterBound> {
     change.send(execution.nodeId, { type: 'BidAccepted', executionId });
     this.#planner.commit(change);
     if (live.blocked) this.#broker.wake();
+  }
+
+  /** Nobody else may speak for the node that an execution was given to. */
+  #own(from: NodeId, execution: RequesterExecution | undefined): RequesterExecution | undefined {
+    if (execution === undefined || execution.nodeId === from) return execution;
+    void this.#ignore(from, execution.nodeId);
+    return undefined;
+  }
+
+  #ignore(from: NodeId, nodeId: NodeId): Promise<void> {
+    this.#logger.warn({ from, nodeId }, 'a node spoke for another one; its message is ignored');
+    return Promise.resolve();
   }
 
   #accept(change: Change, execution: RequesterExecution): RequesterExecution {
@@ -153,7 +172,7 @@ export class Inbox implements MessageHandler<RequesterBound> {
       { type: 'Stopped', message: 'bid rejected' },
     );
     const nowMs = this.#clock.nowMs();
-    const gate: Gate = { open: true, reason: '', reserved: isFinal ? null : execution.nodeId, nowMs };
+    const gate = this.#broker.passingGate(isFinal ? null : execution.nodeId);
     if (!change.blocked) change.ticket = { ...change.ticket, trigger: 'job-queue' };
     this.#planner.settle(change, gate);
     if (!isFinal) {
@@ -164,9 +183,9 @@ export class Inbox implements MessageHandler<RequesterBound> {
     }
   }
 
-  #started({ jobId, executionId }: ExecutionStarted): void {
+  #started(from: NodeId, { jobId, executionId }: ExecutionStarted): void {
     const live = this.#lives.load(jobId);
-    const execution = live?.executions.get(executionId);
+    const execution = this.#own(from, live?.executions.get(executionId));
     if (live === undefined || execution === undefined) return;
     const { type } = execution.computeState;
     if (type !== 'BidAccepted' && type !== 'AskForBid') return;
@@ -180,10 +199,11 @@ export class Inbox implements MessageHandler<RequesterBound> {
     return change.move(execution, { type: 'Running', message: 'Running' }, execution.desiredState);
   }
 
-  #finished({ jobId, executionId, result, published }: RunResult): void {
+  #finished(from: NodeId, { jobId, executionId, result, published }: RunResult): void {
     const live = this.#lives.load(jobId);
-    const execution = live?.executions.get(executionId);
-    if (live === undefined || execution === undefined || isComputeTerminal(execution.computeState.type)) return;
+    const execution = this.#own(from, live?.executions.get(executionId));
+    if (live === undefined || execution === undefined || isComputeTerminal(execution.computeState.type))
+      return;
     const change = this.#planner.begin(live);
     const running = this.#catchUp(change, execution);
     if (live.record.type === 'service' || live.record.type === 'daemon') {
@@ -214,10 +234,11 @@ export class Inbox implements MessageHandler<RequesterBound> {
     this.#broker.wake();
   }
 
-  #failed({ jobId, executionId, error, topic, result, published }: ComputeError): void {
+  #failed(from: NodeId, { jobId, executionId, error, topic, result, published }: ComputeError): void {
     const live = this.#lives.load(jobId);
-    const execution = live?.executions.get(executionId);
-    if (live === undefined || execution === undefined || isComputeTerminal(execution.computeState.type)) return;
+    const execution = this.#own(from, live?.executions.get(executionId));
+    if (live === undefined || execution === undefined || isComputeTerminal(execution.computeState.type))
+      return;
     const change = this.#planner.begin(live);
     const event = executionFailed(topic, error);
     change.executionEvent(execution, event, execution.computeState.type, 'Failed');
@@ -257,7 +278,7 @@ export class Inbox implements MessageHandler<RequesterBound> {
   }
 
   #openGate(): Gate {
-    return { open: true, reason: '', reserved: null, nowMs: this.#clock.nowMs() };
+    return this.#broker.passingGate(null);
   }
 }
 
@@ -265,4 +286,3 @@ export class Inbox implements MessageHandler<RequesterBound> {
 function isUnwanted(state: RequesterExecution['computeState']['type']): boolean {
   return isComputeTerminal(state) && state !== 'Completed';
 }
-

@@ -95,7 +95,8 @@ export class Nodes {
       return true;
     }
     const wasThere = old.connection === 'CONNECTED';
-    const fresh = !wasThere || (old.info.compute === null) !== (info.compute === null) || offers(old, offer, info);
+    const fresh =
+      !wasThere || (old.info.compute === null) !== (info.compute === null) || offers(old, offer, info);
     old.info = info;
     old.offer = offer;
     for (const kind of ['engines', 'publishers', 'storages'] as const) {

@@ -83,7 +83,7 @@ export class Planner {
       case 'ask':
         if (decision.missing === 0) change.unblock();
         for (const nodeId of decision.nodes) change.ask(nodeId);
-        if (decision.missing > 0) change.block(decision.reason);
+        if (decision.missing > 0) change.block();
         return;
       case 'wait':
         this.#queue(change, decision.reason);
@@ -135,7 +135,7 @@ export class Planner {
   }
 
   #queue(change: Change, reason: string): void {
-    change.block(reason);
+    change.block();
     const { state } = change.record;
     if (change.active().length > 0) return;
     if (state.type === 'Queued' && state.details?.[TICKET_DETAIL] === change.ticket.id) return;

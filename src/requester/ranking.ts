@@ -1,5 +1,5 @@
 import type { Resources } from '../core/job.ts';
-import { NO_RESOURCES, fits, formatResources } from '../core/resources.ts';
+import { fits, formatResources, NO_RESOURCES } from '../core/resources.ts';
 import { isComputeTerminal } from '../core/states.ts';
 import type { JobRecord, RequesterExecution } from '../store/records.ts';
 import type { NodeState } from './nodes.ts';

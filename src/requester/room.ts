@@ -1,6 +1,6 @@
 import type { Resources } from '../core/job.ts';
 import type { ComputeInfo } from '../core/node-info.ts';
-import { NO_RESOURCES, fits } from '../core/resources.ts';
+import { fits, NO_RESOURCES } from '../core/resources.ts';
 
 /** When a node that seems full is asked all the same: room may have been announced and the word lost. */
 const PROBE_MS = 1000;

@@ -1,5 +1,5 @@
-import { isComputeTerminal, isJobTerminal } from '../core/states.ts';
 import type { NodeId } from '../core/ids.ts';
+import { isComputeTerminal, isJobTerminal } from '../core/states.ts';
 import type { JobRecord, RequesterExecution } from '../store/records.ts';
 import { executionsFailed, type JobEvent, notEnoughNodes, retriesExhausted } from './events.ts';
 import type { NodeState } from './nodes.ts';
@@ -10,7 +10,12 @@ export type Decision =
   /** Enough is under way, or the job has ended. */
   | { readonly kind: 'idle' }
   /** Ask these nodes, one execution each; `missing` more find no room. */
-  | { readonly kind: 'ask'; readonly nodes: readonly NodeId[]; readonly missing: number; readonly reason: string }
+  | {
+      readonly kind: 'ask';
+      readonly nodes: readonly NodeId[];
+      readonly missing: number;
+      readonly reason: string;
+    }
   /** Nothing can be asked now. */
   | { readonly kind: 'wait'; readonly reason: string }
   | { readonly kind: 'complete' }
@@ -188,7 +193,9 @@ function decideEverywhere(
     first && record.type === 'ops'
       ? targets
       : targets
-          .filter(({ info, room }) => info.nodeId !== gate.reserved && room.has(record.resources, 1, gate.nowMs))
+          .filter(
+            ({ info, room }) => info.nodeId !== gate.reserved && room.has(record.resources, 1, gate.nowMs),
+          )
           .slice(0, ASKS_PER_CHANGE);
   const missing = targets.length - asked.length;
   const reason = missing > 0 ? `${missing} of the nodes have no room for the job now` : '';

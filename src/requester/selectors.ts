@@ -52,7 +52,8 @@ export function formatRequirement(requirement: LabelSelectorRequirement): string
   const operator = requirement.Operator.trim().toLowerCase();
   if (operator === '!' || operator === 'doesnotexist') return `!${requirement.Key}`;
   if (operator === 'exists') return requirement.Key;
-  if (operator === 'in' || operator === 'notin') return `${requirement.Key} ${operator} (${values.join(',')})`;
+  if (operator === 'in' || operator === 'notin')
+    return `${requirement.Key} ${operator} (${values.join(',')})`;
   return `${requirement.Key} ${operator} ${values.join(',')}`;
 }
 

@@ -79,7 +79,8 @@ export class Window {
       this.#beyond += 1;
       return;
     }
-    if (this.#entries.length > this.#size * 4) this.#entries = this.#entries.filter((old) => this.#isAlive(old));
+    if (this.#entries.length > this.#size * 4)
+      this.#entries = this.#entries.filter((old) => this.#isAlive(old));
     const entry: Waiting = { evaluation, record, shape: shapeOf(record, evaluation) };
     this.#byJob.set(record.id, entry);
     if (goesLast) {
@@ -113,7 +114,9 @@ export class Window {
    * Reads on until the window is full. "more": something was read. "none": nothing is there to be read.
    * "hidden": the store does not show all that waits; it is not committed, or was passed.
    */
-  refill(isWaiting: (evaluation: EvaluationRecord, record: JobRecord | undefined) => boolean): 'more' | 'none' | 'hidden' {
+  refill(
+    isWaiting: (evaluation: EvaluationRecord, record: JobRecord | undefined) => boolean,
+  ): 'more' | 'none' | 'hidden' {
     let grew = false;
     while (this.#beyond > 0 && this.#byJob.size < this.#size) {
       const limit = this.#size - this.#byJob.size;

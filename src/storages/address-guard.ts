@@ -1,4 +1,5 @@
 import type { LookupAddress } from 'node:dns';
+import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { NodeError } from '../core/errors.ts';
 
@@ -53,7 +54,7 @@ export function createAddressGuard(allowList: readonly string[], resolve: Resolv
 }
 
 async function lookUp(host: string, resolve: Resolve): Promise<readonly LookupAddress[]> {
-  if (ipaddr.isValid(host)) return [{ address: host, family: host.includes(':') ? 6 : 4 }];
+  if (isIP(host) !== 0) return [{ address: host, family: host.includes(':') ? 6 : 4 }];
   let found: readonly LookupAddress[];
   try {
     found = await resolve(host);
@@ -74,14 +75,14 @@ const GLOBAL_UNICAST: Cidr = ipaddr.parseCIDR('2000::/3');
 /** True for an address of the public Internet; false for everything else and for text that is no address. */
 export function isPublicAddress(text: string): boolean {
   // A zone ("fe80::1%eth0") names a local interface.
-  if (text.includes('%') || !ipaddr.isValid(text)) return false;
+  if (text.includes('%') || isIP(text) === 0) return false;
   const address = ipaddr.parse(text);
   if (address.range() !== 'unicast') return false;
   return address.kind() === 'ipv4' || inNetwork(address, GLOBAL_UNICAST);
 }
 
 function isInside(text: string, networks: readonly Cidr[]): boolean {
-  if (text.includes('%') || !ipaddr.isValid(text)) return false;
+  if (text.includes('%') || isIP(text) === 0) return false;
   const address = ipaddr.parse(text);
   return networks.some((network) => inNetwork(address, network));
 }
@@ -104,7 +105,7 @@ function parseNetwork(entry: string): Cidr {
 function parseHost(entry: string): HostRule {
   const text = entry.trim().toLowerCase();
   const bare = text.replace(/^\[|\]$/g, '');
-  if (ipaddr.isValid(bare)) return { host: bare, port: undefined };
+  if (isIP(bare) !== 0) return { host: bare, port: undefined };
   const match = /^(?:\[([0-9a-f:.]+)\]|([^\s:/[\]@]+))(?::(\d{1,5}))?$/.exec(text);
   const host = match?.[1] ?? match?.[2];
   if (host === undefined) {

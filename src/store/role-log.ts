@@ -61,7 +61,7 @@ export class RoleLog<S extends string> implements Outbox, HistoryReader {
   #onAppend: (rows: readonly OutboxRow[]) => void = () => undefined;
   readonly #onHistory: ((rows: readonly HistoryRow[]) => void)[] = [];
   readonly #afterCommit: (() => void)[] = [];
-  #delivery: Promise<void> | undefined;
+  #delivering = false;
 
   constructor(
     options: { readonly role: HistoryRow['role']; readonly states: readonly S[] },
@@ -190,7 +190,9 @@ export class RoleLog<S extends string> implements Outbox, HistoryReader {
 
   #deliverAfterCommit(): void {
     // One wait a commit: what is written while it is under way waits for the next.
-    this.#delivery ??= this.#deliver();
+    if (this.#delivering) return;
+    this.#delivering = true;
+    void this.#deliver();
   }
 
   async #deliver(): Promise<void> {
@@ -202,12 +204,12 @@ export class RoleLog<S extends string> implements Outbox, HistoryReader {
     } catch {
       // Kept and tried again by the environment; so are the rows here.
       setTimeout(() => {
-        this.#delivery = undefined;
+        this.#delivering = false;
         this.#deliverAfterCommit();
       }, 1000).unref();
       return;
     }
-    this.#delivery = undefined;
+    this.#delivering = false;
     const rows = this.#uncommitted.splice(0, count);
     if (this.#uncommitted.length > 0) this.#deliverAfterCommit();
     for (const callback of this.#afterCommit) callback();

@@ -162,7 +162,12 @@ interface PrintedMetric {
   readonly name: string;
   readonly help: string;
   readonly type: 'histogram';
-  readonly values: { metricName: string; labels: Record<string, string | number>; value: number }[];
+  readonly values: {
+    metricName: string;
+    labels: Record<string, string | number>;
+    sharedLabels: Record<string, string>;
+    value: number;
+  }[];
 }
 
 /** A histogram whose counts live elsewhere: prom-client's own keeps them in a map keyed by label text. */
@@ -182,15 +187,18 @@ class CollectedHistogram extends Histogram {
   async getForPromString(): Promise<PrintedMetric> {
     const name = this.#name;
     const values: PrintedMetric['values'] = [];
+    const add = (suffix: string, labels: Record<string, string | number>, value: number): void => {
+      values.push({ metricName: name + suffix, labels, sharedLabels: {}, value });
+    };
     for (const { labels, buckets } of this.#read()) {
       let below = 0;
       for (const [index, bound] of buckets.bounds.entries()) {
         below += buckets.counts[index] ?? 0;
-        values.push({ metricName: `${name}_bucket`, labels: { ...labels, le: bound }, value: below });
+        add('_bucket', { ...labels, le: bound }, below);
       }
-      values.push({ metricName: `${name}_bucket`, labels: { ...labels, le: '+Inf' }, value: buckets.count });
-      values.push({ metricName: `${name}_sum`, labels, value: buckets.sum });
-      values.push({ metricName: `${name}_count`, labels, value: buckets.count });
+      add('_bucket', { ...labels, le: '+Inf' }, buckets.count);
+      add('_sum', labels, buckets.sum);
+      add('_count', labels, buckets.count);
     }
     return { name, help: this.#help, type: 'histogram', values };
   }

@@ -49,8 +49,9 @@ export function serve<In, Out, Report = never>(
   const port = parentPort;
   if (isMainThread || port === null) throw new Error('a worker file must run in a pool thread');
   const thread = workerData as ThreadOptions;
-  const ready = Promise.resolve(create(thread.options)).then((stage) => {
-    for (const [name, value] of thread.live) stage.onLive?.(name, value);
+  const welcome = Promise.withResolvers<readonly (readonly [string, unknown])[]>();
+  const ready = Promise.all([create(thread.options), welcome.promise]).then(([stage, live]) => {
+    for (const [name, value] of live) stage.onLive?.(name, value);
     return stage;
   });
   const channel = new BroadcastChannel(thread.channel);
@@ -93,6 +94,9 @@ export function serve<In, Out, Report = never>(
         detached = control;
         for (const controller of running.values()) controller.abort(control);
         break;
+      case 'welcome':
+        if (control.thread === threadId) welcome.resolve(control.live);
+        break;
       case 'live':
         void ready.then((stage) => stage.onLive?.(control.name, control.value));
         break;
@@ -106,6 +110,8 @@ export function serve<In, Out, Report = never>(
       }
     }
   };
+
+  send({ kind: 'ready', thread: threadId }, true);
 
   const runOne = async (stage: Serve<In, Out, Report>, id: string, input: In): Promise<void> => {
     const now = stage.blocking === true;

@@ -33,6 +33,8 @@ export interface PoolListener<Out, Report> {
   onReport(id: string, report: Report): void;
   /** Only from blocking stages. */
   onStarted?(id: string, thread: number): void;
+  /** Threads of this pool can not be started: nothing of the stage will move again. */
+  onFatal?(error: Error): void;
   /** Answers a thread. Rejections travel back as errors. */
   onQuestion?(question: Question): Promise<unknown>;
 }
@@ -141,12 +143,9 @@ export class Pool<In, Out, Report = never> {
     piscina.on('message', (messages: Upward<Out, Report>[]) => {
       for (const message of messages) this.#receive(message);
     });
-    piscina.on('error', (error: unknown) =>
-      this.#logger.error({ err: error, pool: this.name }, 'a pool thread failed'),
-    );
-    // A thread that starts later missed the settings sent before.
-    piscina.on('workerCreate', () => {
-      for (const [name, value] of this.#live) this.control({ kind: 'live', name, value });
+    piscina.on('error', (error: unknown) => {
+      this.#logger.error({ err: error, pool: this.name }, 'a pool thread failed');
+      this.#listener.onFatal?.(error instanceof Error ? error : new Error(String(error)));
     });
     this.#piscina = piscina;
     return piscina;
@@ -154,6 +153,9 @@ export class Pool<In, Out, Report = never> {
 
   #receive(message: Upward<Out, Report>): void {
     switch (message.kind) {
+      case 'ready':
+        this.control({ kind: 'welcome', thread: message.thread, live: [...this.#live] });
+        break;
       case 'outcome':
         this.#listener.onOutcome(message.id, message.outcome, message.durationMs, message.thread);
         break;

@@ -19,6 +19,8 @@ export interface WorkBatch<In> {
 
 /** One message from a thread. */
 export type Upward<Out, Report> =
+  /** A thread listens to control from now on; it waits for the live settings. */
+  | { readonly kind: 'ready'; readonly thread: number }
   | { readonly kind: 'started'; readonly id: string; readonly thread: number }
   | {
       readonly kind: 'outcome';
@@ -57,6 +59,12 @@ export type Control =
     }
   /** The daemon stops: leave running what can outlive it. */
   | { readonly kind: 'detach' }
+  /** What a new thread waits for before its first item. */
+  | {
+      readonly kind: 'welcome';
+      readonly thread: number;
+      readonly live: readonly (readonly [string, unknown])[];
+    }
   /** The named live setting changed. */
   | { readonly kind: 'live'; readonly name: string; readonly value: unknown }
   | {

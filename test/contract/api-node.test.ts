@@ -1,8 +1,12 @@
 import { createNodeServer } from '../../src/net/api/server-node.ts';
 import { apiContract } from './api.ts';
+import { apiClientContract } from './api-clients.ts';
 import { apiServerContract } from './api-server.ts';
 import { apiSocketContract } from './api-sockets.ts';
 
-apiContract('node:http + ws', createNodeServer);
-apiServerContract('node:http + ws', createNodeServer);
-apiSocketContract('node:http + ws', createNodeServer);
+const NAME = 'node:http + ws';
+
+apiContract(NAME, createNodeServer);
+apiServerContract(NAME, createNodeServer);
+apiClientContract(NAME, createNodeServer);
+apiSocketContract(NAME, createNodeServer);

@@ -4,7 +4,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { NodeError } from '../../src/core/errors.ts';
 import type { SpecConfig } from '../../src/core/job.ts';
 import type { Publisher } from '../../src/publishers/publisher.ts';
-import { fingerprint, temporaryFolder, type Tree, writeTree } from '../support/folders.ts';
+import { fingerprint, type Tree, temporaryFolder, writeTree } from '../support/folders.ts';
 import { publishRequest } from '../support/publishing.ts';
 
 /** One publisher under the suite. */

@@ -5,7 +5,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { NodeError } from '../../src/core/errors.ts';
 import type { InputSource } from '../../src/core/job.ts';
 import type { PrepareContext, Storage } from '../../src/storages/storage.ts';
-import { fingerprint, temporaryFolder, type Tree, writeTree } from '../support/folders.ts';
+import { fingerprint, type Tree, temporaryFolder, writeTree } from '../support/folders.ts';
 
 /** One storage under the suite. */
 export interface StorageUnderTest {
@@ -71,7 +71,11 @@ export function storageContract(
       const expected = await fingerprint(source);
       const isFolder = (await stat(prepared.path)).isDirectory();
       if (isFolder) assert.deepEqual(await fingerprint(prepared.path), expected);
-      else assert.deepEqual(Object.values(await fingerprint(resolve(prepared.path, '..'))), Object.values(expected));
+      else
+        assert.deepEqual(
+          Object.values(await fingerprint(resolve(prepared.path, '..'))),
+          Object.values(expected),
+        );
       if (under.fetches) {
         assert.ok(prepared.path.startsWith(context.directory + sep), 'it lies below the directory');
         assert.equal(prepared.bytes, under.folders ? 5 : 4);

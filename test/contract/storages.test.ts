@@ -1,19 +1,19 @@
 import { createServer } from 'node:http';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import type { TestContext } from 'node:test';
-import { createEmbeddedClient } from '../../src/ipfs/embedded/client.ts';
+import { gzipSync } from 'node:zlib';
 import { NodeError } from '../../src/core/errors.ts';
+import { packDirectory } from '../../src/files/pack.ts';
+import { createEmbeddedClient } from '../../src/ipfs/embedded/client.ts';
 import { createInlineStorage } from '../../src/storages/inline.ts';
 import { createIpfsStorage } from '../../src/storages/ipfs.ts';
 import { createLocalDirectoryStorage } from '../../src/storages/local-directory.ts';
 import { createUrlStorage } from '../../src/storages/url-download.ts';
-import { packDirectory } from '../../src/files/pack.ts';
-import { temporaryFolder, type Tree, writeTree } from '../support/folders.ts';
+import { type Tree, temporaryFolder, writeTree } from '../support/folders.ts';
 import { NO_KUBO, testKubo } from '../support/kubo.ts';
 import { inputSource } from '../support/publishing.ts';
 import { storageContract } from './storage.ts';
-import { buffer } from 'node:stream/consumers';
-import { gzipSync } from 'node:zlib';
 
 const MISSING_CID = 'bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi';
 
@@ -29,7 +29,9 @@ storageContract('inline, tar.gz', (t) =>
     offer: async (tree) => {
       const archive = packDirectory(await written(t, tree), new AbortController().signal);
       const tar = await buffer(archive as AsyncIterable<unknown> as AsyncIterable<Uint8Array>);
-      return inputSource('inline', { URL: `data:application/gzip;base64,${gzipSync(tar).toString('base64')}` });
+      return inputSource('inline', {
+        URL: `data:application/gzip;base64,${gzipSync(tar).toString('base64')}`,
+      });
     },
     missing: inputSource('inline', { URL: 'data:application/gzip;base64,AAAA' }),
     local: true,

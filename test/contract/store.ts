@@ -639,7 +639,7 @@ function requesterContract(factory: () => StoreFactory): void {
           fc.array(
             fc.record({
               priority: fc.integer({ min: 0, max: 5 }),
-              then: fc.constantFrom('stay', 'wake', 'end'),
+              fate: fc.constantFrom('stay', 'wake', 'end'),
             }),
             {
               maxLength: 30,
@@ -650,13 +650,13 @@ function requesterContract(factory: () => StoreFactory): void {
             for (const evaluation of evaluations) store.transition({ evaluations: [evaluation] });
             if (plan.length % 2 === 0) await store.committed();
             for (const [i, evaluation] of evaluations.entries()) {
-              const then = plan[i]?.then;
-              if (then === 'wake') store.transition({ evaluations: [{ ...evaluation, status: 'pending' }] });
-              if (then === 'end') store.transition({ evaluations: [{ ...evaluation, status: 'complete' }] });
+              const fate = plan[i]?.fate;
+              if (fate === 'wake') store.transition({ evaluations: [{ ...evaluation, status: 'pending' }] });
+              if (fate === 'end') store.transition({ evaluations: [{ ...evaluation, status: 'complete' }] });
             }
             await store.committed();
             const expected = evaluations
-              .filter((_, i) => plan[i]?.then === 'stay')
+              .filter((_, i) => plan[i]?.fate === 'stay')
               .sort((a, b) => b.priority - a.priority || a.createTime - b.createTime);
             assert.equal(store.blockedCount(), expected.length);
             const seen = [];
@@ -667,7 +667,7 @@ function requesterContract(factory: () => StoreFactory): void {
               if (page.length < 4) break;
             }
             assert.deepEqual(seen, expected);
-            const woken = evaluations.filter((_, i) => plan[i]?.then === 'wake').map((e) => e.id);
+            const woken = evaluations.filter((_, i) => plan[i]?.fate === 'wake').map((e) => e.id);
             assert.deepEqual(
               store.pendingEvaluations({ limit: 100 }).map((e) => e.id),
               woken,

@@ -4,7 +4,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { WasmEngine } from '../../src/engines/wasm/engine.ts';
-import { WasmBench } from '../support/wasm-run.ts';
+import { resultFile, runWasm, wasmRequest } from '../support/wasm-run.ts';
 
 /** Programs whose outcome differs on purpose, each with its reason. */
 const EXPECTED_DIFFERENCES: Readonly<Record<string, string>> = {};
@@ -49,32 +49,29 @@ if (!existsSync(suite)) {
 
   for (const program of all) {
     const name = `${basename(dirname(program))}/${basename(program, '.wasm')}`;
-    test(`WASI: ${name}`, async () => {
+    test(`WASI: ${name}`, async (t) => {
       const expected = expectationOf(program);
-      const bench = new WasmBench(engine);
-      try {
-        if (expected.root !== undefined) {
-          cpSync(join(dirname(program), expected.root), join(bench.results, 'root'), { recursive: true });
-        }
-        const result = await bench.run({
-          module: readFileSync(program),
-          args: expected.args ?? [],
-          env: expected.env ?? {},
-          results: expected.root === undefined ? [] : [{ Name: 'root', Path: '/' }],
-        });
-        const said = `stdout: ${result.Stdout}\nstderr: ${result.stderr}\n${result.ErrorMsg}`;
-        const difference = EXPECTED_DIFFERENCES[name];
-        if (difference !== undefined) {
-          assert.notEqual(result.ExitCode, expected.exit_code ?? 0, `passes now, although: ${difference}`);
-          return;
-        }
-        assert.equal(result.ExitCode, expected.exit_code ?? 0, said);
-        if (expected.stdout !== undefined) assert.equal(bench.result('stdout'), expected.stdout);
-        if (expected.stderr !== undefined) assert.equal(bench.result('stderr'), expected.stderr);
-        passed += 1;
-      } finally {
-        bench.remove();
+      const request = await wasmRequest(t, {
+        module: readFileSync(program),
+        args: expected.args ?? [],
+        env: expected.env ?? {},
+        results: expected.root === undefined ? [] : [{ Name: 'root', Path: '/' }],
+      });
+      if (expected.root !== undefined) {
+        const root = join(request.resultsDirectory, 'root');
+        cpSync(join(dirname(program), expected.root), root, { recursive: true });
       }
+      const result = await runWasm(request, { engine });
+      const difference = EXPECTED_DIFFERENCES[name];
+      if (difference !== undefined) {
+        assert.notEqual(result.ExitCode, expected.exit_code ?? 0, `passes now, although: ${difference}`);
+        return;
+      }
+      const said = `stdout: ${result.Stdout}\nstderr: ${result.stderr}\n${result.ErrorMsg}`;
+      assert.equal(result.ExitCode, expected.exit_code ?? 0, said);
+      if (expected.stdout !== undefined) assert.equal(await resultFile(request, 'stdout'), expected.stdout);
+      if (expected.stderr !== undefined) assert.equal(await resultFile(request, 'stderr'), expected.stderr);
+      passed += 1;
     });
   }
 }

@@ -207,31 +207,38 @@ export class DockerClient {
     return stream as Readable;
   }
 
-  /** Ids of the networks with this name, oldest first. */
-  async findNetworks(name: string): Promise<string[]> {
+  /** Ids of the networks with this label ("name=value"), oldest first. */
+  async findNetworks(label: string): Promise<string[]> {
     const found = await this.#within('list networks', dockerLimits.quickCallMs, (abortSignal) =>
-      this.#docker.listNetworks({ filters: { name: [name] }, abortSignal }),
+      this.#docker.listNetworks({ filters: { label: [label] }, abortSignal }),
     ).catch((error: unknown) => {
       throw toEngineError('list networks', error);
     });
     return found
-      .filter((network) => network.Name === name)
       .toSorted((a, b) => a.Created.localeCompare(b.Created) || a.Id.localeCompare(b.Id))
       .map((network) => network.Id);
   }
 
-  /** Makes a bridge network; nothing when one of this name is there. */
+  /** Id of a new bridge network. */
   async createNetwork(
     name: string,
     labels: Record<string, string>,
     options: Record<string, string>,
-  ): Promise<void> {
-    const body = { Name: name, Driver: 'bridge', CheckDuplicate: true, Labels: labels, Options: options };
-    await this.#within('create the network', dockerLimits.slowCallMs, (abortSignal) =>
+  ): Promise<string> {
+    const body = { Name: name, Driver: 'bridge', Labels: labels, Options: options };
+    const network = await this.#within('create the network', dockerLimits.slowCallMs, (abortSignal) =>
       this.#docker.createNetwork({ ...body, abortSignal }),
     ).catch((error: unknown) => {
-      if (statusOf(error) !== 409) throw toEngineError('create the network', error);
+      throw toEngineError('create the network', error);
     });
+    return network.id;
+  }
+
+  /** A network that cannot be removed now is removed at the next start. */
+  async removeNetwork(id: string): Promise<void> {
+    await this.#within('remove the network', dockerLimits.slowCallMs, (abortSignal) =>
+      this.#docker.getNetwork(id).remove({ abortSignal }),
+    ).catch(() => undefined);
   }
 
   #dial(what: string, deadlineMs: number, request: object): Promise<unknown> {

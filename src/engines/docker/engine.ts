@@ -10,7 +10,14 @@ import { DockerClient, type ExitWatch } from './client.ts';
 import { containerBody, type DockerParams, parseDockerParams } from './container-spec.ts';
 import { containerDevices } from './devices.ts';
 import { parseDockerHost } from './endpoint.ts';
-import { isImageMissing, isNameTaken, reasonOf, statusOf, toCreateError, toStartError } from './errors.ts';
+import {
+  isImageMissing,
+  isNameTaken,
+  mayHaveArrived,
+  reasonOf,
+  toCreateError,
+  toStartError,
+} from './errors.ts';
 import { containerName } from './labels.ts';
 import { dockerLimits } from './limits.ts';
 import { ensureJobNetwork, type NetworkPolicy, networkOf } from './network.ts';
@@ -142,7 +149,7 @@ export class DockerEngine implements Engine {
           continue;
         }
         // No answer: the container may be there all the same. Name taken: a run of before left it behind.
-        if (statusOf(error) === undefined || isNameTaken(error)) await this.#remove(client, name);
+        if (mayHaveArrived(error) || isNameTaken(error)) await this.#remove(client, name);
         if (attempt < CREATE_ATTEMPTS && isNameTaken(error)) continue;
         throw toCreateError(error, image);
       }
@@ -179,6 +186,8 @@ export class DockerEngine implements Engine {
       exit.cancel();
       stream.destroy();
       await copying.catch(() => undefined);
+      // It may have been for the network, which an operator can remove.
+      this.#network = undefined;
       throw toStartError(error, image);
     }
     release();

@@ -33,6 +33,16 @@ export function toEngineError(what: string, error: unknown): NodeError {
 const NOT_STARTABLE =
   /exec: "(.*?)": (?:stat .*: )?(executable file not found in \$PATH|no such file or directory|permission denied|is a directory|not a directory)/;
 
+const NOT_CONNECTED = new Set(['ECONNREFUSED', 'ENOENT', 'EACCES', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH']);
+
+/** True when a call without an answer may have reached Docker, which may then have done what it was asked. */
+export function mayHaveArrived(error: unknown): boolean {
+  if (statusOf(error) !== undefined) return false;
+  const cause = error instanceof NodeError ? error.cause : error;
+  const code = (cause as { code?: unknown } | undefined)?.code;
+  return typeof code !== 'string' || !NOT_CONNECTED.has(code);
+}
+
 /** The error of a container that could not be started, as people who wrote the job understand it. */
 export function toStartError(error: unknown, image: string): NodeError {
   const reason = reasonOf(error);

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { NodeError } from '../../core/errors.ts';
 import { shortId } from '../../core/ids.ts';
 import type { NetworkConfig } from '../../core/job.ts';
@@ -48,26 +49,22 @@ export function networkOf(config: NetworkConfig, policy: NetworkPolicy): Contain
   );
 }
 
-/** Name of the bridge of a node's jobs. */
-export function jobNetworkName(nodeId: string): string {
-  return `bacalhau-${shortId(nodeId)}`;
-}
-
 /**
  * Id of the node's own bridge for jobs, made when it is not there. Its containers cannot reach each other.
  * @throws NodeError EngineFailed, EngineUnavailable
  */
 export async function ensureJobNetwork(client: DockerClient, nodeId: string): Promise<string> {
-  const name = jobNetworkName(nodeId);
-  let [found] = await client.findNetworks(name);
+  const label = `${NODE_LABEL}=${nodeId}`;
+  const [found] = await client.findNetworks(label);
   if (found !== undefined) return found;
-  await client.createNetwork(
-    name,
+  // Docker lets two networks have one name and then starts no container in either, so each name is new.
+  const own = await client.createNetwork(
+    `bacalhau-${shortId(nodeId)}-${randomUUID().slice(0, 8)}`,
     { [NODE_LABEL]: nodeId },
     { 'com.docker.network.bridge.enable_icc': 'false' },
   );
-  // Two threads may have made one each; all take the oldest.
-  [found] = await client.findNetworks(name);
-  if (found === undefined) throw new NodeError('EngineFailed', `Docker network ${name} is gone again`);
-  return found;
+  // Two threads may have made one each at once; both take the older.
+  const [oldest = own] = await client.findNetworks(label);
+  if (oldest !== own) await client.removeNetwork(own);
+  return oldest;
 }

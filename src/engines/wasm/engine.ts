@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fromErrorData, NodeError } from '../../core/errors.ts';
 import type { RunCommandResult } from '../../core/job.ts';
-import type { Engine, RunContext, RunRequest, StopReason } from '../engine.ts';
+import type { Engine, PreparedInput, RunContext, RunRequest, StopReason } from '../engine.ts';
 import { buildTree, openStdin } from './file-system.ts';
 import {
   type LinkedModule,
@@ -10,10 +10,11 @@ import {
   type MemoryLimit,
   memoryLimit,
   type PreparedModule,
+  type ProgramModule,
   planMemory,
 } from './link.ts';
-import { locateModule } from './locate.ts';
-import { ModuleCache, type ModuleSource } from './module-cache.ts';
+import { moduleInFolder, moduleInput } from './locate.ts';
+import { ModuleCache } from './module-cache.ts';
 import { OutputStream, throttled } from './output-stream.ts';
 import { parseWasmParams, type WasmParams } from './params.ts';
 import { trapMessage } from './trap.ts';
@@ -30,6 +31,19 @@ const TRAP_EXIT_CODE = 1;
 export interface WasmEngineOptions {
   /** Bytes of module files whose compiled form is kept; default 64 MiB. */
   readonly cacheBytes?: number;
+}
+
+interface LoadedModule extends ProgramModule {
+  readonly input: PreparedInput;
+}
+
+/** A task's modules, ready to be instantiated, the entry module last. */
+interface Program {
+  readonly params: WasmParams;
+  readonly limit: MemoryLimit;
+  readonly modules: readonly PreparedModule[];
+  /** The inputs they are in. */
+  readonly moduleInputs: ReadonlySet<PreparedInput>;
 }
 
 /** How a run ended. */
@@ -53,14 +67,12 @@ export class WasmEngine implements Engine {
   /** @throws NodeError WasmInvalid, OutOfMemory, InputInvalid, InputUnavailable, OutputTooLarge, and the stop's own */
   async run(request: RunRequest, context: RunContext): Promise<RunCommandResult> {
     if (context.signal.aborted) throw stopped(context.signal.reason as StopReason);
-    const params = parseWasmParams(request.spec.Tasks[0].Engine);
-    const limit = memoryLimit(request.header.resources.memory);
-    const modules = this.#prepare(request, params, limit);
+    const program = this.#prepare(request);
     const onOutput = throttled(() => context.report({ kind: 'output' }));
     const stdout = openOutput(request, 'stdout', onOutput);
     const stderr = openOutput(request, 'stderr', onOutput);
     try {
-      const end = this.#execute(request, params, { modules, limit, stdout, stderr }, context);
+      const end = execute(request, program, { stdout, stderr }, context);
       writeFileSync(join(request.resultsDirectory, 'exitCode'), String(end.exitCode));
       const out = stdout.head();
       const err = stderr.head();
@@ -78,55 +90,57 @@ export class WasmEngine implements Engine {
     }
   }
 
-  #prepare(request: RunRequest, params: WasmParams, limit: MemoryLimit): PreparedModule[] {
-    const { inputs } = request;
-    const load = (reference: string, param: string): ModuleSource =>
-      this.#cache.read(locateModule(inputs, reference, param), reference);
-    const imported = params.importModules.map((reference, index) => ({
-      source: load(reference, `ImportModules[${index}]`),
-      names: namesOf(request, reference),
-    }));
-    const entry = { source: load(params.entryModule, 'EntryModule'), names: [] };
-    return planMemory([...imported, entry], limit).map((module) => ({
+  #prepare(request: RunRequest): Program {
+    const params = parseWasmParams(request.spec.Tasks[0].Engine);
+    const limit = memoryLimit(request.header.resources.memory);
+    const load = (reference: string, param: string): LoadedModule => {
+      const input = moduleInput(request.inputs, reference, param);
+      const source =
+        this.#cache.read(input.path, reference) ??
+        this.#cache.read(moduleInFolder(input, reference, param), reference);
+      if (source === undefined) throw new NodeError('WasmInvalid', `${param}: ${reference} is a folder`);
+      return { input, source, names: namesOf(input, reference) };
+    };
+    const imported = params.importModules.map((reference, index) =>
+      load(reference, `ImportModules[${index}]`),
+    );
+    const loaded = [...imported, load(params.entryModule, 'EntryModule')];
+    const modules = planMemory(loaded, limit).map((module) => ({
       ...module,
       ...this.#cache.compile(module.source, module.maximumPages),
     }));
+    return { params, limit, modules, moduleInputs: new Set(loaded.map(({ input }) => input)) };
   }
+}
 
-  #execute(
-    request: RunRequest,
-    params: WasmParams,
-    run: {
-      modules: readonly PreparedModule[];
-      limit: MemoryLimit;
-      stdout: OutputStream;
-      stderr: OutputStream;
-    },
-    context: RunContext,
-  ): End {
-    const tree = buildTree(request);
-    const host = new WasiHost({
-      args: [basename(params.entryModule), ...params.parameters],
-      env: { ...params.environment, ...request.env },
-      stdio: [openStdin(request), outputDescriptor(run.stdout), outputDescriptor(run.stderr)],
-      tree,
+function execute(
+  request: RunRequest,
+  { params, limit, modules, moduleInputs }: Program,
+  streams: { stdout: OutputStream; stderr: OutputStream },
+  context: RunContext,
+): End {
+  const tree = buildTree(request, moduleInputs);
+  const host = new WasiHost({
+    args: [basename(params.entryModule), ...params.parameters],
+    env: { ...params.environment, ...request.env },
+    stdio: [openStdin(request), outputDescriptor(streams.stdout), outputDescriptor(streams.stderr)],
+    tree,
+  });
+  let linked: LinkedModule[] = [];
+  try {
+    context.report({ kind: 'running' });
+    linked = linkModules(modules, host);
+    callEntry(linked, params);
+    // The guest may have caught what was to end it.
+    host.checkEnded();
+    return { exitCode: 0, errorMsg: '' };
+  } catch (thrown) {
+    return endOf(thrown, host, () => {
+      const bytes = linked.reduce((sum, { memory }) => sum + memory.size, 0);
+      return trapMessage(thrown, { bytes, limit: limit.text });
     });
-    let linked: LinkedModule[] = [];
-    try {
-      context.report({ kind: 'running' });
-      linked = linkModules(run.modules, host);
-      callEntry(linked, params);
-      // The guest may have caught what was to end it.
-      host.checkEnded();
-      return { exitCode: 0, errorMsg: '' };
-    } catch (thrown) {
-      return endOf(thrown, host, () => {
-        const bytes = linked.reduce((sum, { memory }) => sum + memory.size, 0);
-        return trapMessage(thrown, { bytes, limit: run.limit.text });
-      });
-    } finally {
-      host.close();
-    }
+  } finally {
+    host.close();
   }
 }
 
@@ -146,9 +160,8 @@ function outputDescriptor(stream: OutputStream): Descriptor {
 }
 
 /** The names an import module's exports are linked under: as it was referred to, its alias, its file name. */
-function namesOf(request: RunRequest, reference: string): string[] {
+function namesOf({ alias }: PreparedInput, reference: string): string[] {
   const file = basename(reference);
-  const alias = request.inputs.find((input) => input.target === reference)?.alias ?? '';
   return [reference, file, file.replace(/\.wasm$/, ''), alias].filter((name) => name !== '');
 }
 

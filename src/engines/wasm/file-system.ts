@@ -90,13 +90,15 @@ function mountResult(
 
 /**
  * The file system of a run: its inputs at their targets, its result folders at their paths, and nothing else.
+ * An input among `modules` whose target is no absolute path is code, not a file of the job.
  * @throws NodeError InputInvalid, InputUnavailable
  */
-export function buildTree(request: RunRequest): MountTree {
+export function buildTree(request: RunRequest, modules: ReadonlySet<PreparedInput>): MountTree {
   const tree = new MountTree();
   const quota = new ResultQuota(request.maxResultBytes);
   for (const input of request.inputs) {
-    if (input.target !== STDIN_TARGET) mountInput(tree, input, request.placement.directory);
+    const isModuleOnly = modules.has(input) && !input.target.startsWith('/');
+    if (input.target !== STDIN_TARGET && !isModuleOnly) mountInput(tree, input, request.placement.directory);
   }
   const results = request.spec.Tasks[0].ResultPaths ?? [];
   const mounted = results.map((result) => mountResult(tree, result, request, quota));

@@ -59,13 +59,14 @@ export class ModuleCache {
   }
 
   /**
-   * Reads the module file at `path`, which `name` stands for in errors.
+   * Reads the module file at `path`, which `name` stands for in errors. Undefined where a folder is there.
    * @throws NodeError WasmInvalid, InputUnavailable
    */
-  read(path: string, name: string): ModuleSource {
+  read(path: string, name: string): ModuleSource | undefined {
     const fd = openModule(path, name);
     try {
       const stats = fstatSync(fd);
+      if (stats.isDirectory()) return undefined;
       if (!stats.isFile()) throw new NodeError('WasmInvalid', `${name}: expected a file`);
       if (stats.size > MOST_MODULE_BYTES) {
         throw new NodeError(

@@ -20,15 +20,3 @@ export function clientNeeds(request: HttpRequest): ClientNeeds {
   if (version === 0 || version >= 10_005) return MODERN;
   return { oldKeys: version < 10_004, stateChanges: true };
 }
-
-/** A list as JSON, under `Items` and where needed under its old name too. */
-export function page(
-  items: readonly unknown[],
-  nextToken: string,
-  oldKey: string,
-  needs: ClientNeeds,
-): string {
-  const list = JSON.stringify(items);
-  const old = needs.oldKeys ? `,"${oldKey}":${list}` : '';
-  return `{"NextToken":${JSON.stringify(nextToken)},"Items":${list}${old}}`;
-}

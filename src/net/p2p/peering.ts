@@ -1,5 +1,8 @@
 import type { Libp2p, PeerId } from '@libp2p/interface';
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
+import { base58btc } from 'multiformats/bases/base58';
+import { CID } from 'multiformats/cid';
+import * as digest from 'multiformats/hashes/digest';
 import { NodeError } from '../../core/errors.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 
@@ -46,12 +49,28 @@ function parsePeer(value: string): Multiaddr {
     const reason = thrown instanceof Error ? thrown.message : String(thrown);
     throw new NodeError('ConfigInvalid', `--peer ${value}: ${reason}; ${expected}`, { cause: thrown });
   }
-  const names = address.getComponents().map(({ name }) => name);
-  const [host = '', transport, ...rest] = names;
-  if (!DIALLED.has(host) || transport !== 'tcp' || rest.some((name) => name !== 'p2p') || rest.length > 1) {
+  const [host, transport, id, ...rest] = address.getComponents();
+  const plain = host !== undefined && DIALLED.has(host.name) && transport?.name === 'tcp' && rest.length === 0;
+  if (!plain || (id !== undefined && id.name !== 'p2p')) {
     throw new NodeError('ConfigInvalid', `--peer ${value}: this node dials over plain TCP only; ${expected}`);
   }
+  if (id !== undefined && !isPeerId(id.value ?? '')) {
+    throw new NodeError('ConfigInvalid', `--peer ${value}: ${id.value ?? ''} is no peer id; ${expected}`);
+  }
   return address;
+}
+
+const LIBP2P_KEY = 0x72;
+
+/** Both spellings of the peer-ids specification: a base58 multihash, or a CID of it. */
+function isPeerId(text: string): boolean {
+  try {
+    if (!/^(?:1|Qm)/.test(text)) return CID.parse(text).code === LIBP2P_KEY;
+    digest.decode(base58btc.baseDecode(text));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /**

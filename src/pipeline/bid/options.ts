@@ -104,7 +104,9 @@ export function readBid(settings: SettingReader): BidConfig {
   const stated = settings.durationMs('Compute.JobTimeouts.Max');
   const max =
     !settings.isSet('Compute.JobTimeouts.Max') || stated >= NO_TIMEOUT_SECONDS * 1000 ? Infinity : stated;
-  const standard = settings.durationMs('Compute.JobTimeouts.Default');
+  const wanted = settings.durationMs('Compute.JobTimeouts.Default');
+  // Who narrows the range must not have to move the default into it as well.
+  const standard = settings.isSet('Compute.JobTimeouts.Default') ? wanted : Math.max(min, Math.min(max, wanted));
   if (max < min) {
     settings.fault(
       'Compute.JobTimeouts.Max',

@@ -29,6 +29,7 @@ export interface WasmRunnerModules {
   readonly logger: Logger;
   readonly onOutcome: (item: Item, outcome: Outcome<WasmOutput>) => void;
   readonly onReport: (item: Item, report: ExecuteReport) => void;
+  readonly onFatal: (error: Error) => void;
 }
 
 interface Flight {
@@ -70,6 +71,7 @@ export class WasmRunner {
     this.#pool = new Pool(options.pool, {
       logger: modules.logger,
       listener: {
+        onFatal: modules.onFatal,
         onStarted: (id, thread) => this.#started(id, thread),
         onReport: (id, report) => {
           const flight = this.#flights.get(id);

@@ -34,7 +34,7 @@ export class IngestStage {
   #onAsk: AskListener = () => undefined;
   #closed = false;
 
-  constructor(options: IngestStageOptions, modules: { readonly logger: Logger; readonly metrics: Metrics }) {
+  constructor(options: IngestStageOptions, modules: { readonly logger: Logger; readonly metrics: Metrics; readonly onFatal: (error: Error) => void }) {
     this.runner = new StageRunner<PendingJob | PendingAsk, IngestInput, IngestOutput>(
       {
         batchItems: options.limits.batchItems,
@@ -54,6 +54,7 @@ export class IngestStage {
         queue: new BoundedQueue({ name: 'ingest', bound: options.limits.ingestQueue }),
         metrics: modules.metrics.createStageMetrics('ingest'),
         logger: modules.logger,
+        onFatal: modules.onFatal,
         onOutcome: (entry, outcome) => this.#route(entry, outcome),
       },
     );

@@ -6,6 +6,8 @@ import { isObject, type Source } from './keys.ts';
 
 /** Aliases may stand for this many nodes: room for shared blocks, none for exponential ones. */
 const YAML_ALIASES = 100;
+/** Lines and indicators of a YAML text. Parsing costs 10 µs each, and other jobs wait; JSON has no such limit. */
+const YAML_MARKS = 100_000;
 /** Nesting of a whole body: a job needs about ten levels. */
 const DEEPEST_BODY = 64;
 
@@ -67,6 +69,12 @@ function decodeEither(text: string): unknown {
 }
 
 function decodeYaml(text: string): unknown {
+  if (countMarks(text) > YAML_MARKS) {
+    throw new NodeError(
+      'BodyTooLarge',
+      `the YAML has more than ${YAML_MARKS} lines and indicators (the maximum allowed; send a job of this size as JSON)`,
+    );
+  }
   let value: unknown;
   try {
     // Its check for equal keys compares every key with all before it.
@@ -80,6 +88,18 @@ function decodeYaml(text: string): unknown {
   }
   measure(value, { left: limits.bodyBytes }, 0);
   return value;
+}
+
+/** Characters that may open a node. */
+function countMarks(text: string): number {
+  let marks = 0;
+  for (let index = 0; index < text.length; index += 1) {
+    const code = text.charCodeAt(index);
+    // "\n", "[", "{", ",", ":", "-", "?", "&", "*"
+    if (code === 10 || code === 91 || code === 123 || code === 44 || code === 58) marks += 1;
+    else if (code === 45 || code === 63 || code === 38 || code === 42) marks += 1;
+  }
+  return marks;
 }
 
 /** Aliases can make a small body large: counts what it would be written out. */

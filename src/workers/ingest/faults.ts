@@ -30,6 +30,12 @@ export class Faults {
     this.#closed.add(path);
   }
 
+  /** A list that is not looked into. */
+  tooMany(path: string, count: number, most: number): void {
+    this.add(path, `has ${count} elements (the maximum allowed is ${most})`);
+    this.#closed.add(path);
+  }
+
   /** A field that must be given and is not; names the unknown key that may have been meant for it. */
   missing(path: string, key: string, text: string): void {
     const typo = nearest(key, this.#unknown.get(path) ?? []);

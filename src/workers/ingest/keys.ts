@@ -60,9 +60,16 @@ export function readInteger(
   return absent;
 }
 
+/** More of anything in one job is a mistake, or an attempt to keep the thread busy. */
+const MOST_ELEMENTS = 10_000;
+
 /** The elements of a list; none when absent or null. */
 export function readList(value: unknown, path: string, faults: Faults): readonly unknown[] {
-  if (Array.isArray(value)) return value;
+  if (Array.isArray(value) && value.length <= MOST_ELEMENTS) return value;
+  if (Array.isArray(value)) {
+    faults.tooMany(path, value.length, MOST_ELEMENTS);
+    return [];
+  }
   if (value !== null && value !== undefined) faults.mistyped(path, 'an array', value);
   return [];
 }
@@ -89,9 +96,16 @@ export function readTextMap(value: unknown, path: string, faults: Faults): Recor
     const text = value[key];
     if (key === '__proto__') faults.add(path, 'the key "__proto__" is not allowed');
     else if (typeof text === 'string') map[key] = text;
-    else faults.mistyped(`${path}.${key}`, 'a string (quote numbers and booleans)', text);
+    else faults.mistyped(entryPath(path, key), 'a string (quote numbers and booleans)', text);
   }
   return map;
+}
+
+const PLAIN_KEY = /^[\w./-]{1,64}$/;
+
+/** Path of a free-form map's entry; keys that would not read as part of a path are quoted and cut. */
+export function entryPath(path: string, key: string): string {
+  return PLAIN_KEY.test(key) ? `${path}.${key}` : `${path}[${JSON.stringify(key.slice(0, 64))}]`;
 }
 
 /** Nesting of a free-form value that no honest job needs. */
@@ -135,8 +149,10 @@ function objectInKeyOrder(value: Source, path: string, faults: Faults, depth: nu
       faults.add(path, 'the key "__proto__" is not allowed');
       continue;
     }
-    const ordered = inKeyOrder(value[key], `${path}.${key}`, faults, depth + 1);
-    if (ordered !== value[key]) same = false;
+    const given = value[key];
+    const simple = typeof given === 'string' || typeof given === 'boolean' || given === null;
+    const ordered = simple ? given : inKeyOrder(given, entryPath(path, key), faults, depth + 1);
+    if (ordered !== given) same = false;
     map[key] = ordered;
   }
   return same ? value : map;

@@ -4,6 +4,7 @@ import type { InputSource, ResourcesConfig, ResultPath, Task, TimeoutConfig } fr
 import { parseBytes, parseCpu, parseGpu } from '../../core/resources.ts';
 import { parseMockParams } from '../../engines/mock/params.ts';
 import type { Faults } from './faults.ts';
+import { entryPath } from './keys.ts';
 import { validateName } from './names.ts';
 import { typeKey, validateParams } from './params.ts';
 import { validateNetwork } from './validate-network.ts';
@@ -109,15 +110,15 @@ function validateEnv(env: Readonly<Record<string, string>>, path: string, faults
   for (const name in env) {
     if (!ENV_NAME.test(name)) {
       faults.add(
-        `${path}.${name}`,
+        entryPath(path, name),
         'the name must be upper-case letters, digits and underscores, and begin with a letter',
       );
     } else if (name.startsWith(ENV_RESERVED)) {
-      faults.add(`${path}.${name}`, `names that begin with ${ENV_RESERVED} are reserved`);
+      faults.add(entryPath(path, name), `names that begin with ${ENV_RESERVED} are reserved`);
     }
     const value = env[name] ?? '';
-    if (value === '') faults.add(`${path}.${name}`, 'the value must not be empty');
-    else if (value.includes('\0')) faults.add(`${path}.${name}`, 'the value contains a NUL character');
+    if (value === '') faults.add(entryPath(path, name), 'the value must not be empty');
+    else if (value.includes('\0')) faults.add(entryPath(path, name), 'the value contains a NUL character');
   }
 }
 

@@ -28,7 +28,8 @@ test('cpu: cores, millicores, percentages', () => {
   for (const text of ['-1', '1e3', 'two', '5 %', '1.2.3', 'm']) {
     assert.throws(
       () => parseCpu(text),
-      (error) => error instanceof NodeError && error.code === 'ValidationFailed' && error.message.includes('CPU'),
+      (error) =>
+        error instanceof NodeError && error.code === 'ValidationFailed' && error.message.includes('CPU'),
       text,
     );
   }

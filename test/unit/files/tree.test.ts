@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { lstat, readFile, readlink, stat } from 'node:fs/promises';
+import { lstat, readFile, readlink, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import fc from 'fast-check';
@@ -146,12 +146,10 @@ test('property: whatever the names and targets, nothing appears outside', async 
       }
       await tree.finish().catch((thrown: unknown) => assert.ok(thrown instanceof NodeError, String(thrown)));
       assert.ok(Object.keys(await fingerprint(parent)).every((name) => name === 'root' || name.startsWith('root/')));
-      for (const [name, what] of Object.entries(await fingerprint(root))) {
+      for (const [name, what] of Object.entries(await fingerprint(root).catch(() => ({})))) {
         if (!what.startsWith('link ')) continue;
-        const real = await stat(join(root, name)).then(
-          async () => (await import('node:fs/promises')).realpath(join(root, name)),
-          () => root,
-        );
+        // A dangling one leads nowhere.
+        const real = await realpath(join(root, name)).catch(() => root);
         assert.ok(real === root || real.startsWith(`${root}/`), `${name} leads to ${real}`);
       }
     }),

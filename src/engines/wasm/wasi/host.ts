@@ -10,7 +10,7 @@ export interface WasiOptions {
   readonly env: Readonly<Record<string, string>>;
   /** Descriptors 0, 1 and 2. */
   readonly stdio: readonly [Descriptor, Descriptor, Descriptor];
-  /** Preopened as "/". Belongs to the host from now on. */
+  /** Preopened as "/" where anything is mounted. Belongs to the host from now on. */
   readonly tree: MountTree;
 }
 
@@ -21,7 +21,7 @@ export class WasiHost {
   readonly tree: MountTree;
   readonly descriptors: DescriptorTable = new DescriptorTable();
   readonly times: FileTimes = new FileTimes();
-  readonly clocks: Clocks = new Clocks();
+  #clocks: Clocks | undefined;
   #ended: RunEnded | undefined;
 
   constructor(options: WasiOptions) {
@@ -31,15 +31,23 @@ export class WasiHost {
       .map((name) => terminated(`${name}=${options.env[name] ?? ''}`));
     this.tree = options.tree;
     for (const descriptor of options.stdio) this.descriptors.add(descriptor);
+    const { root } = this.tree;
+    if (root.source.kind === 'none' && root.children.size === 0) return;
     this.descriptors.add({
       kind: 'directory',
       rights: DIRECTORY_RIGHTS,
       inheriting: DIRECTORY_RIGHTS | FILE_RIGHTS,
       flags: 0,
-      directory: { node: this.tree.root, host: this.tree.hostOf(this.tree.root) },
+      directory: { node: root, host: this.tree.hostOf(root) },
       preopen: '/',
       reader: undefined,
     });
+  }
+
+  /** Starts with the first use: linking a module that imports a clock is one. */
+  get clocks(): Clocks {
+    this.#clocks ??= new Clocks();
+    return this.#clocks;
   }
 
   /** How the run ended, if it ended early. */

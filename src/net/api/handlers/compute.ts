@@ -3,8 +3,9 @@ import { isCompleteId } from '../../../core/ids.ts';
 import type { ComputePort } from '../../../core/ports.ts';
 import { type LocalExecutionState, localTransitions } from '../../../core/states.ts';
 import type { HttpReply, HttpRequest, Route } from '../adapter.ts';
+import { fragment } from '../page.ts';
 import { unsigned } from '../query.ts';
-import { json } from '../reply.ts';
+import { jsonText } from '../reply.ts';
 import { localExecutionToWire } from '../wire/local-execution.ts';
 
 const DEFAULT_EXECUTIONS = 100;
@@ -21,7 +22,7 @@ export function computeRoutes(compute: ComputePort): Route[] {
       ...(states.length === 0 ? {} : { states }),
       limit: limit === 0 ? DEFAULT_EXECUTIONS : Math.min(limit, MAX_EXECUTIONS),
     });
-    return json({ NextToken: '', Items: views.map(localExecutionToWire) });
+    return jsonText(`{"NextToken":"","Items":${fragment(views, localExecutionToWire).text}}`);
   };
 
   const archive = async (request: HttpRequest): Promise<HttpReply> => {

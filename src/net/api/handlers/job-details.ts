@@ -1,6 +1,7 @@
 import type { RequesterService } from '../../../requester/service.ts';
 import type { HttpReply, HttpRequest, Route } from '../adapter.ts';
-import { type ClientNeeds, clientNeeds, page } from '../client-version.ts';
+import { type ClientNeeds, clientNeeds } from '../client-version.ts';
+import { fragment, page } from '../page.ts';
 import { choice, encodeToken, flag, pagingToken, text, unsigned } from '../query.ts';
 import { jsonText } from '../reply.ts';
 import { type ExecutionWire, executionToWire } from '../wire/execution.ts';
@@ -12,6 +13,8 @@ const DEFAULT_HISTORY = 100;
 const MAX_HISTORY = 1000;
 /** Asked for without a limit: more executions than any job has on nodes one requester can hold. */
 const MAX_EXECUTIONS = 10_000;
+/** Every execution repeats its job, which may hold megabytes of inline inputs: beyond this the job is left out. */
+const REPEATED_JOBS_BYTES = 16_777_216;
 
 /** A job as a request names it. */
 export interface JobLookup {
@@ -90,8 +93,15 @@ export async function executionsOf(
   const versions = allVersions
     ? await requester.versions(job.id, job.namespace)
     : [await requester.job(job.id, job.namespace, executions[0]?.jobVersion)];
-  const byVersion = new Map(versions.map((view) => [view.record.version, view]));
-  return executions.map((execution) => executionToWire(execution, byVersion.get(execution.jobVersion)));
+  const byVersion = new Map(
+    versions.map((view) => [view.record.version, { view, bytes: JSON.stringify(view.spec).length }]),
+  );
+  let left = REPEATED_JOBS_BYTES;
+  return executions.map((execution) => {
+    const known = byVersion.get(execution.jobVersion);
+    left -= known?.bytes ?? 0;
+    return executionToWire(execution, left < 0 ? undefined : known?.view);
+  });
 }
 
 /** What belongs to one job: history, executions, versions, results. */
@@ -113,7 +123,7 @@ export function jobDetailRoutes(requester: RequesterService): Route[] {
     const { items, next } = await historyOf(requester, jobLookup(request), filter, needs);
     const nextToken =
       next === undefined ? '' : encodeToken({ orderBy: '', reverse: false, limit, offset: next });
-    return jsonText(page(items, nextToken, 'History', needs));
+    return jsonText(page(JSON.stringify(items), nextToken, 'History', needs));
   };
 
   const executions = async (request: HttpRequest): Promise<HttpReply> => {
@@ -125,20 +135,20 @@ export function jobDetailRoutes(requester: RequesterService): Route[] {
       reverse: flag(query, 'reverse'),
       limit: unsigned(query, 'limit'),
     });
-    return jsonText(page(items, '', 'Executions', clientNeeds(request)));
+    return jsonText(page(JSON.stringify(items), '', 'Executions', clientNeeds(request)));
   };
 
   const versions = async (request: HttpRequest): Promise<HttpReply> => {
     const { id, namespace } = jobLookup(request);
     const views = await requester.versions(id, namespace);
-    return jsonText(page(views.map(jobToWire), '', 'Jobs', clientNeeds(request)));
+    return jsonText(page(fragment(views, jobToWire).text, '', 'Jobs', clientNeeds(request)));
   };
 
   const results = async (request: HttpRequest): Promise<HttpReply> => {
     const { id, namespace } = jobLookup(request);
     const published = await requester.results(id, namespace);
     const items = published.filter((result) => result.Type !== '');
-    return jsonText(page(items, '', 'Results', clientNeeds(request)));
+    return jsonText(page(JSON.stringify(items), '', 'Results', clientNeeds(request)));
   };
 
   const role = 'requester';

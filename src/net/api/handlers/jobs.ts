@@ -3,7 +3,8 @@ import type { IngestPort, Submission } from '../../../core/ports.ts';
 import type { RequesterService } from '../../../requester/service.ts';
 import type { HttpReply, HttpRequest, Route } from '../adapter.ts';
 import { fieldsOf } from '../body.ts';
-import { clientNeeds, page } from '../client-version.ts';
+import { clientNeeds } from '../client-version.ts';
+import { fragment, page } from '../page.ts';
 import { choice, encodeToken, flag, pagingToken, text, unsigned } from '../query.ts';
 import { json, jsonText } from '../reply.ts';
 import { jobToWire } from '../wire/job.ts';
@@ -35,7 +36,7 @@ export function jobRoutes(requester: RequesterService, ingest: IngestPort): Rout
     return json({ Diff: difference, Warnings: [...job.warnings, ...warnings] });
   };
 
-  const list = async (request: HttpRequest): Promise<HttpReply> => {
+  const search = async (request: HttpRequest): Promise<HttpReply> => {
     const token = pagingToken(request.query);
     const asked = choice(request.query, 'order_by', ORDERS);
     // A token says how the list it goes on with was ordered: that counts.
@@ -52,8 +53,10 @@ export function jobRoutes(requester: RequesterService, ingest: IngestPort): Rout
       orderBy,
       reverse,
     });
-    const next = more ? encodeToken({ orderBy, reverse, limit: size, offset: offset + items.length }) : '';
-    return jsonText(page(items.map(jobToWire), next, 'Jobs', clientNeeds(request)));
+    const { text: list, count } = fragment(items, jobToWire);
+    const left = more || count < items.length;
+    const next = left ? encodeToken({ orderBy, reverse, limit: size, offset: offset + count }) : '';
+    return jsonText(page(list, next, 'Jobs', clientNeeds(request)));
   };
 
   const get = async (request: HttpRequest): Promise<HttpReply> => {
@@ -65,11 +68,11 @@ export function jobRoutes(requester: RequesterService, ingest: IngestPort): Rout
     const found = { id: view.record.id, namespace: view.record.namespace, version: view.record.version };
     if (include.includes('history')) {
       const { items } = await historyOf(requester, found, { limit: DEFAULT_PAGE }, needs);
-      parts.push(`"History":${page(items, '', 'History', needs)}`);
+      parts.push(`"History":${page(JSON.stringify(items), '', 'History', needs)}`);
     }
     if (include.includes('executions')) {
       const items = await executionsOf(requester, found, {});
-      parts.push(`"Executions":${page(items, '', 'Executions', needs)}`);
+      parts.push(`"Executions":${page(JSON.stringify(items), '', 'Executions', needs)}`);
     }
     return jsonText(`{${parts.join(',')}}`);
   };
@@ -106,7 +109,7 @@ export function jobRoutes(requester: RequesterService, ingest: IngestPort): Rout
   return [
     { method: 'PUT', path: JOBS, role, handle: submit },
     { method: 'POST', path: JOBS, role, handle: submit },
-    { method: 'GET', path: JOBS, role, handle: list },
+    { method: 'GET', path: JOBS, role, handle: search },
     { method: 'PUT', path: `${JOBS}/diff`, role, handle: diff },
     { method: 'GET', path: `${JOBS}/:id`, role, handle: get },
     { method: 'DELETE', path: `${JOBS}/:id`, role, handle: stop },

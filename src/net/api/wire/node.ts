@@ -100,7 +100,15 @@ export function versionToWire(build: BuildInfo): VersionWire {
 function capacity(resources: Resources | undefined, gpus: readonly Gpu[] = []): CapacityWire {
   if (resources === undefined) return {};
   const wire: CapacityWire = resourcesToWire(resources);
-  if (gpus.length > 0) wire.GPUs = gpus.map(({ UUID: _, ...gpu }) => gpu);
+  if (gpus.length > 0) {
+    wire.GPUs = gpus.map(({ Index, Name, Vendor, Memory, PCIAddress }) => ({
+      Index,
+      Name,
+      Vendor,
+      Memory,
+      PCIAddress,
+    }));
+  }
   return wire;
 }
 

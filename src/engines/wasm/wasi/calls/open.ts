@@ -57,8 +57,7 @@ function directoryDescriptor(directory: Directory, how: Opening): DirectoryDescr
 /** A folder as a descriptor of its own. */
 function openFolder(directory: Directory, how: Opening): Descriptor {
   if ((how.oflags & Oflags.EXCL) !== 0 && (how.oflags & Oflags.CREAT) !== 0) throw fault(Errno.EXIST);
-  if ((how.oflags & Oflags.TRUNC) !== 0) throw fault(Errno.ISDIR);
-  if (wantsWrite(how) && (how.oflags & Oflags.DIRECTORY) === 0) throw fault(Errno.ISDIR);
+  if (changes(how)) throw fault(Errno.ISDIR);
   const { node, host } = directory;
   const own = host === undefined || host === node?.host ? host : host.clone();
   return directoryDescriptor({ node, host: own }, how);
@@ -104,14 +103,19 @@ function openMountPoint(walk: Walk, node: MountNode, how: Opening): Descriptor {
 /** Opens a folder entry that must be a folder. Undefined where it is a link to be followed. */
 function openAsFolder(walk: Walk, host: HostDirectory, how: Opening): Descriptor | undefined {
   if ((how.oflags & Oflags.CREAT) !== 0) throw fault(walk.mustBeDirectory ? Errno.ISDIR : Errno.INVAL);
-  if ((how.oflags & Oflags.TRUNC) !== 0) throw fault(Errno.ISDIR);
+  let child: HostDirectory;
   try {
-    return directoryDescriptor({ node: undefined, host: host.child(walk.name) }, how);
+    child = host.child(walk.name);
   } catch (thrown) {
     if (errnoOf(thrown) !== Errno.NOTDIR || !isLink(host, walk.name)) throw thrown;
     if (how.follow || walk.mustBeDirectory) return undefined;
     throw fault(Errno.LOOP);
   }
+  if (changes(how)) {
+    child.close();
+    throw fault(Errno.ISDIR);
+  }
+  return directoryDescriptor({ node: undefined, host: child }, how);
 }
 
 /** Opens a folder entry, whatever it is. Undefined where it is a link to be followed. */

@@ -1,0 +1,285 @@
+import type { Clock, Timer } from '../core/clock.ts';
+import type { ExecutionId, NodeId } from '../core/ids.ts';
+import type { Outbox } from '../store/compute-store.ts';
+import type { OutboxRow } from '../store/records.ts';
+import type { Logger } from '../telemetry/logger.ts';
+
+export interface LaneOptions {
+  /** Rows in memory at once: waiting, sent and unanswered together. */
+  readonly window: number;
+  /** Rows read from the store at once. */
+  readonly page: number;
+  /** First and longest wait after a failure; it doubles between them. */
+  readonly retryMinMs: number;
+  readonly retryMaxMs: number;
+  /** An ask without an answer is sent again after this time. */
+  readonly askAgainMs: number;
+}
+
+export interface LaneModules {
+  readonly to: NodeId;
+  readonly outbox: Outbox;
+  /** Resolves when what has been written is visible in the outbox. */
+  readonly committed: () => Promise<void>;
+  /** Resolves when the receiver has what the row says on its disk. */
+  readonly send: (row: OutboxRow) => Promise<void>;
+  /** False for an ask whose answer came before this life. */
+  readonly isWanted: (row: OutboxRow) => boolean;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** 0 to 1; spreads the retries of many senders. */
+  readonly random: () => number;
+}
+
+/**
+ * The rows of one outbox for one receiver, in order. New rows go straight from the write to the receiver, all
+ * of one turn together; what does not fit in the window stays in the store and is read later. A row is removed
+ * when its receiver has it, an ask when it has been answered.
+ */
+export class Lane {
+  readonly #options: LaneOptions;
+  readonly #modules: LaneModules;
+  #waiting: OutboxRow[] = [];
+  readonly #sent = new Set<number>();
+  #failed: OutboxRow[] = [];
+  /** Asks that were sent and wait for their answer. */
+  readonly #asks = new Map<ExecutionId, { row: OutboxRow; sentMs: number; times: number }>();
+  #removals: number[] = [];
+  /** Rows after the cursor are in the store only. */
+  #isBehind = true;
+  #cursor = 0;
+  #newest = 0;
+  #reading = false;
+  #scheduled = false;
+  #running = false;
+  #failures = 0;
+  #retryTimer: Timer | undefined;
+  #askTimer: Timer | undefined;
+  #idle: (() => void)[] = [];
+
+  constructor(options: LaneOptions, modules: LaneModules) {
+    this.#options = options;
+    this.#modules = modules;
+  }
+
+  /** Begins with what the outbox holds. */
+  start(): void {
+    this.#running = true;
+    this.#cursor = 0;
+    this.#isBehind = true;
+    this.#readOn();
+  }
+
+  /** Sends nothing more. Resolves when what was sent is answered, or at the deadline (epoch ms). */
+  async stop(deadlineMs: number): Promise<void> {
+    this.#running = false;
+    this.#retryTimer?.cancel();
+    this.#askTimer?.cancel();
+    this.#waiting = [];
+    this.#failed = [];
+    if (this.#sent.size > 0) {
+      let timer: Timer | undefined;
+      await new Promise<void>((resolve) => {
+        this.#idle.push(resolve);
+        timer = this.#modules.clock.at(deadlineMs, resolve);
+      });
+      timer?.cancel();
+    }
+    this.#asks.clear();
+    this.#isBehind = true;
+    this.#flushRemovals();
+  }
+
+  /** A row was written in this turn. */
+  append(row: OutboxRow): void {
+    this.#newest = Math.max(this.#newest, row.seq);
+    if (this.#isBehind) return;
+    if (this.#inMemory >= this.#options.window) {
+      this.#isBehind = true;
+      return;
+    }
+    this.#cursor = row.seq;
+    this.#waiting.push(row);
+    this.#schedule();
+  }
+
+  /** The ask is answered, or wanted no more. */
+  answered(executionId: ExecutionId): void {
+    const ask = this.#asks.get(executionId);
+    if (ask !== undefined) {
+      this.#asks.delete(executionId);
+      this.#failed = this.#failed.filter(({ seq }) => seq !== ask.row.seq);
+      this.#remove(ask.row.seq);
+      return;
+    }
+    const isIt = ({ message }: OutboxRow): boolean =>
+      message.type === 'AskForBid' && message.executionId === executionId;
+    const row = this.#waiting.find(isIt) ?? this.#failed.find(isIt);
+    if (row === undefined) return;
+    this.#waiting = this.#waiting.filter((other) => other !== row);
+    this.#failed = this.#failed.filter((other) => other !== row);
+    this.#remove(row.seq);
+  }
+
+  debug(): Record<string, unknown> {
+    return {
+      to: this.#modules.to,
+      waiting: this.#waiting.length,
+      sent: this.#sent.size,
+      asks: this.#asks.size,
+      failed: this.#failed.length,
+      failures: this.#failures,
+      behind: this.#isBehind,
+    };
+  }
+
+  get #inMemory(): number {
+    return this.#waiting.length + this.#sent.size + this.#failed.length + this.#asks.size;
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#flushRemovals();
+      const rows = this.#waiting;
+      this.#waiting = [];
+      if (this.#running) for (const row of rows) this.#send(row);
+      if (this.#isBehind && this.#running) this.#readOn();
+    });
+  }
+
+  #send(row: OutboxRow): void {
+    const { message, seq } = row;
+    const isAsk = message.type === 'AskForBid';
+    if (isAsk) {
+      const times = (this.#asks.get(message.executionId)?.times ?? 0) + 1;
+      this.#asks.set(message.executionId, { row, sentMs: this.#modules.clock.nowMs(), times });
+      this.#armAsks();
+    }
+    this.#sent.add(seq);
+    this.#modules.send(row).then(
+      () => {
+        this.#sent.delete(seq);
+        if (!isAsk) this.#remove(seq);
+        this.#succeeded();
+        this.#settleIdle();
+      },
+      (error: unknown) => {
+        this.#sent.delete(seq);
+        // An ask that was answered all the same needs no repeating.
+        if (!isAsk || this.#asks.has(message.executionId)) this.#retry(row, error);
+        this.#settleIdle();
+      },
+    );
+  }
+
+  #settleIdle(): void {
+    if (this.#sent.size > 0) return;
+    const idle = this.#idle;
+    this.#idle = [];
+    for (const resolve of idle) resolve();
+  }
+
+  #remove(seq: number): void {
+    this.#removals.push(seq);
+    this.#schedule();
+  }
+
+  #flushRemovals(): void {
+    if (this.#removals.length === 0) return;
+    const seqs = this.#removals;
+    this.#removals = [];
+    try {
+      this.#modules.outbox.remove(seqs);
+    } catch (error) {
+      // Rows that stay are sent again after a restart; receivers know them by their execution.
+      this.#modules.logger.warn(
+        { err: error, to: this.#modules.to },
+        'delivered messages could not be removed',
+      );
+    }
+  }
+
+  #succeeded(): void {
+    if (this.#failures === 0) return;
+    this.#modules.logger.info(
+      { to: this.#modules.to, failures: this.#failures },
+      'messages are delivered again',
+    );
+    this.#failures = 0;
+  }
+
+  #retry(row: OutboxRow, error: unknown): void {
+    if (!this.#running) return;
+    this.#failed.push(row);
+    if (this.#failures === 0) {
+      this.#modules.logger.warn(
+        { err: error, to: this.#modules.to },
+        'a message could not be delivered; it is tried again',
+      );
+    }
+    if (this.#retryTimer !== undefined) return;
+    const { retryMinMs, retryMaxMs } = this.#options;
+    const delay = Math.min(retryMaxMs, retryMinMs * 2 ** Math.min(this.#failures, 20));
+    this.#failures += 1;
+    const jittered = delay * (0.5 + this.#modules.random() / 2);
+    this.#retryTimer = this.#modules.clock.at(this.#modules.clock.nowMs() + jittered, () => {
+      this.#retryTimer = undefined;
+      const rows = this.#failed.sort((a, b) => a.seq - b.seq);
+      this.#failed = [];
+      if (this.#running) for (const again of rows) this.#send(again);
+    });
+  }
+
+  #armAsks(): void {
+    if (this.#askTimer !== undefined) return;
+    const { clock } = this.#modules;
+    this.#askTimer = clock.at(clock.nowMs() + this.#options.askAgainMs, () => {
+      this.#askTimer = undefined;
+      if (!this.#running || this.#asks.size === 0) return;
+      const before = clock.nowMs() - this.#options.askAgainMs;
+      for (const { row, sentMs, times } of [...this.#asks.values()]) {
+        // An operator may take a day to approve: the more often it was asked, the longer the pause.
+        const pause = this.#options.askAgainMs * (2 ** Math.min(times - 1, 6) - 1);
+        if (sentMs + pause <= before && !this.#sent.has(row.seq)) this.#send(row);
+      }
+      this.#armAsks();
+    });
+  }
+
+  /** Reads rows from the store while there is room for them, until none is left there. */
+  #readOn(): void {
+    if (this.#reading || !this.#running) return;
+    this.#reading = true;
+    this.#readPages()
+      .catch((error: unknown) => {
+        this.#modules.logger.error({ err: error, to: this.#modules.to }, 'the outbox could not be read');
+      })
+      .finally(() => {
+        this.#reading = false;
+      });
+  }
+
+  async #readPages(): Promise<void> {
+    const { outbox, committed, to, isWanted } = this.#modules;
+    while (this.#running && this.#isBehind) {
+      const limit = Math.min(this.#options.page, this.#options.window - this.#inMemory);
+      if (limit <= 0) return;
+      // What is written until here is seen below; what comes later is noticed by its number.
+      const newest = this.#newest;
+      await committed();
+      const rows = outbox.pending({ after: this.#cursor, limit });
+      for (const row of rows) {
+        this.#cursor = row.seq;
+        if (row.to !== to) continue;
+        if (isWanted(row)) this.#waiting.push(row);
+        else this.#remove(row.seq);
+      }
+      if (rows.length < limit && this.#newest === newest) this.#isBehind = false;
+      if (this.#waiting.length > 0) this.#schedule();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+}

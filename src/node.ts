@@ -1,0 +1,238 @@
+import { createHash } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { detectCapacity } from './capacity/detect.ts';
+import { resolveCapacity } from './capacity/limits.ts';
+import { configTree, type NodeConfig } from './config/load.ts';
+import { systemClock } from './core/clock.ts';
+import { NodeError, toErrorData } from './core/errors.ts';
+import type { IngestPort } from './core/ports.ts';
+import { createIpfsClient } from './ipfs/create.ts';
+import { createApi } from './net/api/api.ts';
+import { createDelivery } from './net/delivery.ts';
+import { loadIdentity } from './net/p2p/identity.ts';
+import { advertisedUrl, exposureWarnings, freePort } from './node/addresses.ts';
+import { createComputeRole } from './node/compute-role.ts';
+import { Downloads } from './node/downloads.ts';
+import { Facts } from './node/facts.ts';
+import { nodePaths } from './node/paths.ts';
+import { openStores } from './node/stores.ts';
+import { Swarm } from './node/swarm.ts';
+import type { RunningNode } from './node-types.ts';
+import { IngestStage } from './pipeline/ingest/stage.ts';
+import { createRequester, requesterDefaults } from './requester/requester.ts';
+import { Helper } from './subprocess/helper.ts';
+import type { Logger } from './telemetry/logger.ts';
+import { createMetrics } from './telemetry/metrics.ts';
+import { packageVersion } from './version.ts';
+
+/** How long the parts that were started get to end when a later one could not start. */
+const UNDO_MS = 5000;
+
+/**
+ * Brings a node up: downstream first, the network last. Stops in reverse.
+ * @throws NodeError of the part that could not start; what had been started is stopped again
+ */
+export async function startNode(
+  config: NodeConfig,
+  modules: { readonly logger: Logger },
+): Promise<RunningNode> {
+  const { logger } = modules;
+  const clock = systemClock;
+  const { dataDir, roles } = config.node;
+  const stops: ((deadlineMs: number) => Promise<void>)[] = [];
+  const failed = Promise.withResolvers<Error>();
+  const onFatal = (error: Error): void => failed.resolve(error);
+  let stopped: Promise<void> | undefined;
+  const stop = (deadlineMs: number): Promise<void> => {
+    stopped ??= (async () => {
+      for (const end of stops.toReversed()) {
+        await end(deadlineMs).catch((error: unknown) =>
+          logger.error({ err: error }, 'a part did not stop cleanly'),
+        );
+      }
+    })();
+    return stopped;
+  };
+
+  try {
+    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    const identity = await loadIdentity(dataDir);
+    const nodeId = identity.peerId;
+    const paths = nodePaths(dataDir, nodeId, config.stores);
+    const version = packageVersion();
+    const metrics = createMetrics({ version, processMetrics: true });
+    const instanceId = createHash('sha256').update(`${nodeId} ${hostname()}`).digest('hex');
+
+    const helper = new Helper({}, { logger });
+    stops.push(() => helper.stop());
+    const stores = await openStores(config, nodeId, paths);
+    stops.push(() => stores.close());
+    const detected = await detectCapacity({ dataDirectory: dataDir }, { runner: helper, logger });
+    const plan = resolveCapacity(config.capacity, config.requester.defaultResources, detected);
+    const apiPort = config.api.port === 0 ? await freePort(config.api.host) : config.api.port;
+
+    const ingest = new IngestStage(
+      {
+        limits: config.limits,
+        threads: config.workers.ingest,
+        ingest: {
+          nodeId,
+          instanceId,
+          defaultPublisher: config.requester.defaultPublisher,
+          defaultResources: plan.defaults,
+        },
+      },
+      { logger, metrics, onFatal },
+    );
+    stops.push(() => ingest.stop());
+    ingest.runner.warm();
+
+    const delivery = createDelivery({ nodeId }, { clock, logger: logger.child({ module: 'delivery' }) });
+    const swarm = new Swarm(
+      { identity, p2p: config.p2p, ipfs: config.ipfs, blocksDirectory: paths.ipfsBlocks },
+      { logger: logger.child({ module: 'swarm' }) },
+    );
+    const ipfs = (): ReturnType<typeof createIpfsClient> =>
+      createIpfsClient(
+        {
+          connect: config.ipfs.connect,
+          authorization: config.ipfs.authorization,
+          blocksDirectory: paths.ipfsBlocks,
+        },
+        (question) => swarm.answer(question),
+      );
+    const facts = new Facts(
+      { nodeId, version, roles, labels: config.node.labels },
+      { post: (info) => delivery.post(nodeId, { type: 'NodeInfo', info }) },
+    );
+
+    const compute =
+      stores.compute === undefined
+        ? undefined
+        : createComputeRole(
+            { nodeId, config, paths, plan, publicUrl: advertisedUrl(config, apiPort) },
+            {
+              ingest,
+              store: stores.compute,
+              clock,
+              logger,
+              metrics,
+              ipfs,
+              post: (to, message) => delivery.post(to, message),
+              onChange: () => facts.changed(),
+              onRoom: (openSlots) => {
+                delivery.post(nodeId, { type: 'RoomAnnounced', openSlots });
+                facts.changed();
+              },
+              onQuestion: (question) => swarm.answer(question),
+              onFatal,
+            },
+          );
+    const requester =
+      stores.requester === undefined
+        ? undefined
+        : createRequester({
+            options: { ...requesterDefaults, nodeId, limits: config.limits },
+            modules: {
+              store: stores.requester,
+              clock,
+              logger: logger.child({ module: 'requester' }),
+              asks: delivery,
+              logs: (id) => (id === nodeId ? compute?.compute : undefined),
+            },
+          });
+    if (compute !== undefined && stores.compute !== undefined) {
+      facts.compute = () => compute.info();
+      delivery.registerCompute({ outbox: stores.compute.outbox, handler: compute.compute });
+    }
+    if (requester !== undefined && stores.requester !== undefined) {
+      const { requester: store } = stores;
+      delivery.registerRequester({
+        outbox: store.outbox,
+        handler: requester,
+        spec: (jobId, jobVersion) => store.spec(jobId, jobVersion),
+        wantsAnswer: (jobId, executionId) => requester.wantsAnswer(jobId, executionId),
+      });
+      metrics.observe('bacalhau_jobs', () =>
+        Object.entries(store.counts()).map(([state, value]) => ({ labels: { state }, value })),
+      );
+    }
+
+    // What an earlier life left is taken up before anybody can ask for more.
+    if (compute !== undefined) {
+      stops.push((deadlineMs) => compute.stop(deadlineMs));
+      const recovered = await compute.start();
+      if (Object.values(recovered).some((count) => count > 0)) {
+        logger.info({ ...recovered }, 'took up executions of before the restart');
+      }
+    }
+    if (requester !== undefined) {
+      stops.push((deadlineMs) => requester.component.stop(deadlineMs));
+      await requester.recover();
+      await requester.component.start();
+    }
+    stops.push(() => delivery.stop());
+    facts.changed();
+    await delivery.resume();
+
+    stops.push(() => swarm.stop());
+    await swarm.start();
+    const downloads = new Downloads(
+      { directory: paths.downloads, maxBytes: config.execute.maxResultBytes },
+      { client: ipfs },
+    );
+    await downloads.start();
+    const ingestPort: IngestPort | undefined =
+      requester === undefined
+        ? undefined
+        : {
+            check: (submission) => ingest.check(submission),
+            submit: async (submission) => requester.submit(await ingest.check(submission)),
+          };
+    const api = createApi({
+      options: { ...config.api, build: facts.build(), limits: config.limits },
+      node: {
+        nodeId,
+        info: () => facts.info(),
+        config: () => configTree(config),
+        debug: () => ({
+          requester: requester?.debug() ?? null,
+          delivery: delivery.debug(),
+          offer: compute?.health.current() ?? null,
+          unavailable: compute?.health.reasons() ?? null,
+          peers: swarm.peers(),
+        }),
+        metrics: () => metrics.render(),
+        ipfsArchive: (cid, signal) => downloads.archive(cid, signal),
+      },
+      ...(requester === undefined ? {} : { requester }),
+      ...(ingestPort === undefined ? {} : { ingest: ingestPort }),
+      ...(compute === undefined ? {} : { compute: compute.compute }),
+      logger: logger.child({ module: 'api' }),
+      metrics,
+    });
+    const address = await api.listen(config.api.host, apiPort);
+    stops.push((deadlineMs) => api.close(deadlineMs));
+    logger.debug({ server: api.name, ...address }, 'the API listens');
+
+    const offer = compute?.health.current();
+    return {
+      nodeId,
+      apiUrl: `http://${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`,
+      swarmAddresses: swarm.addresses(),
+      engines: offer?.engines ?? [],
+      storages: offer?.storages ?? [],
+      publishers: offer?.publishers ?? [],
+      capacity: compute === undefined ? undefined : plan.total,
+      warnings: [...(compute === undefined ? [] : plan.warnings), ...exposureWarnings(config)],
+      stop,
+      failed: failed.promise,
+    };
+  } catch (error) {
+    await stop(Date.now() + UNDO_MS);
+    throw error instanceof NodeError
+      ? error
+      : new NodeError('Internal', toErrorData(error).message, { cause: error });
+  }
+}

@@ -1,0 +1,43 @@
+import { createServer } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import type { NodeConfig } from '../config/load.ts';
+
+const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', '::1', 'localhost']);
+const EVERYWHERE: ReadonlySet<string> = new Set(['0.0.0.0', '::', '']);
+
+/** A port of `host` that is free now: for links that must name it before the server listens. */
+export function freePort(host: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once('error', reject);
+    probe.listen(0, host, () => {
+      const address = probe.address();
+      probe.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
+    });
+  });
+}
+
+/** What clients reach this node at: as configured, else where the API listens. */
+export function advertisedUrl(config: NodeConfig, apiPort: number): string {
+  if (config.publish.advertisedUrl !== '') return config.publish.advertisedUrl;
+  const { host } = config.api;
+  const name = EVERYWHERE.has(host) ? (firstPublicAddress() ?? '127.0.0.1') : host;
+  return `http://${name.includes(':') ? `[${name}]` : name}:${apiPort}`;
+}
+
+/** What a listener that others reach exposes, one sentence each. */
+export function exposureWarnings(config: NodeConfig): string[] {
+  if (LOOPBACK.has(config.api.host)) return [];
+  return [
+    `the REST API listens on ${config.api.host} without authentication: whoever reaches port ${config.api.port} can run jobs here, stop them and read their results (--api-host 127.0.0.1 keeps it to this machine)`,
+  ];
+}
+
+function firstPublicAddress(): string | undefined {
+  for (const addresses of Object.values(networkInterfaces())) {
+    for (const address of addresses ?? []) {
+      if (!address.internal && address.family === 'IPv4') return address.address;
+    }
+  }
+  return undefined;
+}

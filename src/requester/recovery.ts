@@ -1,0 +1,98 @@
+import type { JobId } from '../core/ids.ts';
+import { isComputeTerminal } from '../core/states.ts';
+import type { RequesterStore } from '../store/requester-store.ts';
+import type { Broker } from './broker.ts';
+import type { LiveJob } from './change.ts';
+import type { Deadlines } from './deadlines.ts';
+import type { Lives } from './lives.ts';
+import type { Nodes } from './nodes.ts';
+import type { Planner } from './planner.ts';
+
+/** Jobs looked at in one turn of the loop. */
+const SLICE = 256;
+
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/**
+ * Takes up what an earlier life left. Jobs that wait for room stay where they are: only their number is read.
+ * All others that have not ended come into memory; their open asks are rows of the outbox, which the carrier
+ * repeats, and what ended while nobody looked is found by deciding on each once.
+ */
+export class Recovery {
+  readonly #store: RequesterStore;
+  readonly #lives: Lives;
+  readonly #nodes: Nodes;
+  readonly #planner: Planner;
+  readonly #broker: Broker;
+  readonly #deadlines: Deadlines;
+
+  constructor(modules: {
+    readonly store: RequesterStore;
+    readonly lives: Lives;
+    readonly nodes: Nodes;
+    readonly planner: Planner;
+    readonly broker: Broker;
+    readonly deadlines: Deadlines;
+  }) {
+    this.#store = modules.store;
+    this.#lives = modules.lives;
+    this.#nodes = modules.nodes;
+    this.#planner = modules.planner;
+    this.#broker = modules.broker;
+    this.#deadlines = modules.deadlines;
+  }
+
+  async run(onLive: (live: LiveJob) => void): Promise<void> {
+    await this.#store.committed();
+    this.#broker.recover();
+    this.#deadlines.recover();
+    let after: JobId | undefined;
+    for (;;) {
+      const page = this.#store.inProgress(after === undefined ? { limit: SLICE } : { after, limit: SLICE });
+      for (const id of page) this.#take(id, onLive);
+      if (page.length < SLICE) break;
+      after = page.at(-1);
+      await nextTurn();
+    }
+    await this.#dropPending();
+    await this.#store.flushed();
+  }
+
+  #take(id: JobId, onLive: (live: LiveJob) => void): void {
+    const record = this.#store.job(id);
+    if (record === undefined) return;
+    // Queued means a blocked evaluation, unless an ask of it is open.
+    const live = this.#lives.load(id);
+    if (live === undefined) return;
+    if (record.type === 'daemon') onLive(live);
+    const active = [...live.executions.values()].filter(
+      ({ computeState }) => !isComputeTerminal(computeState.type),
+    );
+    if (live.blocked && active.length === 0) return;
+    for (const { nodeId, resources, computeState } of active) {
+      this.#nodes.room(nodeId).restored(resources, computeState.type !== 'AskForBid');
+    }
+    this.#lives.keep(live);
+    this.#deadlines.changed(live);
+    this.#planner.settle(this.#planner.begin(live), this.#broker.passingGate(null));
+  }
+
+  /** Wishes whose jobs were looked at above. */
+  async #dropPending(): Promise<void> {
+    await this.#store.committed();
+    let after: string | undefined;
+    for (;;) {
+      const page = this.#store.pendingEvaluations(
+        after === undefined ? { limit: SLICE } : { after, limit: SLICE },
+      );
+      for (const evaluation of page) {
+        const live = this.#lives.peek(evaluation.jobId);
+        if (live?.pending === true && live.ticket.id === evaluation.id) continue;
+        this.#store.transition({ evaluations: [{ ...evaluation, status: 'complete' }] });
+      }
+      if (page.length < SLICE) return;
+      after = page.at(-1)?.id;
+      await nextTurn();
+    }
+  }
+}

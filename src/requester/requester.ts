@@ -1,0 +1,301 @@
+import type { Clock } from '../core/clock.ts';
+import { NodeError } from '../core/errors.ts';
+import type { ExecutionId, JobId, NodeId } from '../core/ids.ts';
+import type { SpecConfig } from '../core/job.ts';
+import type { Component } from '../core/lifecycle.ts';
+import type { Limits } from '../core/limits.ts';
+import type { MessageHandler, RequesterBound } from '../core/messages.ts';
+import type { CheckedJob, LogChunk, LogOptions, LogPort, SubmitResult } from '../core/ports.ts';
+import { isComputeTerminal, isJobTerminal } from '../core/states.ts';
+import type { JobRecord, RequesterExecution } from '../store/records.ts';
+import type { RequesterStore } from '../store/requester-store.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import { Broker } from './broker.ts';
+import type { LiveJob } from './change.ts';
+import { Deadlines } from './deadlines.ts';
+import { diffText } from './diff.ts';
+import { stopReasons } from './events.ts';
+import { Inbox } from './inbox.ts';
+import { Lives } from './lives.ts';
+import { Logs } from './logs.ts';
+import { type ExecutionQuery, Lookup } from './lookup.ts';
+import { Nodes } from './nodes.ts';
+import { type AskPort, Planner } from './planner.ts';
+import { Recovery } from './recovery.ts';
+import type {
+  HistoryPage,
+  HistoryQuery,
+  JobListQuery,
+  JobView,
+  NodeView,
+  RequesterService,
+} from './service.ts';
+import { ownPart, parseSpec, Submissions } from './submissions.ts';
+import { Watchers } from './watchers.ts';
+
+export interface RequesterOptions {
+  readonly nodeId: NodeId;
+  readonly limits: Pick<Limits, 'asksInFlight'>;
+  /** How often a job's run is started at most, for each of its Count. */
+  readonly maxAttempts: number;
+  /** How often a lost run (its node died, or forgot it) is started again on top of that. */
+  readonly maxLost: number;
+  /** Waiting jobs looked at when room is found. */
+  readonly windowSize: number;
+  /** How long the first of the line may be overtaken before a node is kept free for it. */
+  readonly overtakeMs: number;
+}
+
+/** What suits a node of any size. */
+export const requesterDefaults: Omit<RequesterOptions, 'nodeId' | 'limits'> = {
+  maxAttempts: 2,
+  maxLost: 5,
+  windowSize: 256,
+  overtakeMs: 30_000,
+};
+
+export interface RequesterModules {
+  readonly store: RequesterStore;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Carrier of the messages in the store's outbox. */
+  readonly asks: AskPort;
+  /** Where the logs of a node's executions are read; undefined when the node is out of reach. */
+  readonly logs: (nodeId: NodeId) => LogPort | undefined;
+}
+
+/** The requester role: owns jobs, asks compute nodes to run them. */
+export interface Requester extends RequesterService, MessageHandler<RequesterBound> {
+  /** Its place in the order of start and stop. `stop` takes no new jobs from then on; what is written stays. */
+  readonly component: Component;
+  /** Takes up what an earlier life left. Before messages flow. */
+  recover(): Promise<void>;
+  /** The ask is still to be sent: for the carrier, before it repeats one. */
+  wantsAnswer(jobId: JobId, executionId: ExecutionId): boolean;
+  /** The node is out of reach until its next NodeInfo. */
+  disconnected(nodeId: NodeId): void;
+  debug(): Record<string, unknown>;
+}
+
+class RequesterRole implements Requester {
+  readonly component: Component;
+  readonly #store: RequesterStore;
+  readonly #lives: Lives;
+  readonly #nodes: Nodes;
+  readonly #planner: Planner;
+  readonly #broker: Broker;
+  readonly #deadlines: Deadlines;
+  readonly #watchers = new Watchers();
+  readonly #inbox: Inbox;
+  readonly #submissions: Submissions;
+  readonly #lookup: Lookup;
+  readonly #logs: Logs;
+  readonly #recovery: Recovery;
+  readonly #daemons = new Set<JobId>();
+  #stopping = false;
+
+  constructor(options: RequesterOptions, given: RequesterModules) {
+    const { store, clock, logger, asks } = given;
+    const { nodeId, maxAttempts, maxLost } = options;
+    this.#store = store;
+    this.#lives = new Lives({ store });
+    this.#nodes = new Nodes({ asksInFlight: options.limits.asksInFlight }, { clock });
+    const lives = this.#lives;
+    const nodes = this.#nodes;
+    this.#planner = new Planner(
+      { nodeId, scheduling: { maxAttempts, maxLost } },
+      { store, clock, lives, nodes, asks },
+    );
+    const planner = this.#planner;
+    this.#broker = new Broker(options, { store, clock, logger, lives, nodes, planner });
+    const broker = this.#broker;
+    this.#deadlines = new Deadlines({ store, clock, logger, lives, planner });
+    planner.listen(broker);
+    planner.listen(this.#deadlines);
+    planner.listen(this.#watchers);
+    planner.listen({ changed: (live) => this.#noteDaemon(live) });
+    this.#inbox = new Inbox({
+      store,
+      clock,
+      logger,
+      lives,
+      nodes,
+      planner,
+      broker,
+      onNode: () => this.#lookAtDaemons(),
+    });
+    this.#submissions = new Submissions({ store, clock, lives, planner, broker });
+    this.#lookup = new Lookup({ store });
+    this.#logs = new Logs({ store, watchers: this.#watchers, logs: given.logs });
+    this.#recovery = new Recovery({ store, lives, nodes, planner, broker, deadlines: this.#deadlines });
+    this.component = {
+      name: 'requester',
+      start: () => Promise.resolve(),
+      stop: () => this.#stop(),
+    };
+  }
+
+  handle(from: NodeId, message: RequesterBound): Promise<void> {
+    return this.#inbox.handle(from, message);
+  }
+
+  async recover(): Promise<void> {
+    await this.#recovery.run((live) => this.#noteDaemon(live));
+  }
+
+  wantsAnswer(jobId: JobId, executionId: ExecutionId): boolean {
+    return this.#store.execution(jobId, executionId)?.computeState.type === 'AskForBid';
+  }
+
+  disconnected(nodeId: NodeId): void {
+    this.#nodes.disconnected(nodeId);
+  }
+
+  debug(): Record<string, unknown> {
+    return {
+      live: this.#lives.size,
+      ...this.#broker.debug(),
+      nodes: this.#nodes.compute.map(({ info, room }) => ({ nodeId: info.nodeId, ...room.debug() })),
+    };
+  }
+
+  submit(job: CheckedJob): Promise<SubmitResult> {
+    if (this.#stopping) return Promise.reject(stopping());
+    return this.#submissions.submit(job);
+  }
+
+  async job(idOrName: string, namespace: string, version = 0): Promise<JobView> {
+    return this.#lookup.view(await this.#lookup.find(idOrName, namespace), version);
+  }
+
+  jobs(query: JobListQuery): Promise<{ items: JobView[]; more: boolean }> {
+    return this.#lookup.jobs(query);
+  }
+
+  async versions(idOrName: string, namespace: string): Promise<JobView[]> {
+    return this.#lookup.versions(await this.#lookup.find(idOrName, namespace));
+  }
+
+  async history(idOrName: string, namespace: string, query: HistoryQuery): Promise<HistoryPage> {
+    return this.#lookup.history(await this.#lookup.find(idOrName, namespace), query);
+  }
+
+  async executions(
+    idOrName: string,
+    namespace: string,
+    query: ExecutionQuery,
+  ): Promise<RequesterExecution[]> {
+    return this.#lookup.executions(await this.#lookup.find(idOrName, namespace), query);
+  }
+
+  async results(idOrName: string, namespace: string): Promise<SpecConfig[]> {
+    return this.#lookup.results(await this.#lookup.find(idOrName, namespace));
+  }
+
+  async stop(idOrName: string, namespace: string, reason: string): Promise<{ evaluationId: string }> {
+    const { id } = await this.#lookup.find(idOrName, namespace);
+    return this.#submissions.stop(id, reason);
+  }
+
+  async rerun(
+    idOrName: string,
+    namespace: string,
+    version: number,
+    reason: string,
+  ): Promise<SubmitResult & { jobVersion: number }> {
+    if (this.#stopping) throw stopping();
+    const { id } = await this.#lookup.find(idOrName, namespace);
+    return this.#submissions.rerun(id, version, reason);
+  }
+
+  async diff(job: CheckedJob): Promise<{ diff: string; warnings: readonly string[] }> {
+    const { name, namespace } = job.header;
+    const { spec } = this.#lookup.view(await this.#lookup.find(name, namespace));
+    return { diff: diffText(ownPart(spec), ownPart(parseSpec(job.spec))), warnings: job.warnings };
+  }
+
+  nodes(): NodeView[] {
+    return this.#nodes.views();
+  }
+
+  node(idOrPrefix: string): NodeView {
+    return this.#nodes.find(idOrPrefix);
+  }
+
+  async setNode(id: NodeId, action: 'approve' | 'reject' | 'delete', message: string): Promise<void> {
+    const nodeId = this.#nodes.set(id, action);
+    if (action === 'reject') this.#leaveNode(nodeId, message);
+    this.#lookAtDaemons();
+    this.#broker.wake();
+    await this.#store.flushed();
+  }
+
+  async *logs(
+    idOrName: string,
+    namespace: string,
+    executionId: ExecutionId,
+    options: LogOptions,
+    signal: AbortSignal,
+  ): AsyncIterable<LogChunk> {
+    yield* this.#logs.read(await this.#lookup.find(idOrName, namespace), executionId, options, signal);
+  }
+
+  async ended(jobId: JobId): Promise<JobRecord> {
+    for (;;) {
+      const record = this.#store.job(jobId);
+      if (record === undefined) throw new NodeError('JobNotFound', `job not found: ${jobId}`);
+      if (isJobTerminal(record.state.type)) {
+        await this.#store.flushed();
+        return record;
+      }
+      await this.#watchers.next(jobId);
+    }
+  }
+
+  async #stop(): Promise<void> {
+    this.#stopping = true;
+    this.#broker.close();
+    this.#deadlines.close();
+    await this.#store.flushed();
+  }
+
+  #noteDaemon({ id, record }: LiveJob): void {
+    if (record.type !== 'daemon') return;
+    if (isJobTerminal(record.state.type)) this.#daemons.delete(id);
+    else this.#daemons.add(id);
+  }
+
+  /** Nodes that have come, or can do more now, get the daemons that suit them. */
+  #lookAtDaemons(): void {
+    for (const id of this.#daemons) {
+      const live = this.#lives.load(id);
+      if (live !== undefined) this.#planner.settle(this.#planner.begin(live), this.#broker.passingGate(null));
+    }
+  }
+
+  /** A node that was rejected loses what it runs for us; other nodes get it. */
+  #leaveNode(nodeId: NodeId, message: string): void {
+    for (const live of [...this.#lives.values()]) {
+      const there = [...live.executions.values()].filter(
+        (execution) => execution.nodeId === nodeId && !isComputeTerminal(execution.computeState.type),
+      );
+      if (there.length === 0) continue;
+      const change = this.#planner.begin(live);
+      const reason = message === '' ? stopReasons.nodeRejected : `${stopReasons.nodeRejected}: ${message}`;
+      for (const execution of there) change.cancel(execution, reason);
+      this.#planner.settle(change, this.#broker.passingGate(null));
+    }
+  }
+}
+
+function stopping(): NodeError {
+  return new NodeError('Stopping', 'the node is stopping and takes no more jobs');
+}
+
+/** The requester role over its store. `recover` comes before the first message, then `component.start`. */
+export function createRequester(args: {
+  readonly options: RequesterOptions;
+  readonly modules: RequesterModules;
+}): Requester {
+  return new RequesterRole(args.options, args.modules);
+}

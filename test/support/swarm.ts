@@ -1,0 +1,48 @@
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import type { IpfsClient } from '../../src/ipfs/client.ts';
+import { createEmbeddedClient } from '../../src/ipfs/embedded/client.ts';
+import { createEmbeddedIpfs, type EmbeddedIpfs } from '../../src/ipfs/embedded/node.ts';
+import { createHost, type P2pHost } from '../../src/net/p2p/host.ts';
+import { loadIdentity } from '../../src/net/p2p/identity.ts';
+import { createLogger } from '../../src/telemetry/logger.ts';
+import { temporaryFolder } from './folders.ts';
+
+/** A libp2p host with the embedded IPFS node on it, as a daemon has them. */
+export interface SwarmNode {
+  readonly host: P2pHost;
+  readonly ipfs: EmbeddedIpfs;
+  /** What a worker thread would use. */
+  readonly client: IpfsClient;
+}
+
+/** Starts one on the loopback, connected to `peers` as far as they answer; stopped after the test. */
+export async function swarmNode(
+  t: TestContext,
+  options: { peers?: readonly string[]; stallMs?: number; wantMs?: number; peerMs?: number } = {},
+): Promise<SwarmNode> {
+  const logger = createLogger({ level: 'silent', mode: 'json', colour: false });
+  const folder = await temporaryFolder(t);
+  const { privateKey } = await loadIdentity(folder);
+  const peers = options.peers ?? [];
+  const host = await createHost({ privateKey, host: '127.0.0.1', port: 0, peers }, { logger });
+  const blocksDirectory = join(folder, 'blocks');
+  const { stallMs = 15_000, wantMs = 15_000, peerMs = 5_000 } = options;
+  const ipfs = createEmbeddedIpfs({ blocksDirectory, wantMs, peerMs }, { libp2p: host.libp2p, logger });
+  await ipfs.start();
+  t.after(async () => {
+    await ipfs.stop();
+    await host.stop();
+  });
+  const allConnected = new Promise<void>((resolve) => {
+    const end = host.onPeerConnect(() => {
+      if (host.peers().length < peers.length) return;
+      end();
+      resolve();
+    });
+  });
+  await host.start();
+  if (peers.length > 0) await allConnected;
+  const client = createEmbeddedClient({ blocksDirectory, stallMs }, { ask: ({ cid }) => ipfs.want(cid) });
+  return { host, ipfs, client };
+}

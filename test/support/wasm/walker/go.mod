@@ -1,0 +1,3 @@
+module example.test/walker
+
+go 1.21
