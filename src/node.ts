@@ -9,7 +9,7 @@ import { NodeError, toErrorData } from './core/errors.ts';
 import type { IngestPort } from './core/ports.ts';
 import { createIpfsClient } from './ipfs/create.ts';
 import { createApi } from './net/api/api.ts';
-import { createDelivery } from './net/delivery.ts';
+import { createDelivery, deliveryDefaults } from './net/delivery.ts';
 import { loadIdentity } from './net/p2p/identity.ts';
 import { advertisedUrl, exposureWarnings, freePort } from './node/addresses.ts';
 import { createComputeRole } from './node/compute-role.ts';
@@ -69,7 +69,7 @@ export async function startNode(
     const stores = await openStores(config, nodeId, paths);
     stops.push(() => stores.close());
     const detected = await detectCapacity({ dataDirectory: dataDir }, { runner: helper, logger });
-    const plan = resolveCapacity(config.capacity, config.requester.defaultResources, detected);
+    const plan = resolveCapacity(config.capacity, detected);
     const apiPort = config.api.port === 0 ? await freePort(config.api.host) : config.api.port;
 
     const ingest = new IngestStage(
@@ -88,7 +88,10 @@ export async function startNode(
     stops.push(() => ingest.stop());
     ingest.runner.warm();
 
-    const delivery = createDelivery({ nodeId }, { clock, logger: logger.child({ module: 'delivery' }) });
+    const delivery = createDelivery({
+      options: { ...deliveryDefaults, nodeId },
+      modules: { clock, logger: logger.child({ module: 'delivery' }) },
+    });
     const swarm = new Swarm(
       { identity, p2p: config.p2p, ipfs: config.ipfs, blocksDirectory: paths.ipfsBlocks },
       { logger: logger.child({ module: 'swarm' }) },
@@ -121,8 +124,8 @@ export async function startNode(
               ipfs,
               post: (to, message) => delivery.post(to, message),
               onChange: () => facts.changed(),
-              onRoom: (openSlots) => {
-                delivery.post(nodeId, { type: 'RoomAnnounced', openSlots });
+              onRoom: (room) => {
+                delivery.post(nodeId, { type: 'RoomAnnounced', ...room });
                 facts.changed();
               },
               onQuestion: (question) => swarm.answer(question),
@@ -144,14 +147,13 @@ export async function startNode(
           });
     if (compute !== undefined && stores.compute !== undefined) {
       facts.compute = () => compute.info();
-      delivery.registerCompute({ outbox: stores.compute.outbox, handler: compute.compute });
+      delivery.connectCompute({ store: stores.compute, handler: compute.compute });
     }
     if (requester !== undefined && stores.requester !== undefined) {
       const { requester: store } = stores;
-      delivery.registerRequester({
-        outbox: store.outbox,
+      delivery.connectRequester({
+        store,
         handler: requester,
-        spec: (jobId, jobVersion) => store.spec(jobId, jobVersion),
         wantsAnswer: (jobId, executionId) => requester.wantsAnswer(jobId, executionId),
       });
       metrics.observe('bacalhau_jobs', () =>
@@ -172,9 +174,9 @@ export async function startNode(
       await requester.recover();
       await requester.component.start();
     }
-    stops.push(() => delivery.stop());
+    stops.push((deadlineMs) => delivery.stop(deadlineMs));
+    await delivery.start();
     facts.changed();
-    await delivery.resume();
 
     stops.push(() => swarm.stop());
     await swarm.start();

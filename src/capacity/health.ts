@@ -101,7 +101,7 @@ class Watch implements Health {
   async stop(): Promise<void> {
     this.#stop.abort();
     for (const entry of this.#entries) entry.timer?.cancel();
-    await Promise.all(this.#entries.map((entry) => entry.running));
+    await Promise.all(this.#entries.flatMap((entry) => entry.running ?? []));
   }
 
   current(): Healthy {

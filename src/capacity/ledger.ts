@@ -103,6 +103,11 @@ export class Ledger {
     return subtract(this.#total, Atomics.load(this.#words, USED));
   }
 
+  /** What more may be promised now. */
+  open(): Resources {
+    return subtract(this.#queue, Atomics.load(this.#words, PROMISED));
+  }
+
   used(): Resources {
     return unpack(Atomics.load(this.#words, USED));
   }

@@ -16,6 +16,8 @@ export const EXIT_FAILED = 1;
 const FIRST_POLL_MS = 50;
 const POLL_MS = 500;
 const PAGE = 10;
+/** Jobs of these types go on until they are stopped: nobody waits for their end. */
+const LONG_RUNNING: ReadonlySet<string> = new Set(['service', 'daemon']);
 
 /** What the waiting needs. */
 export interface ProgressModules {
@@ -106,7 +108,7 @@ async function followHistory(
     nextToken = wireText(page['NextToken']);
     if (nextToken === '') return;
     if (events.some((event) => event.level === 'ExecutionLevel')) {
-      longRunning ??= ['service', 'daemon'].includes((await fetchJob(client, job.id)).type);
+      longRunning ??= LONG_RUNNING.has((await fetchJob(client, job.id)).type);
       if (longRunning) return;
     }
     if (Date.now() >= deadline) {
@@ -158,12 +160,9 @@ async function printNodeDetails(modules: ProgressModules, job: JobWire): Promise
 async function finish(modules: ProgressModules, job: JobWire, flags: WaitFlags): Promise<void> {
   const faults = await faultsOf(modules, job);
   const { context } = modules;
-  for (const fault of faults) {
-    context.stderr.write(`${style(context, context.stderr, 'red', 'Error: ')}${fault}\n`);
-  }
   if (flags.idOnly !== true) closingHints(context, job);
   if (flags.nodeDetails === true && flags.idOnly !== true) await printNodeDetails(modules, job);
-  if (faults.length > 0) throw new ExitStatus(EXIT_FAILED);
+  printFaults(context, faults);
 }
 
 async function followLogs(modules: ProgressModules, watched: WatchedJob, flags: WaitFlags): Promise<void> {
@@ -179,13 +178,23 @@ async function followLogs(modules: ProgressModules, watched: WatchedJob, flags: 
     // A job that failed before it ran has no log; why it failed is in its history.
     if ((await fetchJob(client, watched.id)).state !== 'Failed') throw thrown;
   }
-  const printed = new EventPrinter(modules);
-  await followHistory(modules, watched, flags, (event) => {
-    if (event.isError) printed.print(event);
-  });
   job = await fetchJob(client, watched.id);
-  if (!terminal(job.state)) return;
-  const faults = await faultsOf(modules, job);
+  // The log of one execution has ended; the job may have others, or be about to say how it ended.
+  while (!terminal(job.state) && !LONG_RUNNING.has(job.type)) {
+    await delay(POLL_MS / 2, undefined, { signal: context.signal });
+    job = await fetchJob(client, watched.id);
+  }
+  if (job.state === 'Failed') {
+    const printer = new EventPrinter(modules);
+    await followHistory(modules, watched, flags, (event) => {
+      if (event.isError) printer.print(event);
+    });
+  }
+  printFaults(context, await faultsOf(modules, job));
+}
+
+/** @throws ExitStatus when there is one */
+function printFaults(context: CliContext, faults: readonly string[]): void {
   for (const fault of faults) {
     context.stderr.write(`${style(context, context.stderr, 'red', 'Error: ')}${fault}\n`);
   }

@@ -1,6 +1,6 @@
 import type { ErrorData } from './errors.ts';
 import type { ExecutionId, JobId, NodeId } from './ids.ts';
-import type { RunCommandResult, SpecConfig } from './job.ts';
+import type { Resources, RunCommandResult, SpecConfig } from './job.ts';
 import type { NodeInfo } from './node-info.ts';
 import type { RejectCode } from './outcome.ts';
 
@@ -98,10 +98,12 @@ export interface NodeInfoChanged {
   readonly info: NodeInfo;
 }
 
-/** Not durable: the node refused for want of room, and now has some. */
+/** Not durable: how much the node would take up now has changed. */
 export interface RoomAnnounced {
   readonly type: 'RoomAnnounced';
   readonly openSlots: number;
+  /** What those may add up to. */
+  readonly openCapacity: Resources;
 }
 
 /** One row of an outbox. */

@@ -23,6 +23,7 @@ export interface ComputeInfo {
   readonly gpus: readonly Gpu[];
   readonly runningExecutions: number;
   readonly enqueuedExecutions: number;
-  /** How many more asks the node would take up now. */
+  /** How many more asks the node would take up now, and what they may add up to. */
   readonly openSlots: number;
+  readonly openCapacity: Resources;
 }

@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { lstat, opendir, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { type Header, pack, type Pack } from 'tar-stream';
+import { type Header, type Pack, pack } from 'tar-stream';
 
 /** One thing in a folder. */
 export interface Walked {
@@ -81,7 +81,12 @@ function put(archive: Pack, header: EntryHeader): Promise<void> {
   });
 }
 
-async function putFile(archive: Pack, header: EntryHeader, entry: Walked, signal: AbortSignal): Promise<void> {
+async function putFile(
+  archive: Pack,
+  header: EntryHeader,
+  entry: Walked,
+  signal: AbortSignal,
+): Promise<void> {
   if (entry.bytes === 0) {
     await put(archive, header);
     return;

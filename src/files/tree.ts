@@ -61,7 +61,10 @@ export class TreeWriter {
         this.#limits.signal.throwIfAborted();
         this.#bytes += chunk.byteLength;
         if (this.#bytes > this.#limits.maxBytes) {
-          throw new NodeError('InputTooLarge', `more than the ${this.#limits.maxBytes} bytes that are allowed`);
+          throw new NodeError(
+            'InputTooLarge',
+            `more than the ${this.#limits.maxBytes} bytes that are allowed`,
+          );
         }
         await onDisk(() => writeAll(handle, chunk));
       }
@@ -130,7 +133,8 @@ function cleanName(name: string): string[] {
 }
 
 function staysInside(depth: number, target: string): boolean {
-  if (target === '' || target.startsWith('/') || target.length > MAX_PATH || target.includes('\0')) return false;
+  if (target === '' || target.startsWith('/') || target.length > MAX_PATH || target.includes('\0'))
+    return false;
   const parts = target.split('/').filter((part) => part !== '' && part !== '.');
   const firstName = parts.findIndex((part) => part !== '..');
   const climbs = firstName === -1 ? parts.length : firstName;

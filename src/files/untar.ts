@@ -2,7 +2,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { type Extract, extract } from 'tar-stream';
 import { NodeError } from '../core/errors.ts';
-import { TreeWriter, type TreeLimits } from './tree.ts';
+import { type TreeLimits, TreeWriter } from './tree.ts';
 
 /** What an archive held. */
 export interface Untarred {

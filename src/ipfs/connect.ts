@@ -46,7 +46,10 @@ function fromUrl(value: string): URL {
   }
   if (url.username !== '' || url.password !== '') {
     // An address is printed in many places, and a password must not be.
-    throw invalid(`${url.protocol}//…@${url.host}`, 'credentials belong into the setting for RPC authorisation');
+    throw invalid(
+      `${url.protocol}//…@${url.host}`,
+      'credentials belong into the setting for RPC authorisation',
+    );
   }
   return url;
 }

@@ -155,7 +155,10 @@ export class Delivery implements Component {
   /** The ask is answered, or wanted no more. */
   answered(executionId: ExecutionId): void {
     this.#attached.delete(executionId);
-    for (const lane of this.#sides.get('requester')?.lanes.values() ?? []) lane.answered(executionId);
+    const lanes = this.#sides.get('requester')?.lanes;
+    if (lanes === undefined) return;
+    for (const lane of lanes.values()) if (lane.answered(executionId)) return;
+    for (const lane of lanes.values()) lane.withdraw(executionId);
   }
 
   /** A message that need not arrive: to this process's other role, or to a connected peer. */

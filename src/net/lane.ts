@@ -31,6 +31,13 @@ export interface LaneModules {
   readonly random: () => number;
 }
 
+interface Failed {
+  readonly row: OutboxRow;
+  attempts: number;
+  /** When it is sent again. */
+  atMs: number;
+}
+
 /**
  * The rows of one outbox for one receiver, in order. New rows go straight from the write to the receiver, all
  * of one turn together; what does not fit in the window stays in the store and is read later. A row is removed
@@ -41,7 +48,8 @@ export class Lane {
   readonly #modules: LaneModules;
   #waiting: OutboxRow[] = [];
   readonly #sent = new Set<number>();
-  #failed: OutboxRow[] = [];
+  /** Rows that could not be delivered, until they are. */
+  readonly #failed = new Map<number, Failed>();
   /** Asks that were sent and wait for their answer. */
   readonly #asks = new Map<ExecutionId, { row: OutboxRow; sentMs: number; times: number }>();
   #removals: number[] = [];
@@ -52,7 +60,7 @@ export class Lane {
   #reading = false;
   #scheduled = false;
   #running = false;
-  #failures = 0;
+  #stopped = false;
   #retryTimer: Timer | undefined;
   #askTimer: Timer | undefined;
   #idle: (() => void)[] = [];
@@ -65,6 +73,7 @@ export class Lane {
   /** Begins with what the outbox holds. */
   start(): void {
     this.#running = true;
+    this.#stopped = false;
     this.#cursor = 0;
     this.#isBehind = true;
     this.#readOn();
@@ -75,8 +84,9 @@ export class Lane {
     this.#running = false;
     this.#retryTimer?.cancel();
     this.#askTimer?.cancel();
+    this.#retryTimer = undefined;
+    this.#askTimer = undefined;
     this.#waiting = [];
-    this.#failed = [];
     if (this.#sent.size > 0) {
       let timer: Timer | undefined;
       await new Promise<void>((resolve) => {
@@ -85,9 +95,11 @@ export class Lane {
       });
       timer?.cancel();
     }
+    this.#failed.clear();
     this.#asks.clear();
     this.#isBehind = true;
     this.#flushRemovals();
+    this.#stopped = true;
   }
 
   /** A row was written in this turn. */
@@ -103,22 +115,23 @@ export class Lane {
     this.#schedule();
   }
 
-  /** The ask is answered, or wanted no more. */
-  answered(executionId: ExecutionId): void {
+  /** The ask is answered, or wanted no more. False when it was not sent by this lane. */
+  answered(executionId: ExecutionId): boolean {
     const ask = this.#asks.get(executionId);
-    if (ask !== undefined) {
-      this.#asks.delete(executionId);
-      this.#failed = this.#failed.filter(({ seq }) => seq !== ask.row.seq);
-      this.#remove(ask.row.seq);
-      return;
-    }
-    const isIt = ({ message }: OutboxRow): boolean =>
-      message.type === 'AskForBid' && message.executionId === executionId;
-    const row = this.#waiting.find(isIt) ?? this.#failed.find(isIt);
-    if (row === undefined) return;
-    this.#waiting = this.#waiting.filter((other) => other !== row);
-    this.#failed = this.#failed.filter((other) => other !== row);
-    this.#remove(row.seq);
+    if (ask === undefined) return false;
+    this.#asks.delete(executionId);
+    this.#recovered(ask.row.seq);
+    this.#remove(ask.row.seq);
+    return true;
+  }
+
+  /** As above, for an ask that may not have been sent yet. */
+  withdraw(executionId: ExecutionId): void {
+    const at = this.#waiting.findIndex(
+      ({ message }) => message.type === 'AskForBid' && message.executionId === executionId,
+    );
+    const [row] = at < 0 ? [] : this.#waiting.splice(at, 1);
+    if (row !== undefined) this.#remove(row.seq);
   }
 
   debug(): Record<string, unknown> {
@@ -127,14 +140,13 @@ export class Lane {
       waiting: this.#waiting.length,
       sent: this.#sent.size,
       asks: this.#asks.size,
-      failed: this.#failed.length,
-      failures: this.#failures,
+      failed: this.#failed.size,
       behind: this.#isBehind,
     };
   }
 
   get #inMemory(): number {
-    return this.#waiting.length + this.#sent.size + this.#failed.length + this.#asks.size;
+    return this.#waiting.length + this.#sent.size + this.#failed.size + this.#asks.size;
   }
 
   #schedule(): void {
@@ -163,7 +175,7 @@ export class Lane {
       () => {
         this.#sent.delete(seq);
         if (!isAsk) this.#remove(seq);
-        this.#succeeded();
+        this.#recovered(seq);
         this.#settleIdle();
       },
       (error: unknown) => {
@@ -183,6 +195,7 @@ export class Lane {
   }
 
   #remove(seq: number): void {
+    if (this.#stopped) return;
     this.#removals.push(seq);
     this.#schedule();
   }
@@ -202,34 +215,44 @@ export class Lane {
     }
   }
 
-  #succeeded(): void {
-    if (this.#failures === 0) return;
-    this.#modules.logger.info(
-      { to: this.#modules.to, failures: this.#failures },
-      'messages are delivered again',
-    );
-    this.#failures = 0;
+  #recovered(seq: number): void {
+    if (!this.#failed.delete(seq) || this.#failed.size > 0) return;
+    this.#modules.logger.info({ to: this.#modules.to }, 'all messages are delivered again');
   }
 
   #retry(row: OutboxRow, error: unknown): void {
     if (!this.#running) return;
-    this.#failed.push(row);
-    if (this.#failures === 0) {
-      this.#modules.logger.warn(
-        { err: error, to: this.#modules.to },
+    const { clock, logger, random, to } = this.#modules;
+    if (this.#failed.size === 0) {
+      logger.warn(
+        { err: error, to, type: row.message.type },
         'a message could not be delivered; it is tried again',
       );
     }
-    if (this.#retryTimer !== undefined) return;
     const { retryMinMs, retryMaxMs } = this.#options;
-    const delay = Math.min(retryMaxMs, retryMinMs * 2 ** Math.min(this.#failures, 20));
-    this.#failures += 1;
-    const jittered = delay * (0.5 + this.#modules.random() / 2);
-    this.#retryTimer = this.#modules.clock.at(this.#modules.clock.nowMs() + jittered, () => {
+    const attempts = (this.#failed.get(row.seq)?.attempts ?? 0) + 1;
+    const delay = Math.min(retryMaxMs, retryMinMs * 2 ** Math.min(attempts - 1, 20));
+    this.#failed.set(row.seq, { row, attempts, atMs: clock.nowMs() + delay * (0.5 + random() / 2) });
+    this.#armRetry();
+  }
+
+  #armRetry(): void {
+    if (this.#retryTimer !== undefined || !this.#running) return;
+    let nextMs = Number.POSITIVE_INFINITY;
+    for (const { row, atMs } of this.#failed.values())
+      if (!this.#sent.has(row.seq)) nextMs = Math.min(nextMs, atMs);
+    if (nextMs === Number.POSITIVE_INFINITY) return;
+    const { clock } = this.#modules;
+    this.#retryTimer = clock.at(nextMs, () => {
       this.#retryTimer = undefined;
-      const rows = this.#failed.sort((a, b) => a.seq - b.seq);
-      this.#failed = [];
-      if (this.#running) for (const again of rows) this.#send(again);
+      if (!this.#running) return;
+      const nowMs = clock.nowMs();
+      const due = [...this.#failed.values()].filter(
+        ({ row, atMs }) => atMs <= nowMs && !this.#sent.has(row.seq),
+      );
+      due.sort((a, b) => a.row.seq - b.row.seq);
+      for (const { row } of due) this.#send(row);
+      this.#armRetry();
     });
   }
 

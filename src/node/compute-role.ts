@@ -5,6 +5,7 @@ import type { CapacityPlan } from '../capacity/limits.ts';
 import type { NodeConfig } from '../config/load.ts';
 import type { Clock } from '../core/clock.ts';
 import type { NodeId } from '../core/ids.ts';
+import type { Resources } from '../core/job.ts';
 import type { RequesterBound } from '../core/messages.ts';
 import type { ComputeInfo } from '../core/node-info.ts';
 import { reapContainers } from '../engines/docker/health.ts';
@@ -41,7 +42,7 @@ export interface ComputeRoleModules {
   /** Something of `info()` has changed. */
   readonly onChange: () => void;
   /** There may be room for more. */
-  readonly onRoom: (openSlots: number) => void;
+  readonly onRoom: (room: { readonly openSlots: number; readonly openCapacity: Resources }) => void;
   readonly onQuestion: (question: Question) => Promise<unknown>;
   readonly onFatal: (error: Error) => void;
 }
@@ -99,7 +100,7 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
       logger,
       metrics,
       onRefused: (ask, rejection) => compute.refused(ask, rejection),
-      onRoom: modules.onRoom,
+      onRoom: (openSlots) => modules.onRoom({ openSlots, openCapacity: ledger.open() }),
       onGone: (item) => compute.gone(item),
       onQuestion: modules.onQuestion,
       onFatal: modules.onFatal,
@@ -137,6 +138,7 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
       runningExecutions: spine.active,
       enqueuedExecutions: spine.queued,
       openSlots: spine.openSlots,
+      openCapacity: ledger.open(),
     }),
     async start() {
       for (const directory of [paths.executions, paths.archives, paths.ipfsBlocks, paths.wasmCache]) {

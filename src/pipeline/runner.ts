@@ -67,6 +67,7 @@ export class StageRunner<T extends Queueable, In, Out, Report = never> {
       logger: modules.logger,
       listener: {
         onOutcome: (id, outcome, durationMs, thread) => {
+          if (!this.#flights.has(id)) return;
           modules.metrics.ranOn(thread);
           modules.metrics.busy(durationMs);
           this.#land(id, outcome);

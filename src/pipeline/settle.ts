@@ -47,7 +47,8 @@ export class Settle {
     const time = clock.nowMicros();
     const before = item.record;
     const history: HistoryInput[] = [];
-    if (item.ran && before.state === 'BidAccepted') {
+    const unrecordedRun = item.ran && before.state === 'BidAccepted';
+    if (unrecordedRun) {
       history.push(
         executionRow(item, {
           time,
@@ -66,6 +67,7 @@ export class Settle {
       wait: null,
       version: before.version + 1,
       updateTime: time,
+      attempts: before.attempts + (unrecordedRun ? 1 : 0),
       comment: ending.state === 'Completed' ? '' : ending.error.message,
       result: item.result ?? null,
       published: ending.published ?? null,

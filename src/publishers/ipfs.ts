@@ -25,7 +25,8 @@ export function createIpfsPublisher(modules: { readonly client: IpfsClient }): P
 /** The error of a failed publication: DiskFull and PublishFailed as they are, all else as PublishFailed. */
 export function publishError(publisher: string, thrown: unknown): NodeError {
   const known = fileError(thrown, 'PublishFailed');
-  if (known instanceof NodeError && (known.code === 'DiskFull' || known.code === 'PublishFailed')) return known;
+  if (known instanceof NodeError && (known.code === 'DiskFull' || known.code === 'PublishFailed'))
+    return known;
   const text = known instanceof Error ? known.message : String(known);
   return new NodeError('PublishFailed', `publisher ${publisher}: ${text}`, { cause: thrown });
 }

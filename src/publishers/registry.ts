@@ -1,6 +1,6 @@
 import { createIpfsClient } from '../ipfs/create.ts';
-import type { PublishOptions } from '../workers/publish/protocol.ts';
 import type { Question } from '../workers/protocol.ts';
+import type { PublishOptions } from '../workers/publish/protocol.ts';
 import type { Publisher, PublishRequest } from './publisher.ts';
 
 /** How a thread asks the main thread: `HandlerContext.ask` of workers/entry.ts. */

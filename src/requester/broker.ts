@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../core/clock.ts';
-import type { NodeId } from '../core/ids.ts';
+import type { JobId, NodeId } from '../core/ids.ts';
 import { isJobTerminal } from '../core/states.ts';
 import type { EvaluationRecord, JobRecord } from '../store/records.ts';
 import type { RequesterStore } from '../store/requester-store.ts';
@@ -50,7 +50,8 @@ export class Broker implements ChangeListener {
   #stuck = false;
   /** What the last gate said: it is asked for right before the change it belongs to. */
   #gateOpen = false;
-  #first: { readonly ticketId: string; readonly sinceMs: number } | undefined;
+  /** The first of the line that found no room, and since when it is passed over. */
+  #first: { readonly jobId: JobId; readonly ticketId: string; readonly sinceMs: number } | undefined;
   #reserved: NodeId | null = null;
   /** Jobs that have begun to wait, ever; and how many had when the store last hid some. */
   #arrivals = 0;
@@ -161,7 +162,8 @@ export class Broker implements ChangeListener {
     const waits = (evaluation: EvaluationRecord, record: JobRecord | undefined): boolean =>
       this.#isWaiting(evaluation, record);
     this.#window.refill(waits);
-    this.#reserved = null;
+    // While a node decides on the first of the line, what is kept free for it stays free.
+    if (!this.#isFirstAsked()) this.#reserved = null;
     const full = new Set<string>();
     let started = 0;
     let isFirst = true;
@@ -170,7 +172,7 @@ export class Broker implements ChangeListener {
       const result = this.#place(entry, nowMs);
       if (result === 'waits') {
         if (entry.shape !== '') full.add(entry.shape);
-        if (isFirst) this.#passedOver(entry, nowMs);
+        if (isFirst && !this.#isFirstAsked()) this.#passedOver(entry, nowMs);
         isFirst = false;
         continue;
       }
@@ -178,7 +180,7 @@ export class Broker implements ChangeListener {
       if (started >= STARTS_PER_TURN) return this.wake();
       if (!this.#nodes.anyOpen(nowMs)) return;
     }
-    if (isFirst) this.#first = undefined;
+    if (isFirst && !this.#isFirstAsked()) this.#first = undefined;
     const refilled = this.#window.refill(waits);
     if (refilled === 'more') this.wake();
     else if (refilled === 'hidden') this.#lookAgain();
@@ -231,9 +233,22 @@ export class Broker implements ChangeListener {
     return live.blocked && decision.kind !== 'ask' ? 'waits' : 'started';
   }
 
+  #isFirstAsked(): boolean {
+    if (this.#first === undefined) return false;
+    const live = this.#lives.peek(this.#first.jobId);
+    return (
+      live !== undefined &&
+      live.ticket.id === this.#first.ticketId &&
+      !live.blocked &&
+      live.record.state.type === 'Queued'
+    );
+  }
+
   /** The first of the line found no room: after a while a node is kept for it. */
   #passedOver({ evaluation, record }: Waiting, nowMs: number): void {
-    if (this.#first?.ticketId !== evaluation.id) this.#first = { ticketId: evaluation.id, sinceMs: nowMs };
+    if (this.#first?.ticketId !== evaluation.id) {
+      this.#first = { jobId: record.id, ticketId: evaluation.id, sinceMs: nowMs };
+    }
     if (nowMs - this.#first.sinceMs < this.#options.overtakeMs) return;
     this.#reserved = this.#planner.bestNode(record, this.#store.executions(record.id));
   }

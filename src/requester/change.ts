@@ -263,17 +263,7 @@ export class Change {
     live.blocked = this.blocked;
     live.pending = this.pending;
     live.since = this.since;
-    for (const [id, { record }] of this.steps) {
-      const old = record.jobVersion !== this.record.version && isComputeTerminal(record.computeState.type);
-      if (old) live.executions.delete(id);
-      else live.executions.set(id, record);
-    }
-    if (this.#spec !== undefined) {
-      for (const [id, execution] of live.executions) {
-        const old = execution.jobVersion !== this.record.version;
-        if (old && isComputeTerminal(execution.computeState.type)) live.executions.delete(id);
-      }
-    }
+    for (const [id, { record }] of this.steps) live.executions.set(id, record);
   }
 
   #touchJob(): void {
@@ -281,6 +271,14 @@ export class Change {
       this.record = { ...this.record, revision: this.record.revision + 1, modifyTime: this.time };
       this.#jobTouched = true;
     }
+  }
+}
+
+/** Forgets executions of older versions that have ended. */
+export function dropOld(live: LiveJob): void {
+  for (const [id, { jobVersion, computeState }] of live.executions) {
+    if (jobVersion !== live.record.version && isComputeTerminal(computeState.type))
+      live.executions.delete(id);
   }
 }
 

@@ -72,7 +72,7 @@ export class Inbox implements MessageHandler<RequesterBound> {
           this.#broker.wake();
           return Promise.resolve();
         case 'RoomAnnounced':
-          this.#nodes.announced(from, message.openSlots);
+          this.#nodes.announced(from, message);
           this.#broker.wake();
           return Promise.resolve();
         case 'BidResult':
@@ -184,7 +184,7 @@ export class Inbox implements MessageHandler<RequesterBound> {
   }
 
   #started(from: NodeId, { jobId, executionId }: ExecutionStarted): void {
-    const live = this.#lives.load(jobId);
+    const live = this.#lives.load(this.#lives.ownerOf(executionId) ?? jobId);
     const execution = this.#own(from, live?.executions.get(executionId));
     if (live === undefined || execution === undefined) return;
     const { type } = execution.computeState;
@@ -200,7 +200,7 @@ export class Inbox implements MessageHandler<RequesterBound> {
   }
 
   #finished(from: NodeId, { jobId, executionId, result, published }: RunResult): void {
-    const live = this.#lives.load(jobId);
+    const live = this.#lives.load(this.#lives.ownerOf(executionId) ?? jobId);
     const execution = this.#own(from, live?.executions.get(executionId));
     if (live === undefined || execution === undefined || isComputeTerminal(execution.computeState.type))
       return;
@@ -235,7 +235,7 @@ export class Inbox implements MessageHandler<RequesterBound> {
   }
 
   #failed(from: NodeId, { jobId, executionId, error, topic, result, published }: ComputeError): void {
-    const live = this.#lives.load(jobId);
+    const live = this.#lives.load(this.#lives.ownerOf(executionId) ?? jobId);
     const execution = this.#own(from, live?.executions.get(executionId));
     if (live === undefined || execution === undefined || isComputeTerminal(execution.computeState.type))
       return;

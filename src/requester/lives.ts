@@ -4,7 +4,7 @@ import { isComputeTerminal } from '../core/states.ts';
 import type { EvaluationRecord, EvaluationTrigger, JobRecord, RequesterExecution } from '../store/records.ts';
 import type { RequesterStore } from '../store/requester-store.ts';
 import type { LiveJob } from './change.ts';
-import { isIdle } from './change.ts';
+import { dropOld, isIdle } from './change.ts';
 
 /** Name of the detail of a queued job's state that says which evaluation it waits in. */
 export const TICKET_DETAIL = 'EvaluationID';
@@ -48,6 +48,8 @@ export function versionStart(
 export class Lives {
   readonly #store: RequesterStore;
   readonly #jobs = new Map<JobId, LiveJob>();
+  /** Jobs of the executions that have not ended. */
+  readonly #owners = new Map<ExecutionId, JobId>();
 
   constructor(modules: { readonly store: RequesterStore }) {
     this.#store = modules.store;
@@ -77,8 +79,18 @@ export class Lives {
     return makeLive(record, ticket, this.#store.executions(id));
   }
 
+  /** The job of an execution that has not ended: a node that has lost its state knows the execution only. */
+  ownerOf(executionId: ExecutionId): JobId | undefined {
+    return this.#owners.get(executionId);
+  }
+
   /** After a change: keeps the job, or forgets it when nothing more will be done about it for now. */
   keep(live: LiveJob): void {
+    for (const { id, computeState } of live.executions.values()) {
+      if (isComputeTerminal(computeState.type)) this.#owners.delete(id);
+      else this.#owners.set(id, live.id);
+    }
+    if (live.record.version > 1) dropOld(live);
     if (isIdle(live)) this.#jobs.delete(live.id);
     else this.#jobs.set(live.id, live);
   }

@@ -2,7 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import { NodeError } from '../core/errors.ts';
 import { type NodeId, shortId } from '../core/ids.ts';
 import type { NodeInfo } from '../core/node-info.ts';
-import { NodeRoom } from './room.ts';
+import { type AnnouncedRoom, NodeRoom } from './room.ts';
 import type { NodeView } from './service.ts';
 
 /** What a node offers, in lower case. */
@@ -111,8 +111,8 @@ export class Nodes {
     return fresh;
   }
 
-  announced(nodeId: NodeId, openSlots: number): void {
-    this.room(nodeId).announced(openSlots, this.#clock.nowMs());
+  announced(nodeId: NodeId, room: AnnouncedRoom): void {
+    this.room(nodeId).announced(room, this.#clock.nowMs());
   }
 
   /** The node is out of reach until it is heard of again. */

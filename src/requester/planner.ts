@@ -161,7 +161,7 @@ export class Planner {
       this.#asks.answered(id);
       room.answered(resources, !over);
     } else if (over && !isComputeTerminal(from)) {
-      room.ended(resources);
+      room.ended();
     }
   }
 }

@@ -1,4 +1,5 @@
 import type { Resources } from '../core/job.ts';
+import type { RoomAnnounced } from '../core/messages.ts';
 import type { ComputeInfo } from '../core/node-info.ts';
 import { fits, NO_RESOURCES } from '../core/resources.ts';
 
@@ -26,10 +27,13 @@ function times(a: Resources, count: number): Resources {
 /** Sums of fractions of a core must not fail by the last bit of a double. */
 const ROUNDING: Resources = { cpu: 1e-6, memory: 0, disk: 0, gpu: 0 };
 
+/** What a node says of its room. */
+export type AnnouncedRoom = Pick<RoomAnnounced, 'openSlots' | 'openCapacity'>;
+
 /**
- * What a requester believes of the room at one node: what the node last told, less what was asked since, plus
- * what ended since. A belief only: the node decides. Too much of it costs a refused ask, too little is
- * corrected by the next announcement and by probes that grow rarer.
+ * What a requester believes of the room at one node: what the node last told, less what was asked since. A
+ * belief only: the node decides. Too much of it costs a refused ask, too little is corrected by the next
+ * announcement and by probes that grow rarer.
  */
 export class NodeRoom {
   readonly #asksInFlight: number;
@@ -43,7 +47,7 @@ export class NodeRoom {
   #ceiling: Resources | null = null;
   #refusals = 0;
   #quietUntilMs = 0;
-  #announced: number | null = null;
+  #announced: AnnouncedRoom | null = null;
   #probeAtMs = 0;
 
   constructor(options: { readonly asksInFlight: number }) {
@@ -64,15 +68,15 @@ export class NodeRoom {
   told(info: ComputeInfo): void {
     this.#told = true;
     this.#slots = info.openSlots - this.#inFlight;
-    this.#free = plus(plus(info.availableCapacity, info.queueCapacity, 1), this.#inFlightResources, -1);
+    this.#free = plus(info.openCapacity, this.#inFlightResources, -1);
     this.#ceiling = null;
     this.#announced = null;
     this.#quietUntilMs = 0;
   }
 
-  /** The node has room for `openSlots` more. Believed later when it has just refused what it announced. */
-  announced(openSlots: number, nowMs: number): void {
-    this.#announced = openSlots;
+  /** The node has this much room. Believed later when it has just refused what it announced. */
+  announced(room: AnnouncedRoom, nowMs: number): void {
+    this.#announced = room;
     this.#believe(nowMs);
   }
 
@@ -107,10 +111,9 @@ export class NodeRoom {
     }
   }
 
-  /** An accepted execution ended. */
-  ended(resources: Resources): void {
+  /** An accepted execution ended. What that frees is the node's to announce. */
+  ended(): void {
     this.#held -= 1;
-    this.#release(resources);
     this.#ceiling = null;
   }
 
@@ -163,7 +166,8 @@ export class NodeRoom {
 
   #believe(nowMs: number): void {
     if (this.#announced === null || nowMs < this.#quietUntilMs) return;
-    this.#slots = this.#announced - this.#inFlight;
+    this.#slots = this.#announced.openSlots - this.#inFlight;
+    this.#free = plus(this.#announced.openCapacity, this.#inFlightResources, -1);
     this.#ceiling = null;
     this.#announced = null;
   }

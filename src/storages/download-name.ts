@@ -42,7 +42,6 @@ function decode(text: string): string {
 function safeName(name: string): string | undefined {
   // A path in the name keeps its last element only, whichever way its separators lean.
   const last = name.split(/[/\\]/).at(-1) ?? '';
-  // eslint-disable-next-line no-control-regex -- control characters are what is removed
   const clean = last.replace(/[\u0000-\u001f\u007f]/g, '').trim();
   if (clean === '' || clean === '.' || clean === '..') return undefined;
   return Buffer.byteLength(clean) <= MAX_NAME_BYTES ? clean : shorten(clean);

@@ -36,7 +36,6 @@ export function createInlineStorage(): Storage {
   };
 }
 
-// eslint-disable-next-line @typescript-eslint/require-await -- streams are fed asynchronously
 async function* pieces(url: DataUrl): AsyncGenerator<Uint8Array> {
   yield* decodeDataUrl(url);
 }

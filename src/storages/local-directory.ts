@@ -76,9 +76,13 @@ async function locate(
     }
   } catch (thrown) {
     if (thrown instanceof NodeError) throw thrown;
-    throw new NodeError('InputUnavailable', `localDirectory: ${path} cannot be read (${systemCode(thrown)})`, {
-      cause: thrown,
-    });
+    throw new NodeError(
+      'InputUnavailable',
+      `localDirectory: ${path} cannot be read (${systemCode(thrown)})`,
+      {
+        cause: thrown,
+      },
+    );
   }
   await permit(path, real, allowed, wantsWrite);
   return { path: real, readOnly: !wantsWrite };
@@ -135,9 +139,13 @@ async function createAs(path: string, allowed: readonly AllowedPath[], strategy:
     else await (await open(real, 'wx')).close();
   } catch (thrown) {
     if (systemCode(thrown) !== 'EEXIST') {
-      throw new NodeError('InputUnavailable', `localDirectory: ${path} cannot be made (${systemCode(thrown)})`, {
-        cause: thrown,
-      });
+      throw new NodeError(
+        'InputUnavailable',
+        `localDirectory: ${path} cannot be made (${systemCode(thrown)})`,
+        {
+          cause: thrown,
+        },
+      );
     }
   }
 }

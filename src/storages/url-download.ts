@@ -32,10 +32,7 @@ const defaults: UrlStorageModules = {
 };
 
 /** Files on web servers, by `Params.URL`, http and https only. A file appears at Target/<its name>. */
-export function createUrlStorage(
-  options: UrlStorageOptions,
-  modules: UrlStorageModules = defaults,
-): Storage {
+export function createUrlStorage(options: UrlStorageOptions, modules: UrlStorageModules = defaults): Storage {
   const guard = createAddressGuard(options.allowList, modules.resolve);
 
   const attempt = async (url: URL, folder: string, context: PrepareContext): Promise<number> => {
@@ -88,7 +85,10 @@ export function createUrlStorage(
 function parseUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
-    throw new NodeError('InputInvalid', `urlDownload: expected an http or https URL, got ${text.slice(0, 200)}`);
+    throw new NodeError(
+      'InputInvalid',
+      `urlDownload: expected an http or https URL, got ${text.slice(0, 200)}`,
+    );
   }
   return url;
 }

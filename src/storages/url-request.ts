@@ -58,13 +58,19 @@ export async function openUrl(
     await hop.close();
     const next = URL.canParse(location, current.href) ? new URL(location, current) : undefined;
     if (next === undefined || (next.protocol !== 'http:' && next.protocol !== 'https:')) {
-      throw new NodeError('InputForbidden', `urlDownload: ${show(current)} redirects to what is not http or https`);
+      throw new NodeError(
+        'InputForbidden',
+        `urlDownload: ${show(current)} redirects to what is not http or https`,
+      );
     }
     // Credentials are for the host they were given for, and for it only.
     authorization = basicAuthorization(next) ?? (next.origin === current.origin ? authorization : undefined);
     current = next;
   }
-  throw new NodeError('InputUnavailable', `urlDownload: ${show(url)} redirects more than ${MAX_REDIRECTS} times`);
+  throw new NodeError(
+    'InputUnavailable',
+    `urlDownload: ${show(url)} redirects more than ${MAX_REDIRECTS} times`,
+  );
 }
 
 interface Hop {

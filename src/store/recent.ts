@@ -22,11 +22,6 @@ export class Recent<V> {
     this.#weight += weight;
   }
 
-  delete(id: string): void {
-    this.#young.delete(id);
-    this.#old.delete(id);
-  }
-
   /**
    * To be called after every commit. What was written since the commit began is at most one generation old,
    * and stays until the next call that finds the limit passed.

@@ -101,6 +101,43 @@ export function apiServerContract(name: string, createServer: ServerFactory): vo
       await api.alive();
     });
 
+    it('hands out IPFS content, however long it takes to come, until its reader goes away', async () => {
+      const CID = 'bafkreiaaaa';
+      let arrive: () => void = () => {};
+      const arrived = new Promise<void>((resolve) => {
+        arrive = resolve;
+      });
+      api.node.content = async () => {
+        await arrived;
+        return Readable.from([Buffer.from('content')]);
+      };
+      const late = fetch(`${api.base}/ipfs/${CID}.tar.gz`);
+      // Longer than any other answer may take.
+      const other = await call(api.port, 'GET', '/ipfs/..%2fetc.tar.gz', '');
+      assert.equal(other.status, 400);
+      api.ingest.gate = new Promise(() => {});
+      await envelope(await api.put('{}'), 503);
+      arrive();
+      assert.equal(await (await late).text(), 'content');
+      assert.deepEqual(api.node.fetched, [CID]);
+
+      const gone = new Promise<void>((resolve) => {
+        api.node.content = (signal) =>
+          new Promise((_resolve, reject) => {
+            signal.addEventListener('abort', () => {
+              resolve();
+              reject(new NodeError('InputUnavailable', 'nobody waits for it'));
+            });
+          });
+      });
+      const connection = await openRaw(api.port);
+      connection.socket.write(`GET /ipfs/${CID}.tar.gz HTTP/1.1\r\nHost: x\r\n\r\n`);
+      while (api.node.fetched.length < 2) await new Promise((resolve) => setImmediate(resolve));
+      connection.socket.destroy();
+      await gone;
+      await api.alive();
+    });
+
     it('gives an unexpected error an id, and shows nothing of it', async () => {
       api.requester.error = new TypeError('secret of the inside');
       const reply = await fetch(`${api.base}${JOBS}/x`);

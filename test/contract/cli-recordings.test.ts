@@ -91,6 +91,19 @@ const differences: Readonly<Record<string, Difference>> = {
   '65-describe-stopped': { stdout: (text) => text.replace('Summary', 'Summary Cancelled = 1') },
 };
 
+async function pieces(stream: AsyncIterable<unknown>): Promise<Buffer[]> {
+  const all: Buffer[] = [];
+  for await (const piece of stream) all.push(piece as Buffer);
+  return all;
+}
+
+/** A recorded document, and the hint that the original prints behind it. */
+function documentOf(stdout: string): { json: string; footer: string } {
+  const lines = stdout.split('\n');
+  const at = lines.findIndex((line) => /^[[{]/.test(line));
+  return { json: lines[at] ?? '', footer: lines.slice(at + 1).join('\n') };
+}
+
 /** Recordings that have a test of their own below, or are no command line. */
 const elsewhere = /^(?:05|30|45|8|9|a|README)/;
 
@@ -144,17 +157,27 @@ describe('recorded command lines', { skip: missing }, async () => {
         assert.ok(executions);
         server.add({ ...executions, path: executions.path.replace(/\?.*$/, '') });
       }
+      if (name === '13-docker-run-follow') {
+        const last = recorded.http.findLast(({ method }) => method === 'GET');
+        const { Job } = last?.responseBody as { Job: Record<string, unknown> };
+        assert.ok(last);
+        server.add({ ...last, responseBody: { Job: { ...Job, State: { StateType: 'Completed' } } } });
+      }
       try {
         const argv = difference.argv ?? recorded.command.split(' ').slice(1);
         const run = await cli(argv, { cwd: directory, env: { BACALHAU_API_HOST: server.url } });
         const expected = words(recorded.stdout);
         const isDocument = /--output json/.test(recorded.command);
         if (isDocument) {
-          assert.deepEqual(JSON.parse(run.stdout), JSON.parse(recorded.stdout.slice(recorded.stdout.search(/[[{]/))));
+          const { json, footer } = documentOf(recorded.stdout);
+          // The recorded answers went through doubles, so times agree only as doubles.
+          assert.deepEqual(JSON.parse(run.stdout), JSON.parse(json));
+          assert.deepEqual(Object.keys(JSON.parse(run.stdout) as object), Object.keys(JSON.parse(json) as object));
+          assert.equal(words(run.stderr), words(footer), 'the hint is not in the way of what reads the document');
         } else {
           assert.equal(words(run.stdout), (difference.stdout ?? same)(expected));
         }
-        assert.equal(words(run.stderr), (difference.stderr ?? same)(words(recorded.stderr)));
+        if (!isDocument) assert.equal(words(run.stderr), (difference.stderr ?? same)(words(recorded.stderr)));
         assert.equal(run.code, difference.code ?? recorded.exitCode);
 
         const ours = comparable(server.seen).filter((line) => !extra.test(line.split(' ')[1] ?? ''));
@@ -211,7 +234,7 @@ describe('recorded command lines', { skip: missing }, async () => {
       tar.entry({ name: 'outputs', type: 'directory' });
       tar.entry({ name: 'outputs/answer' }, '42\n');
       tar.finalize();
-      const body = await promisify(gzip)(Buffer.concat(await Array.fromAsync(tar)));
+      const body = await promisify(gzip)(Buffer.concat(await pieces(tar)));
       server.add({ method: 'GET', path: '/e-1.tar.gz', body });
       const items = [{ Type: 'urlDownload', Params: { URL: `${server.url}/e-1.tar.gz` } }];
       server.add({ ...results, responseBody: { NextToken: '', Items: items } });

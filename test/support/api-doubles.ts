@@ -280,6 +280,7 @@ export const exampleNode: NodeInfo = {
     runningExecutions: 0,
     enqueuedExecutions: 0,
     openSlots: 8,
+    openCapacity: { cpu: 2, memory: 20_221_201_612, disk: 202_137_688_473, gpu: 0 },
   },
 };
 
@@ -289,6 +290,8 @@ export class ScriptedNode implements NodePort {
   own: NodeInfo = exampleNode;
   configuration: unknown = { API: { Host: '127.0.0.1', Port: 1234 } };
   text = '# nothing\n';
+  readonly fetched: string[] = [];
+  content: (signal: AbortSignal) => Promise<Readable> = async () => Readable.from([Buffer.from('content')]);
 
   info(): NodeInfo {
     return this.own;
@@ -301,5 +304,9 @@ export class ScriptedNode implements NodePort {
   }
   async metrics(): Promise<string> {
     return this.text;
+  }
+  async ipfsArchive(cid: string, signal: AbortSignal): Promise<Readable> {
+    this.fetched.push(cid);
+    return this.content(signal);
   }
 }

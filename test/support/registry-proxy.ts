@@ -10,7 +10,7 @@ export interface RegistryProxy {
   readonly address: string;
   /** "GET /v2/..." of every request so far. */
   readonly requests: readonly string[];
-  /** Requests for layers wait until `release`. */
+  /** The bytes of layers wait until `release`; their headers do not. */
   hold(): void;
   release(): void;
   /** Answers layers with this status from now on. */
@@ -41,15 +41,14 @@ export async function registryProxy(t: TestContext, target: string): Promise<Reg
       outgoing.writeHead(layerStatus).end();
       return;
     }
-    void (layer ? gate : Promise.resolve()).then(() => {
-      const { method, url, headers } = incoming;
-      const passed = httpRequest({ host, port, method, path: url, headers }, (response) => {
-        outgoing.writeHead(response.statusCode ?? 502, response.headers);
-        response.pipe(outgoing);
-      });
-      passed.on('error', () => outgoing.destroy());
-      incoming.pipe(passed);
+    const { method, url, headers } = incoming;
+    const passed = httpRequest({ host, port, method, path: url, headers }, (response) => {
+      outgoing.writeHead(response.statusCode ?? 502, response.headers);
+      outgoing.flushHeaders();
+      void (layer ? gate : Promise.resolve()).then(() => response.pipe(outgoing));
     });
+    passed.on('error', () => outgoing.destroy());
+    incoming.pipe(passed);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.after(() => {

@@ -21,6 +21,7 @@ export class ServedApi {
   readonly requester: ScriptedRequester = new ScriptedRequester();
   readonly ingest: ScriptedIngest = new ScriptedIngest();
   readonly compute: ScriptedCompute = new ScriptedCompute();
+  readonly node: ScriptedNode = new ScriptedNode();
   readonly metrics: Metrics = createMetrics({ version: 'test', processMetrics: false });
   port = 0;
   readonly #factory: ServerFactory;
@@ -44,7 +45,7 @@ export class ServedApi {
       requester: this.requester,
       ingest: this.ingest,
       compute: this.compute,
-      node: new ScriptedNode(),
+      node: this.node,
       logger: silent,
     };
     return this.#factory(options, {

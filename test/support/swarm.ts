@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { pino } from 'pino';
 import type { IpfsClient } from '../../src/ipfs/client.ts';
 import { createEmbeddedClient } from '../../src/ipfs/embedded/client.ts';
 import { createEmbeddedIpfs, type EmbeddedIpfs } from '../../src/ipfs/embedded/node.ts';
 import { createHost, type P2pHost } from '../../src/net/p2p/host.ts';
 import { loadIdentity } from '../../src/net/p2p/identity.ts';
-import { createLogger } from '../../src/telemetry/logger.ts';
 import { temporaryFolder } from './folders.ts';
 
 /** A libp2p host with the embedded IPFS node on it, as a daemon has them. */
@@ -14,6 +14,8 @@ export interface SwarmNode {
   readonly ipfs: EmbeddedIpfs;
   /** What a worker thread would use. */
   readonly client: IpfsClient;
+  /** Resolves when bitswap is loaded: a peer has sent a message, or a block was wanted. */
+  readonly loaded: Promise<void>;
 }
 
 /** Starts one on the loopback, connected to `peers` as far as they answer; stopped after the test. */
@@ -21,7 +23,11 @@ export async function swarmNode(
   t: TestContext,
   options: { peers?: readonly string[]; stallMs?: number; wantMs?: number; peerMs?: number } = {},
 ): Promise<SwarmNode> {
-  const logger = createLogger({ level: 'silent', mode: 'json', colour: false });
+  const { promise: loaded, resolve: onLoaded } = Promise.withResolvers<void>();
+  const logger = pino(
+    { level: 'debug' },
+    { write: (line: string) => (line.includes('embedded IPFS node is loaded') ? onLoaded() : undefined) },
+  );
   const folder = await temporaryFolder(t);
   const { privateKey } = await loadIdentity(folder);
   const peers = options.peers ?? [];
@@ -44,5 +50,5 @@ export async function swarmNode(
   await host.start();
   if (peers.length > 0) await allConnected;
   const client = createEmbeddedClient({ blocksDirectory, stallMs }, { ask: ({ cid }) => ipfs.want(cid) });
-  return { host, ipfs, client };
+  return { host, ipfs, client, loaded };
 }

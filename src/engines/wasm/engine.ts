@@ -64,6 +64,11 @@ export class WasmEngine implements Engine {
     this.#cache = new ModuleCache({ maxBytes: options.cacheBytes ?? CACHE_BYTES });
   }
 
+  /** Modules compiled so far; the rest were found compiled. */
+  get compilations(): number {
+    return this.#cache.compilations;
+  }
+
   /** @throws NodeError WasmInvalid, OutOfMemory, InputInvalid, InputUnavailable, OutputTooLarge, and the stop's own */
   async run(request: RunRequest, context: RunContext): Promise<RunCommandResult> {
     if (context.signal.aborted) throw stopped(context.signal.reason as StopReason);

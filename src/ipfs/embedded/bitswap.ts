@@ -52,7 +52,8 @@ export async function startBitswap(modules: { libp2p: Libp2p; blocks: BlockFiles
     },
     getHasher: (code: number): MultihashHasher => {
       const hasher = HASHERS.find((candidate) => candidate.code === code);
-      if (hasher === undefined) throw new NodeError('InputInvalid', `IPFS: hash function ${code} is not supported`);
+      if (hasher === undefined)
+        throw new NodeError('InputInvalid', `IPFS: hash function ${code} is not supported`);
       return hasher;
     },
     addMixin: (mixin: HeliaMixin) => void mixins.push(mixin),
@@ -72,9 +73,8 @@ export async function startBitswap(modules: { libp2p: Libp2p; blocks: BlockFiles
   };
 }
 
-// eslint-disable-next-line require-yield -- there are none
 async function* noProviders(): AsyncGenerator<never> {
-  await Promise.resolve();
+  yield* [];
 }
 
 function notFound(cid: CID): Error {

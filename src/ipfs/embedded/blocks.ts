@@ -7,6 +7,8 @@ import { systemCode } from '../../files/tree.ts';
 
 const SHA2_256 = 0x12;
 const IDENTITY = 0x00;
+const EMPTY: Uint8Array = new Uint8Array();
+const EMPTY_DIGEST: Uint8Array = createHash('sha256').digest();
 
 /**
  * Blocks as files, one each, named by their multihash so that all CIDs of the same bytes share one. Any thread
@@ -21,7 +23,7 @@ export class BlockFiles {
   }
 
   async has(cid: CID): Promise<boolean> {
-    if (cid.multihash.code === IDENTITY) return true;
+    if (known(cid) !== undefined) return true;
     try {
       await access(this.#path(cid));
       return true;
@@ -32,7 +34,8 @@ export class BlockFiles {
 
   /** The block, or undefined where it is not here. One that does not fit its hash any more is removed. */
   async get(cid: CID): Promise<Uint8Array | undefined> {
-    if (cid.multihash.code === IDENTITY) return cid.multihash.digest;
+    const own = known(cid);
+    if (own !== undefined) return own;
     const path = this.#path(cid);
     let bytes: Uint8Array;
     try {
@@ -89,7 +92,20 @@ async function writeNew(path: string, bytes: Uint8Array): Promise<void> {
   }
 }
 
+/**
+ * The block of a CID that tells it all: one that carries its data, or the hash of nothing. An empty file is such
+ * a block, and Kubo answers a want for it with "do not have".
+ */
+function known({ multihash }: CID): Uint8Array | undefined {
+  if (multihash.code === IDENTITY) return multihash.digest;
+  return multihash.code === SHA2_256 && equalBytes(multihash.digest, EMPTY_DIGEST) ? EMPTY : undefined;
+}
+
+function equalBytes(one: Uint8Array, other: Uint8Array): boolean {
+  return Buffer.compare(one, other) === 0;
+}
+
 function matches(cid: CID, bytes: Uint8Array): boolean {
   if (cid.multihash.code !== SHA2_256) return true;
-  return createHash('sha256').update(bytes).digest().equals(cid.multihash.digest);
+  return equalBytes(createHash('sha256').update(bytes).digest(), cid.multihash.digest);
 }

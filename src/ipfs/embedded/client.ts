@@ -20,6 +20,7 @@ export interface EmbeddedClientOptions {
 
 /** Files and folders one CID may unfold to. */
 const MAX_ENTRIES = 1_000_000;
+const ANNOUNCE_MS = 5_000;
 
 /**
  * The thread half of the embedded node: works on the shared block folder by itself, and asks the main thread's
@@ -38,7 +39,8 @@ export function createEmbeddedClient(
         const root = await importFolder(directory, blocks, signal);
         await blocks.pin(root);
         // A peer that has asked for it before is told; when none has, this does nothing.
-        await modules.ask({ kind: 'ipfs-want', cid: root.toString() }, signal).catch(() => undefined);
+        const briefly = AbortSignal.any([signal, AbortSignal.timeout(ANNOUNCE_MS)]);
+        await modules.ask({ kind: 'ipfs-want', cid: root.toString() }, briefly).catch(() => undefined);
         return root.toString();
       } catch (thrown) {
         signal.throwIfAborted();

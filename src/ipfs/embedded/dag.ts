@@ -47,7 +47,10 @@ async function linksOf(cid: CID, blocks: BlockFiles): Promise<readonly Link[] | 
   const bytes = await blocks.get(cid);
   if (bytes === undefined) return undefined;
   try {
-    return decode(bytes).Links.map((link) => ({ cid: CID.asCID(link.Hash) ?? link.Hash, bytes: link.Tsize ?? 0 }));
+    return decode(bytes).Links.map((link) => ({
+      cid: CID.asCID(link.Hash) ?? link.Hash,
+      bytes: link.Tsize ?? 0,
+    }));
   } catch (thrown) {
     throw new NodeError('InputInvalid', `IPFS ${cid.toString()} is malformed`, { cause: thrown });
   }

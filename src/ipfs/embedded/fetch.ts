@@ -16,7 +16,10 @@ export class BlockFetcher {
   #free = WINDOW;
 
   /** @param onBlock called for every block that has been read: a sign of progress */
-  constructor(options: { signal: AbortSignal; onBlock: () => void }, modules: { blocks: BlockFiles; ask: AskForBlock }) {
+  constructor(
+    options: { signal: AbortSignal; onBlock: () => void },
+    modules: { blocks: BlockFiles; ask: AskForBlock },
+  ) {
     this.#blocks = modules.blocks;
     this.#ask = modules.ask;
     this.#signal = options.signal;
@@ -41,7 +44,8 @@ export class BlockFetcher {
       await this.#want(cid);
       bytes = await this.#blocks.get(cid);
     }
-    if (bytes === undefined) throw new NodeError('InputUnavailable', `IPFS block ${cid.toString()} is missing`);
+    if (bytes === undefined)
+      throw new NodeError('InputUnavailable', `IPFS block ${cid.toString()} is missing`);
     this.#onBlock();
     return bytes;
   }

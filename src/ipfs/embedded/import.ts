@@ -20,7 +20,10 @@ const READ_BYTES = 1 << 18;
  */
 export async function importFolder(directory: string, blocks: BlockFiles, signal: AbortSignal): Promise<CID> {
   const storage = {
-    async put(cid: CID, content: Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<CID> {
+    async put(
+      cid: CID,
+      content: Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+    ): Promise<CID> {
       signal.throwIfAborted();
       await blocks.put(cid, await collect(content));
       return cid;

@@ -64,7 +64,8 @@ export function createEmbeddedIpfs(
   const hostFor = (take: (handler: StreamHandler) => void): Libp2p =>
     new Proxy(libp2p, {
       get(target, property) {
-        if (property === 'handle') return (_: unknown, handler: StreamHandler) => Promise.resolve(take(handler));
+        if (property === 'handle')
+          return (_: unknown, handler: StreamHandler) => Promise.resolve(take(handler));
         if (property === 'unhandle') return () => Promise.resolve();
         const value: unknown = Reflect.get(target, property, target);
         return typeof value === 'function' ? (value.bind(target) as unknown) : value;

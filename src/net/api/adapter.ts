@@ -43,6 +43,8 @@ export interface Route {
   readonly path: string;
   /** Needs the role; a node without it answers 404 as for an unknown route. */
   readonly role?: 'requester' | 'compute';
+  /** Instead of the server's handlerTimeoutMs, where an answer may rightly take long. */
+  readonly deadlineMs?: number;
   readonly handle?: (request: HttpRequest) => Promise<HttpReply> | HttpReply;
   /** Upgrades come here, before any validation. */
   readonly socket?: (request: HttpRequest, socket: Socket) => Promise<void>;

@@ -16,7 +16,7 @@ export function clientNeeds(request: HttpRequest): ClientNeeds {
   const match = /^v?(\d{1,4})\.(\d{1,4})\.\d/.exec(request.header('x-bacalhau-git-version'));
   if (match === null) return UNKNOWN;
   const version = Number(match[1]) * 10_000 + Number(match[2]);
-  // v0.0.0 is a build that a developer made.
-  if (version === 0 || version >= 10_005) return MODERN;
+  // Below v1 are this program's own releases and builds that a developer made (v0.0.0): Bacalhau's own speak no such API.
+  if (version < 10_000 || version >= 10_005) return MODERN;
   return { oldKeys: version < 10_004, stateChanges: true };
 }

@@ -13,6 +13,8 @@ export interface ExchangeHost {
   /** Flat list of the headers of every answer. */
   readonly headers: readonly string[];
   readonly bodyBytes: number;
+  readonly handlerTimeoutMs: number;
+  readonly idleTimeoutMs: number;
   /** True while the server stops: connections are not kept. */
   readonly stopping: boolean;
   /** Nothing more will come of it. */
@@ -28,10 +30,10 @@ export class Exchange implements HttpRequest {
   readonly startedAt: number;
   params: Readonly<Record<string, string>> = NO_PARAMS;
   metrics: RouteMetrics | undefined;
+  /** Time from `startedAt` to the answer. */
+  deadlineMs: number;
   /** True once an answer was chosen; later ones are dropped. */
   done = false;
-  /** True while a stream is sent: it has no deadline. */
-  streaming = false;
   readonly #host: ExchangeHost;
   readonly #response: ServerResponse;
   readonly #search: string;
@@ -43,6 +45,7 @@ export class Exchange implements HttpRequest {
     this.#response = response;
     this.raw = raw;
     this.id = id;
+    this.deadlineMs = host.handlerTimeoutMs;
     this.method = raw.method ?? '';
     this.startedAt = performance.now();
     const { path, search } = splitTarget(raw.url ?? '/');
@@ -127,6 +130,12 @@ export class Exchange implements HttpRequest {
     });
   }
 
+  /** Gives the handler another deadline than the server's. The connection may be silent as long. */
+  extend(deadlineMs: number): void {
+    this.deadlineMs = deadlineMs;
+    this.raw.socket.setTimeout(Math.max(deadlineMs, this.#host.idleTimeoutMs));
+  }
+
   /** Sends the one answer. A second one, or one for a client that has gone, is dropped. */
   send(reply: HttpReply): void {
     const response = this.#response;
@@ -180,7 +189,7 @@ export class Exchange implements HttpRequest {
       this.#host.closed(this);
       return;
     }
-    this.streaming = true;
+    this.raw.socket.setTimeout(this.#host.idleTimeoutMs);
     // pipeline destroys the connection when the source fails: the length was promised already, so a connection
     // cut short is the only way left to say that something is missing.
     pipeline(body instanceof Readable ? body : Readable.from(body), response)

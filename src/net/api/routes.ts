@@ -5,6 +5,7 @@ import type { Route } from './adapter.ts';
 import { agentRoutes } from './handlers/agent.ts';
 import { authRoutes } from './handlers/auth.ts';
 import { computeRoutes } from './handlers/compute.ts';
+import { downloadRoutes } from './handlers/downloads.ts';
 import { jobDetailRoutes } from './handlers/job-details.ts';
 import { jobRoutes } from './handlers/jobs.ts';
 import { logRoutes } from './handlers/logs.ts';
@@ -25,7 +26,7 @@ export interface RouteModules {
 /** The route table: every path that this node serves, given its roles. */
 export function createRoutes(build: BuildInfo, modules: RouteModules): Route[] {
   const { node, requester, ingest, compute, logger } = modules;
-  const routes: Route[] = [...agentRoutes(node, build), ...metricsRoutes(node)];
+  const routes: Route[] = [...agentRoutes(node, build), ...metricsRoutes(node), ...downloadRoutes(node)];
   if (requester !== undefined) {
     routes.push(
       ...authRoutes(node),

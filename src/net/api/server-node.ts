@@ -38,6 +38,8 @@ class NodeServer implements ApiServer, ExchangeHost {
   readonly name = 'node:http + ws';
   readonly headers: readonly string[];
   readonly bodyBytes: number;
+  readonly handlerTimeoutMs: number;
+  readonly idleTimeoutMs: number;
   stopping = false;
   readonly #options: ServerOptions;
   readonly #logger: Logger;
@@ -45,7 +47,6 @@ class NodeServer implements ApiServer, ExchangeHost {
   readonly #limiter: RateLimiter;
   readonly #http: Server;
   readonly #webSockets: WebSocketServer;
-  /** In the order they came: the oldest deadline is the first. */
   readonly #open: Set<Exchange> = new Set();
   readonly #sockets: Set<NodeSocket> = new Set();
   readonly #idPrefix: string = randomBytes(9).toString('base64url');
@@ -61,6 +62,8 @@ class NodeServer implements ApiServer, ExchangeHost {
     this.#limiter = new RateLimiter(options.requestsPerSecond);
     this.headers = [...options.headers.flat(), 'Vary', 'Origin'];
     this.bodyBytes = options.bodyBytes;
+    this.handlerTimeoutMs = options.handlerTimeoutMs;
+    this.idleTimeoutMs = options.idleTimeoutMs;
     this.#webSockets = new WebSocketServer({
       noServer: true,
       clientTracking: false,
@@ -202,6 +205,7 @@ class NodeServer implements ApiServer, ExchangeHost {
         `${route.path} is a WebSocket: the client did not ask for an upgrade`,
       );
     }
+    if (route.deadlineMs !== undefined) exchange.extend(route.deadlineMs);
     const reply = route.handle(exchange);
     if (reply instanceof Promise) {
       reply.then(
@@ -238,14 +242,14 @@ class NodeServer implements ApiServer, ExchangeHost {
   }
 
   #sweep(): void {
-    const limit = this.#options.handlerTimeoutMs;
-    const oldest = performance.now() - limit;
+    const now = performance.now();
     for (const exchange of this.#open) {
-      if (exchange.startedAt > oldest) break;
-      if (exchange.done) continue;
+      const { deadlineMs, startedAt } = exchange;
+      // A stream has no deadline: its answer has begun.
+      if (exchange.done || now - startedAt < deadlineMs) continue;
       const error = new NodeError(
         'HandlerTimedOut',
-        `Server Timeout! The node had no answer within ${limit} ms.`,
+        `Server Timeout! The node had no answer within ${deadlineMs} ms.`,
       );
       exchange.expire(this.#errorReply(error, exchange));
     }

@@ -81,16 +81,23 @@ export async function createHost(
 ): Promise<P2pHost> {
   const peers = parsePeers(options.peers);
   const limits = options.limits ?? hostLimits;
-  const [listen, { noise }, { yamux }, { privateKeyFromProtobuf }, { identify, identifyPush }, { tcp }, { createLibp2p }] =
-    await Promise.all([
-      listenAddress(options.host, options.port),
-      import('@chainsafe/libp2p-noise'),
-      import('@chainsafe/libp2p-yamux'),
-      import('@libp2p/crypto/keys'),
-      import('@libp2p/identify'),
-      import('@libp2p/tcp'),
-      import('libp2p'),
-    ]);
+  const [
+    listen,
+    { noise },
+    { yamux },
+    { privateKeyFromProtobuf },
+    { identify, identifyPush },
+    { tcp },
+    { createLibp2p },
+  ] = await Promise.all([
+    listenAddress(options.host, options.port),
+    import('@chainsafe/libp2p-noise'),
+    import('@chainsafe/libp2p-yamux'),
+    import('@libp2p/crypto/keys'),
+    import('@libp2p/identify'),
+    import('@libp2p/tcp'),
+    import('libp2p'),
+  ]);
   const libp2p = await createLibp2p({
     privateKey: privateKeyFromProtobuf(options.privateKey),
     start: false,
@@ -164,7 +171,9 @@ async function listenAddress(host: string, port: number): Promise<string> {
     try {
       address = (await lookup(bare)).address;
     } catch (thrown) {
-      throw new NodeError('ConfigInvalid', `--swarm-host ${host}: the name does not resolve`, { cause: thrown });
+      throw new NodeError('ConfigInvalid', `--swarm-host ${host}: the name does not resolve`, {
+        cause: thrown,
+      });
     }
   }
   return `/ip${isIP(address) === 6 ? 6 : 4}/${address}/tcp/${port}`;
@@ -181,5 +190,7 @@ function listenError(listen: string, thrown: unknown): NodeError {
       { cause: thrown },
     );
   }
-  return new NodeError('ConfigInvalid', `cannot listen on the swarm address ${shown}: ${text}`, { cause: thrown });
+  return new NodeError('ConfigInvalid', `cannot listen on the swarm address ${shown}: ${text}`, {
+    cause: thrown,
+  });
 }

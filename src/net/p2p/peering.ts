@@ -27,7 +27,7 @@ const TAG = 'bacalhau-configured-peer';
 const TAG_VALUE = 100;
 
 /**
- * The addresses of `--peer`, each a multiaddr over TCP. "none" and "" are no peer.
+ * The addresses of configured peers, each a multiaddr over TCP. "none" and "" are no peer.
  * @throws NodeError ConfigInvalid that names the address and what was expected
  */
 export function parsePeers(texts: readonly string[]): Multiaddr[] {
@@ -47,15 +47,22 @@ function parsePeer(value: string): Multiaddr {
     address = multiaddr(value);
   } catch (thrown) {
     const reason = thrown instanceof Error ? thrown.message : String(thrown);
-    throw new NodeError('ConfigInvalid', `--peer ${value}: ${reason}; ${expected}`, { cause: thrown });
+    throw new NodeError('ConfigInvalid', `peer address ${value}: ${reason}; ${expected}`, { cause: thrown });
   }
   const [host, transport, id, ...rest] = address.getComponents();
-  const plain = host !== undefined && DIALLED.has(host.name) && transport?.name === 'tcp' && rest.length === 0;
+  const plain =
+    host !== undefined && DIALLED.has(host.name) && transport?.name === 'tcp' && rest.length === 0;
   if (!plain || (id !== undefined && id.name !== 'p2p')) {
-    throw new NodeError('ConfigInvalid', `--peer ${value}: this node dials over plain TCP only; ${expected}`);
+    throw new NodeError(
+      'ConfigInvalid',
+      `peer address ${value}: this node dials over plain TCP only; ${expected}`,
+    );
   }
   if (id !== undefined && !isPeerId(id.value ?? '')) {
-    throw new NodeError('ConfigInvalid', `--peer ${value}: ${id.value ?? ''} is no peer id; ${expected}`);
+    throw new NodeError(
+      'ConfigInvalid',
+      `peer address ${value}: ${id.value ?? ''} is no peer id; ${expected}`,
+    );
   }
   return address;
 }

@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdirSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { NodeError, toErrorData } from '../../core/errors.ts';
 import { isCompleteId } from '../../core/ids.ts';
@@ -10,7 +10,10 @@ const EXECUTION_MODE = 0o700;
 const FOLDER_MODE = 0o755;
 const NO_ROOM: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT']);
 
-/** Makes and removes the directories executions live in. */
+/**
+ * Makes and removes the directories executions live in. Its calls are synchronous: this thread does nothing else, and
+ * libuv's few threads are busy with the stores' flushes.
+ */
 export class Admission {
   readonly #directory: string;
 
@@ -39,10 +42,8 @@ export class Admission {
       switch (input.kind) {
         case 'place':
           await this.#makeEmpty(directory);
-          await Promise.all([
-            mkdir(join(directory, 'inputs'), { mode: FOLDER_MODE }),
-            mkdir(join(directory, 'results'), { mode: FOLDER_MODE }),
-          ]);
+          mkdirSync(join(directory, 'inputs'), { mode: FOLDER_MODE });
+          mkdirSync(join(directory, 'results'), { mode: FOLDER_MODE });
           return { directory, gpus: input.gpus };
         case 'remove':
           await removeTree(directory);
@@ -56,15 +57,15 @@ export class Admission {
   /** One call where nothing is in the way. */
   async #makeEmpty(directory: string): Promise<void> {
     try {
-      await mkdir(directory, { mode: EXECUTION_MODE });
+      mkdirSync(directory, { mode: EXECUTION_MODE });
       return;
     } catch (thrown) {
       const { code } = thrown as NodeJS.ErrnoException;
-      if (code === 'ENOENT') await mkdir(this.#directory, { recursive: true, mode: EXECUTION_MODE });
+      if (code === 'ENOENT') mkdirSync(this.#directory, { recursive: true, mode: EXECUTION_MODE });
       else if (code === 'EEXIST') await removeTree(directory);
       else throw thrown;
     }
-    await mkdir(directory, { mode: EXECUTION_MODE });
+    mkdirSync(directory, { mode: EXECUTION_MODE });
   }
 }
 

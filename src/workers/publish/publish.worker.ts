@@ -59,7 +59,8 @@ function pick(publishers: ReadonlyMap<string, Publisher>, wanted: SpecConfig): P
 
 /** A kill ends the execution; a detach means that the daemon stops and publishes again after its restart. */
 function stopped(control: Control): Outcome<PublishOutput> {
-  if (control.kind === 'kill' && control.why === 'cancelled') return { kind: 'cancelled', reason: control.cause };
+  if (control.kind === 'kill' && control.why === 'cancelled')
+    return { kind: 'cancelled', reason: control.cause };
   if (control.kind === 'kill') {
     return { kind: 'fail', error: { code: 'ExecutionTimedOut', message: control.cause } };
   }

@@ -33,7 +33,10 @@ test('requests round up, totals round down', () => {
 test('decimal fractions of a core add up to the core', () => {
   const ledger = new Ledger({ total: { ...NO_RESOURCES, cpu: 0.3 }, queue });
   const tenth = ledger.units({ ...NO_RESOURCES, cpu: 0.1 });
-  assert.deepEqual([ledger.tryUse(tenth), ledger.tryUse(tenth), ledger.tryUse(tenth), ledger.tryUse(tenth)], [true, true, true, false]);
+  assert.deepEqual(
+    [ledger.tryUse(tenth), ledger.tryUse(tenth), ledger.tryUse(tenth), ledger.tryUse(tenth)],
+    [true, true, true, false],
+  );
 });
 
 test('the accounts are apart', () => {
@@ -64,7 +67,8 @@ test('never over the total, never negative, exactly zero when all is given back'
         const units = ledger.units(wish);
         if (ledger.tryUse(units)) held.push(units);
         const used = ledger.used();
-        for (const key of ['cpu', 'memory', 'disk', 'gpu'] as const) assert.ok(used[key] >= 0 && used[key] <= machine[key]);
+        for (const key of ['cpu', 'memory', 'disk', 'gpu'] as const)
+          assert.ok(used[key] >= 0 && used[key] <= machine[key]);
         if (giveBack) {
           const last = held.pop();
           if (last !== undefined) ledger.releaseUsed(last);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { lstat, readFile, readlink, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { NodeError } from '../../../src/core/errors.ts';
 import { type TreeLimits, TreeWriter } from '../../../src/files/tree.ts';
@@ -130,7 +130,11 @@ test('a file in place of a folder is named', async (t) => {
 test('property: whatever the names and targets, nothing appears outside', async (t) => {
   const part = fc.constantFrom('..', '.', '', 'a', 'b', 'c', '/', '...');
   const path = fc.array(part, { minLength: 1, maxLength: 6 }).map((parts) => parts.join('/'));
-  const entry = fc.record({ kind: fc.constantFrom('file', 'directory', 'link', 'hard'), name: path, target: path });
+  const entry = fc.record({
+    kind: fc.constantFrom('file', 'directory', 'link', 'hard'),
+    name: path,
+    target: path,
+  });
   await fc.assert(
     fc.asyncProperty(fc.array(entry, { maxLength: 8 }), async (entries) => {
       const { tree, root, parent } = await writer(t);
@@ -145,7 +149,9 @@ test('property: whatever the names and targets, nothing appears outside', async 
         }
       }
       await tree.finish().catch((thrown: unknown) => assert.ok(thrown instanceof NodeError, String(thrown)));
-      assert.ok(Object.keys(await fingerprint(parent)).every((name) => name === 'root' || name.startsWith('root/')));
+      assert.ok(
+        Object.keys(await fingerprint(parent)).every((name) => name === 'root' || name.startsWith('root/')),
+      );
       for (const [name, what] of Object.entries(await fingerprint(root).catch(() => ({})))) {
         if (!what.startsWith('link ')) continue;
         // A dangling one leads nowhere.

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import { test, type TestContext } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { type Header, pack } from 'tar-stream';
 import { NodeError } from '../../../src/core/errors.ts';
@@ -38,10 +38,7 @@ const escapes: Record<string, Entry[]> = {
   'a climbing link': [[{ name: 'l', type: 'symlink', linkname: '../..' }]],
   'a hard link to a host file': [[{ name: 'l', type: 'link', linkname: '/etc/passwd' }]],
   'a hard link that climbs': [[{ name: 'l', type: 'link', linkname: '../../etc/passwd' }]],
-  'a write through a link': [
-    [{ name: 'l', type: 'symlink', linkname: '/tmp' }],
-    [{ name: 'l/x' }, 'x'],
-  ],
+  'a write through a link': [[{ name: 'l', type: 'symlink', linkname: '/tmp' }], [{ name: 'l/x' }, 'x']],
   'a write through two links': [
     [{ name: 'a/b/up', type: 'symlink', linkname: '../..' }],
     [{ name: 'out', type: 'symlink', linkname: 'a/b/up/..' }],
@@ -88,7 +85,10 @@ test('folders come before what is in them', async (t) => {
     order.push(name);
     return name;
   });
-  assert.deepEqual(order.map((name) => name.replace(/\/$/, '')), ['a', 'a/b', 'a/b/c', 'a/x', 'a-b', 'z.txt']);
+  assert.deepEqual(
+    order.map((name) => name.replace(/\/$/, '')),
+    ['a', 'a/b', 'a/b/c', 'a/x', 'a-b', 'z.txt'],
+  );
 });
 
 test('an archive that unfolds to more than is allowed ends there', async (t) => {

@@ -66,3 +66,10 @@ test('pins are kept, once each', async (t) => {
   await blocks.pin(cid);
   assert.deepEqual(await readdir(join(root, 'pins')), [cid.toString()]);
 });
+
+test('the empty block is always here: Kubo says of it that it does not have it', async (t) => {
+  const blocks = new BlockFiles(await temporaryFolder(t));
+  const cid = rawCid(new Uint8Array());
+  assert.equal(await blocks.has(cid), true);
+  assert.deepEqual(await blocks.get(cid), new Uint8Array());
+});

@@ -6,7 +6,10 @@ import { parseIpfsConnect, rpcAuthorization } from '../../../src/ipfs/connect.ts
 const good: [text: string, url: string][] = [
   ['/ip4/127.0.0.1/tcp/5001', 'http://127.0.0.1:5001/'],
   ['/ip4/10.0.0.5/tcp/5001/http', 'http://10.0.0.5:5001/'],
-  ['/ip4/10.0.0.5/tcp/5001/p2p/12D3KooWBAvMfgDPT8YioMGafjHfCvia9e4cuaDM5txSMGEhrtjL', 'http://10.0.0.5:5001/'],
+  [
+    '/ip4/10.0.0.5/tcp/5001/p2p/12D3KooWBAvMfgDPT8YioMGafjHfCvia9e4cuaDM5txSMGEhrtjL',
+    'http://10.0.0.5:5001/',
+  ],
   ['/ip6/::1/tcp/5001', 'http://[::1]:5001/'],
   ['/dns4/ipfs.example.org/tcp/443/https', 'https://ipfs.example.org/'],
   ['/dns/ipfs/tcp/8443/tls/http', 'https://ipfs:8443/'],
@@ -21,8 +24,19 @@ for (const [text, url] of good) {
 }
 
 const bad = [
-  '', 'localhost:5001', '/', '/ip4', '/ip4/127.0.0.1/tcp/x', '/ip4/127.0.0.1/tcp/99999', '/ip4/999.0.0.1/tcp/1',
-  '/ip4/127.0.0.1/udp/5001/quic-v1', '/tcp/5001', '/unix/run%2fipfs', '/nonsense/x', 'http://', 'http://h/?x=1',
+  '',
+  'localhost:5001',
+  '/',
+  '/ip4',
+  '/ip4/127.0.0.1/tcp/x',
+  '/ip4/127.0.0.1/tcp/99999',
+  '/ip4/999.0.0.1/tcp/1',
+  '/ip4/127.0.0.1/udp/5001/quic-v1',
+  '/tcp/5001',
+  '/unix/run%2fipfs',
+  '/nonsense/x',
+  'http://',
+  'http://h/?x=1',
   '/ip4/127.0.0.1/tcp/1/tcp/2',
 ];
 for (const text of bad) {
@@ -30,7 +44,9 @@ for (const text of bad) {
     assert.throws(
       () => parseIpfsConnect(text),
       (thrown) =>
-        thrown instanceof NodeError && thrown.code === 'ConfigInvalid' && /--ipfs-connect .*expected/.test(thrown.message),
+        thrown instanceof NodeError &&
+        thrown.code === 'ConfigInvalid' &&
+        /--ipfs-connect .*expected/.test(thrown.message),
     );
   });
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { createServer, type RequestListener } from 'node:http';
 import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { NodeError } from '../../../src/core/errors.ts';
 import { createKuboClient, type KuboClient, type KuboClientOptions } from '../../../src/ipfs/kubo/client.ts';
 import { temporaryFolder, writeTree } from '../../support/folders.ts';
@@ -28,12 +28,14 @@ async function daemon(
   return client;
 }
 
-const unavailable = (text: RegExp, code = 'InputUnavailable') => (thrown: unknown) => {
-  assert.ok(thrown instanceof NodeError, String(thrown));
-  assert.equal(thrown.code, code, thrown.message);
-  assert.match(thrown.message, text);
-  return true;
-};
+const unavailable =
+  (text: RegExp, code = 'InputUnavailable') =>
+  (thrown: unknown) => {
+    assert.ok(thrown instanceof NodeError, String(thrown));
+    assert.equal(thrown.code, code, thrown.message);
+    assert.match(thrown.message, text);
+    return true;
+  };
 
 test('a daemon that is not there is named', async (t) => {
   const client = createKuboClient({ connect: '/ip4/127.0.0.1/tcp/1', authorization: '' });
@@ -41,7 +43,10 @@ test('a daemon that is not there is named', async (t) => {
   const folder = await temporaryFolder(t);
   await assert.rejects(client.ping(signal), unavailable(/127\.0\.0\.1:1.*ECONNREFUSED/));
   await assert.rejects(client.has(CID, signal), unavailable(/ECONNREFUSED/));
-  await assert.rejects(client.get(CID, join(folder, 'x'), { signal, maxBytes: 1 }), unavailable(/ECONNREFUSED/));
+  await assert.rejects(
+    client.get(CID, join(folder, 'x'), { signal, maxBytes: 1 }),
+    unavailable(/ECONNREFUSED/),
+  );
   await assert.rejects(client.add(folder, { signal }), unavailable(/ECONNREFUSED/, 'PublishFailed'));
   assert.deepEqual(await readdir(folder), []);
 });
@@ -51,7 +56,10 @@ test('a daemon that never answers does not hold a call', async (t) => {
   const folder = await temporaryFolder(t);
   await assert.rejects(client.ping(signal), unavailable(/no answer in 0\.15 s/));
   await assert.rejects(client.size(CID, signal), unavailable(/no answer/));
-  await assert.rejects(client.get(CID, join(folder, 'x'), { signal, maxBytes: 1 }), unavailable(/nothing was received/));
+  await assert.rejects(
+    client.get(CID, join(folder, 'x'), { signal, maxBytes: 1 }),
+    unavailable(/nothing was received/),
+  );
 });
 
 test('a daemon that stops reading does not hold an upload', async (t) => {
@@ -64,7 +72,10 @@ test('a daemon that stops reading does not hold an upload', async (t) => {
 test('a transfer that stops in the middle is given up, and nothing is left', async (t) => {
   const client = await daemon(t, (_, response) => void response.write(Buffer.alloc(512)));
   const folder = await temporaryFolder(t);
-  await assert.rejects(client.get(CID, join(folder, 'x'), { signal, maxBytes: 9 }), unavailable(/nothing was received/));
+  await assert.rejects(
+    client.get(CID, join(folder, 'x'), { signal, maxBytes: 9 }),
+    unavailable(/nothing was received/),
+  );
   assert.deepEqual(await readdir(folder), []);
 });
 
@@ -98,7 +109,10 @@ test('an error in the middle of an answer is told', async (t) => {
 
 test('an answer without the folder is an error', async (t) => {
   const client = await daemon(t, (_, response) => response.end('{"Name":"other","Hash":"x"}\n'));
-  await assert.rejects(client.add(await temporaryFolder(t), { signal }), unavailable(/did not say/, 'PublishFailed'));
+  await assert.rejects(
+    client.add(await temporaryFolder(t), { signal }),
+    unavailable(/did not say/, 'PublishFailed'),
+  );
 });
 
 test('the authorisation is sent; a refusal says where to look', async (t) => {
@@ -157,6 +171,8 @@ test("the caller's abort ends a call with its reason", async (t) => {
   const folder = await temporaryFolder(t);
   const aborted = (): AbortSignal => AbortSignal.timeout(30);
   await assert.rejects(client.ping(aborted()), { name: 'TimeoutError' });
-  await assert.rejects(client.get(CID, join(folder, 'x'), { signal: aborted(), maxBytes: 1 }), { name: 'TimeoutError' });
+  await assert.rejects(client.get(CID, join(folder, 'x'), { signal: aborted(), maxBytes: 1 }), {
+    name: 'TimeoutError',
+  });
   await assert.rejects(client.add(folder, { signal: aborted() }), { name: 'TimeoutError' });
 });

@@ -36,7 +36,18 @@ test('data', () => {
 });
 
 test('malformed ones are named', () => {
-  for (const url of ['', 'http://x', 'data:text/plain', 'data:,%', 'data:,%4', 'data:,%GG', 'data:;base64,a', 'data:;base64,ab=c', 'data:;base64,a b*', 'data:;base64,aGVsbG8==']) {
+  for (const url of [
+    '',
+    'http://x',
+    'data:text/plain',
+    'data:,%',
+    'data:,%4',
+    'data:,%GG',
+    'data:;base64,a',
+    'data:;base64,ab=c',
+    'data:;base64,a b*',
+    'data:;base64,aGVsbG8==',
+  ]) {
     assert.throws(
       () => parseDataUrl(url),
       (thrown) => thrown instanceof NodeError && thrown.code === 'InputInvalid',

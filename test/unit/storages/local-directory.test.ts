@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdir, readdir, stat, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { NodeError } from '../../../src/core/errors.ts';
 import type { PreparedInput } from '../../../src/engines/engine.ts';
 import { createLocalDirectoryStorage, parseAllowedPath } from '../../../src/storages/local-directory.ts';
@@ -77,8 +77,14 @@ test('an allow-list that itself goes through a link works', async (t) => {
   await symlink(join(root, 'data'), join(root, 'alias'));
   const { path } = await prepare([`${root}/alias/**`], { SourcePath: join(root, 'alias/sub') });
   assert.equal(path, join(root, 'data/sub'));
-  assert.equal((await prepare([`${root}/alias`], { SourcePath: join(root, 'alias') })).path, join(root, 'data'));
-  await assert.rejects(prepare([`${root}/alias/**`], { SourcePath: join(root, 'other') }), code('InputForbidden'));
+  assert.equal(
+    (await prepare([`${root}/alias`], { SourcePath: join(root, 'alias') })).path,
+    join(root, 'data'),
+  );
+  await assert.rejects(
+    prepare([`${root}/alias/**`], { SourcePath: join(root, 'other') }),
+    code('InputForbidden'),
+  );
 });
 
 test('read-only unless the job asks and the list allows', async (t) => {
@@ -112,5 +118,8 @@ test('what is neither file nor folder, or not absolute, is refused', async (t) =
   const storage = createLocalDirectoryStorage({ allowList: [`${root}/**`] });
   const has = (path: string): Promise<boolean> =>
     storage.hasLocally(inputSource('localDirectory', { SourcePath: path }), new AbortController().signal);
-  assert.deepEqual([await has(join(root, 'x')), await has(join(root, 'y')), await has('/etc')], [true, false, false]);
+  assert.deepEqual(
+    [await has(join(root, 'x')), await has(join(root, 'y')), await has('/etc')],
+    [true, false, false],
+  );
 });

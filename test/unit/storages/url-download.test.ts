@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { NodeError } from '../../../src/core/errors.ts';
 import type { Resolve } from '../../../src/storages/address-guard.ts';
 import type { Storage } from '../../../src/storages/storage.ts';
@@ -38,12 +38,14 @@ function storage(options: Partial<UrlStorageOptions> = {}, resolve: Resolve = lo
 
 /** Every name is this machine, as a rebinding DNS server would have it. */
 const loopback: Resolve = () => Promise.resolve([{ address: '127.0.0.1', family: 4 }]);
-const code = (expected: string, text = /./) => (thrown: unknown) => {
-  assert.ok(thrown instanceof NodeError, String(thrown));
-  assert.equal(thrown.code, expected, thrown.message);
-  assert.match(thrown.message, text);
-  return true;
-};
+const code =
+  (expected: string, text = /./) =>
+  (thrown: unknown) => {
+    assert.ok(thrown instanceof NodeError, String(thrown));
+    assert.equal(thrown.code, expected, thrown.message);
+    assert.match(thrown.message, text);
+    return true;
+  };
 
 async function prepare(
   t: TestContext,
@@ -85,7 +87,10 @@ test('a redirect is checked like the first URL', async (t) => {
     response.writeHead(302, { location: `http://${target}:${inner.port}/` }).end();
   });
   for (const path of ['/name', '/address']) {
-    await assert.rejects(prepare(t, storage(), `http://allowed.test:${site.port}${path}`), code('InputForbidden'));
+    await assert.rejects(
+      prepare(t, storage(), `http://allowed.test:${site.port}${path}`),
+      code('InputForbidden'),
+    );
   }
   assert.equal(inner.requests.length, 0);
 });
@@ -158,7 +163,10 @@ test('passing failures are tried again, others are not', async (t) => {
   await assert.rejects(prepare(t, storage({ retries: 2 }), url), code('InputUnavailable', /503/));
   assert.equal(site.requests.length, 6);
   const gone = await serve(t, (_, response) => response.writeHead(410).end());
-  await assert.rejects(prepare(t, storage({ retries: 2 }), `http://allowed.test:${gone.port}/`), code('InputUnavailable'));
+  await assert.rejects(
+    prepare(t, storage({ retries: 2 }), `http://allowed.test:${gone.port}/`),
+    code('InputUnavailable'),
+  );
   assert.equal(gone.requests.length, 1);
 });
 

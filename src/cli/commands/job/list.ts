@@ -62,10 +62,10 @@ export function jobList(modules: CommandModules): Command {
       }
       printRows(modules.context, jobs, columns, reply['Items'] ?? [], flags);
       const token = wireText(reply['NextToken']);
-      if (token !== '' && (flags.output === undefined || flags.output === 'table')) {
-        stdout.write(
-          `\nTo fetch more records use:\n\tbacalhau job list --limit ${flags.limit} --next-token ${token}\n`,
-        );
+      if (token !== '') {
+        // Beside a document the hint would break what reads it.
+        const out = flags.output === undefined || flags.output === 'table' ? stdout : modules.context.stderr;
+        out.write(`\nTo fetch more records use:\n\tbacalhau job list --limit ${flags.limit} --next-token ${token}\n`);
       }
     });
   return list;

@@ -1,10 +1,10 @@
 import { NodeError } from '../../../core/errors.ts';
+import { meets, parseSelectors } from '../../../requester/selectors.ts';
 import type { RequesterService } from '../../../requester/service.ts';
 import type { HttpReply, HttpRequest, Route } from '../adapter.ts';
 import { fieldsOf } from '../body.ts';
 import { choice, flag, text, unsigned } from '../query.ts';
 import { json } from '../reply.ts';
-import { parseSelectors } from '../selector.ts';
 import { type BuildInfo, type NodeStateWire, nodeStateToWire } from '../wire/node.ts';
 
 const NODES = '/api/v1/orchestrator/nodes';
@@ -42,7 +42,7 @@ const orderNames = Object.keys(orders) as (keyof typeof orders)[];
 export function nodeRoutes(requester: RequesterService, build: BuildInfo): Route[] {
   const list = (request: HttpRequest): HttpReply => {
     const { query } = request;
-    const matches = parseSelectors(query.getAll('labels'));
+    const requirements = parseSelectors(query.getAll('labels'));
     const approval = text(query, 'filter-approval').toUpperCase();
     const status = text(query, 'filter-status').toUpperCase();
     const order = choice(query, 'order_by', orderNames);
@@ -51,7 +51,7 @@ export function nodeRoutes(requester: RequesterService, build: BuildInfo): Route
       .nodes()
       .filter(
         (node) =>
-          matches(node.info.labels) &&
+          requirements.every((requirement) => meets(node.info.labels, requirement)) &&
           (approval === '' || node.membership === approval) &&
           (status === '' || node.connection === status),
       )

@@ -89,6 +89,7 @@ describe('jobs', () => {
     assert.deepEqual(await keys('v1.9.3'), ['NextToken', 'Items']);
     assert.deepEqual(await keys('v1.4.0'), ['NextToken', 'Items']);
     assert.deepEqual(await keys('v0.0.0-xxxxxxx'), ['NextToken', 'Items']);
+    assert.deepEqual(await keys('v0.1.0'), ['NextToken', 'Items']);
     assert.deepEqual(await keys('v1.3.2'), ['NextToken', 'Items', 'Jobs']);
     assert.deepEqual(await keys(''), ['NextToken', 'Items', 'Jobs']);
   });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
-import { test, type TestContext } from 'node:test';
+import { type TestContext, test } from 'node:test';
+import { generateKeyPair, privateKeyToProtobuf } from '@libp2p/crypto/keys';
 import { NodeError } from '../../../../src/core/errors.ts';
 import { createHost, type HostOptions, type P2pHost } from '../../../../src/net/p2p/host.ts';
 import { loadIdentity } from '../../../../src/net/p2p/identity.ts';
@@ -12,7 +13,10 @@ const logger = createLogger({ level: 'silent', mode: 'json', colour: false });
 
 async function hostWith(t: TestContext, options: Partial<HostOptions> = {}): Promise<P2pHost> {
   const { privateKey } = await loadIdentity(await temporaryFolder(t));
-  const host = await createHost({ privateKey, host: '127.0.0.1', port: 0, peers: [], ...options }, { logger });
+  const host = await createHost(
+    { privateKey, host: '127.0.0.1', port: 0, peers: [], ...options },
+    { logger },
+  );
   t.after(() => host.stop());
   return host;
 }
@@ -58,6 +62,17 @@ test('a configured peer is connected, and again after it comes back', { timeout:
   await connected(dialler, again.peerId);
 });
 
+test('a node with an RSA key, as Bacalhau makes them, speaks with one that has Ed25519', {
+  timeout: 30_000,
+}, async (t) => {
+  const rsa = await hostWith(t, { privateKey: privateKeyToProtobuf(await generateKeyPair('RSA', 2048)) });
+  await rsa.start();
+  assert.match(rsa.peerId, /^Qm/);
+  const other = await hostWith(t, { peers: rsa.addresses() });
+  await other.start();
+  await connected(other, rsa.peerId);
+});
+
 test('a peer that is not there does not hold the start or the stop', { timeout: 10_000 }, async (t) => {
   const host = await hostWith(t, { peers: ['/ip4/127.0.0.1/tcp/1', '/dns4/nowhere.invalid/tcp/1'] });
   await host.start();
@@ -73,7 +88,10 @@ test('a port in use is named', async (t) => {
   const host = await hostWith(t, { port });
   await assert.rejects(
     host.start(),
-    (thrown) => thrown instanceof NodeError && thrown.code === 'PortInUse' && thrown.message.includes(`127.0.0.1:${port}`),
+    (thrown) =>
+      thrown instanceof NodeError &&
+      thrown.code === 'PortInUse' &&
+      thrown.message.includes(`127.0.0.1:${port}`),
   );
 });
 
@@ -85,10 +103,19 @@ test('addresses: what can be dialled, with the peer id', async (t) => {
 });
 
 test('malformed peers are an error at start', () => {
-  for (const text of ['localhost:1235', '/ip4/1.2.3.4', '/ip4/1.2.3.4/udp/1/quic-v1', '/ip4/x/tcp/1', '/tcp/1', '/ip4/1.2.3.4/tcp/1/ws', '/ip4/1.2.3.4/tcp/1235/p2p/nonsense']) {
+  for (const text of [
+    'localhost:1235',
+    '/ip4/1.2.3.4',
+    '/ip4/1.2.3.4/udp/1/quic-v1',
+    '/ip4/x/tcp/1',
+    '/tcp/1',
+    '/ip4/1.2.3.4/tcp/1/ws',
+    '/ip4/1.2.3.4/tcp/1235/p2p/nonsense',
+  ]) {
     assert.throws(
       () => parsePeers([text]),
-      (thrown) => thrown instanceof NodeError && thrown.code === 'ConfigInvalid' && thrown.message.includes(text),
+      (thrown) =>
+        thrown instanceof NodeError && thrown.code === 'ConfigInvalid' && thrown.message.includes(text),
       text,
     );
   }

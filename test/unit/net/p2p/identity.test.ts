@@ -58,7 +58,8 @@ test('a file that holds no key is named, and left as it is', async (t) => {
     await writeFile(path, content);
     await assert.rejects(
       loadIdentity(folder),
-      (thrown) => thrown instanceof NodeError && thrown.code === 'ConfigInvalid' && thrown.message.includes(path),
+      (thrown) =>
+        thrown instanceof NodeError && thrown.code === 'ConfigInvalid' && thrown.message.includes(path),
     );
     assert.equal(await readFile(path, 'utf8'), content);
   }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { chmod, mkdir, readdir, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -75,6 +76,29 @@ test('what the file system says is told with the path', async (t) => {
     (error) => error instanceof NodeError && error.code === 'Internal' && error.message.includes(root),
   );
   assert.throws(() => new Admission({ executionsDirectory: 'relative' }));
+});
+
+test('a full disk is told as one', async (t) => {
+  const executionsDirectory = await temporaryFolder(t);
+  try {
+    // Room for the root and one more inode.
+    execFileSync('/usr/bin/mount', ['-t', 'tmpfs', '-o', 'nr_inodes=2', 'tmpfs', executionsDirectory], {
+      stdio: 'pipe',
+    });
+  } catch (error) {
+    console.log(`SKIPPED: a full disk is made by mounting one: ${String(error)}`);
+    t.skip('cannot mount a file system here');
+    return;
+  }
+  try {
+    await assert.rejects(
+      new Admission({ executionsDirectory }).handle(place(newExecutionId())),
+      (error) =>
+        error instanceof NodeError && error.code === 'DiskFull' && error.message.includes('disk is full'),
+    );
+  } finally {
+    execFileSync('/usr/bin/umount', [executionsDirectory]);
+  }
 });
 
 test('many at once', async (t) => {

@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { newExecutionId } from '../../src/core/ids.ts';
+import type { Outcome } from '../../src/core/outcome.ts';
+import type { AdmitInput, AdmitOutput } from '../../src/workers/admit/protocol.ts';
+import type { BidInput, BidOptions, BidOutput } from '../../src/workers/bid/protocol.ts';
+import type { IngestInput, IngestOutput } from '../../src/workers/ingest/protocol.ts';
+import { Pool, workerUrl } from '../../src/workers/pool.ts';
+import { temporaryFolder } from '../support/folders.ts';
+import { INGEST_OPTIONS, smallJob } from '../support/ingest.ts';
+import { recordingLogger } from '../support/logs.ts';
+
+interface Threads<In, Out> {
+  readonly pool: Pool<In, Out>;
+  readonly outcomes: Map<string, Outcome<Out>>;
+}
+
+/** A pool of one thread that runs the stage's real worker file. */
+function threads<In, Out>(t: TestContext, stage: string, workerOptions: unknown): Threads<In, Out> {
+  const outcomes = new Map<string, Outcome<Out>>();
+  const pool = new Pool<In, Out>(
+    {
+      name: stage,
+      file: workerUrl(`../../src/workers/${stage}/${stage}.worker`, import.meta.url),
+      minThreads: 1,
+      maxThreads: 1,
+      batchesPerThread: 2,
+      atomics: 'disabled',
+      workerOptions,
+    },
+    {
+      logger: recordingLogger().logger,
+      listener: { onOutcome: (id, outcome) => void outcomes.set(id, outcome), onReport: () => undefined },
+    },
+  );
+  t.after(() => pool.stop());
+  return { pool, outcomes };
+}
+
+function value<T>(outcome: Outcome<T> | undefined): T {
+  assert.equal(outcome?.kind, 'advance', JSON.stringify(outcome));
+  if (outcome?.kind !== 'advance') throw new Error('not advanced');
+  return outcome.value;
+}
+
+const submission = (body: string): IngestInput => ({
+  kind: 'job',
+  submission: {
+    body: new TextEncoder().encode(body),
+    contentType: 'application/json',
+    clientInstanceId: '',
+    clientInstallationId: '',
+  },
+});
+
+test('a job goes through the threads of ingest, bid and admit', async (t) => {
+  const ingest = threads<IngestInput, IngestOutput>(t, 'ingest', INGEST_OPTIONS);
+  await ingest.pool.run([
+    { id: 'good', input: submission(JSON.stringify(smallJob({ Engine: { Type: 'mock' } }))) },
+    { id: 'bad', input: submission('{"Job": {"Type": "batch"}}') },
+    { id: 'broken', input: submission('{') },
+  ]);
+  const bad = ingest.outcomes.get('bad');
+  assert.equal(bad?.kind === 'fail' && bad.error.code, 'ValidationFailed');
+  const broken = ingest.outcomes.get('broken');
+  assert.equal(broken?.kind === 'fail' && broken.error.code, 'MalformedBody');
+  const checked = value(ingest.outcomes.get('good'));
+  assert.equal(checked.kind, 'job');
+  if (checked.kind !== 'job') return;
+
+  const executionId = newExecutionId();
+  const { header, spec } = checked.job;
+  const asked: IngestInput = {
+    kind: 'ask',
+    executionId,
+    jobId: header.id,
+    jobVersion: 1,
+    requesterId: 'r',
+    spec,
+  };
+  await ingest.pool.run([{ id: 'ask', input: asked }]);
+  const execution = value(ingest.outcomes.get('ask'));
+  assert.equal(execution.kind, 'ask');
+  if (execution.kind !== 'ask') return;
+
+  const folder = await temporaryFolder(t);
+  const options: BidOptions = {
+    nodeId: 'node',
+    locality: 'local',
+    rejectStateless: false,
+    acceptNetworked: false,
+    minExecutionTimeoutMs: 0,
+    maxExecutionTimeoutMs: Number.POSITIVE_INFINITY,
+    defaultExecutionTimeoutMs: 1000,
+    timeoutBypass: [],
+    jobLimit: { cpu: 1, memory: 1e9, disk: 1e9, gpu: 0 },
+    storages: {
+      ipfsConnect: '',
+      ipfsAuthorization: '',
+      ipfsBlocks: join(folder, 'blocks'),
+      allowListedLocalPaths: [],
+      urlAllowList: [],
+      urlTimeoutMs: 1000,
+      urlRetries: 0,
+    },
+  };
+  const bid = threads<BidInput, BidOutput>(t, 'bid', options);
+  bid.pool.control({
+    kind: 'live',
+    name: 'offer',
+    value: { engines: ['mock'], storages: ['inline', 'urldownload'], publishers: [] },
+  });
+  const withInput = (Type: string, URL: string): Uint8Array => {
+    const job = JSON.parse(new TextDecoder().decode(spec)) as { Tasks: [Record<string, unknown>] };
+    job.Tasks[0]['InputSources'] = [{ Source: { Type, Params: { URL } }, Alias: '', Target: '/in' }];
+    return new TextEncoder().encode(JSON.stringify(job));
+  };
+  await bid.pool.run([
+    { id: 'plain', input: { header: execution.header, spec } },
+    { id: 'inline', input: { header: execution.header, spec: withInput('inline', 'data:,twelve%20bytes') } },
+    {
+      id: 'url',
+      input: { header: execution.header, spec: withInput('urlDownload', 'http://example.com/a') },
+    },
+    { id: 'other', input: { header: { ...execution.header, engine: 'docker' }, spec } },
+  ]);
+  assert.deepEqual(value(bid.outcomes.get('plain')).resources, execution.header.resources);
+  assert.equal(value(bid.outcomes.get('inline')).resources.disk, 12);
+  const url = bid.outcomes.get('url');
+  assert.match(url?.kind === 'reject' ? url.reason : '', /--job-selection-data-locality/);
+  const other = bid.outcomes.get('other');
+  assert.equal(other?.kind === 'reject' && other.code, 'engine');
+
+  const admit = threads<AdmitInput, AdmitOutput>(t, 'admit', { executionsDirectory: folder });
+  await admit.pool.run([
+    { id: 'place', input: { kind: 'place', executionId, gpus: [2] } },
+    { id: 'escape', input: { kind: 'place', executionId: '../x', gpus: [] } },
+  ]);
+  assert.deepEqual(value(admit.outcomes.get('place')), { directory: join(folder, executionId), gpus: [2] });
+  assert.equal(admit.outcomes.get('escape')?.kind, 'fail');
+});
