@@ -117,8 +117,10 @@ export class Records {
 
   publishing(item: Item): void {
     if (item.record.state === 'Publishing') return;
+    const unrecordedRun = item.ran && item.record.state === 'BidAccepted';
     this.#change(item, 'Publishing', 'Publishing Results', 'Publishing results', {
       result: item.result ?? null,
+      attempts: item.record.attempts + (unrecordedRun ? 1 : 0),
     });
   }
 
