@@ -127,5 +127,8 @@ async function take(directory: string, path: string, own: string): Promise<void>
     if (moved !== undefined && moved !== text) await link(aside, path).catch(() => undefined);
     await rm(aside, { force: true });
   }
-  throw new NodeError('DataDirInUse', `the data directory ${directory} is being taken by another node just now`);
+  throw new NodeError(
+    'DataDirInUse',
+    `the data directory ${directory} is being taken by another node just now`,
+  );
 }

@@ -63,11 +63,17 @@ function readRoles(settings: SettingReader): NodeOptions['roles'] {
     return { compute: types.includes('compute'), requester: types.includes('requester') };
   }
   if (settings.isSet('NodeType')) {
-    settings.fault('NodeType', 'choose the roles either with NodeType or with Compute.Enabled and Orchestrator.Enabled');
+    settings.fault(
+      'NodeType',
+      'choose the roles either with NodeType or with Compute.Enabled and Orchestrator.Enabled',
+    );
   }
   if (!compute && !requester) {
     const key = settings.isSet('Compute.Enabled') ? 'Compute.Enabled' : 'Orchestrator.Enabled';
-    settings.fault(key, 'a node needs at least one role: set Compute.Enabled, Orchestrator.Enabled or both to true');
+    settings.fault(
+      key,
+      'a node needs at least one role: set Compute.Enabled, Orchestrator.Enabled or both to true',
+    );
   }
   return { compute, requester };
 }

@@ -11,7 +11,7 @@ import { createIpfsClient } from './ipfs/create.ts';
 import { createApi } from './net/api/api.ts';
 import { createDelivery, deliveryDefaults } from './net/delivery.ts';
 import { loadIdentity } from './net/p2p/identity.ts';
-import { advertisedUrl, exposureWarnings, freePort } from './node/addresses.ts';
+import { advertisedUrl, checkAddresses, exposureWarnings, freePort } from './node/addresses.ts';
 import { createComputeRole } from './node/compute-role.ts';
 import { Downloads } from './node/downloads.ts';
 import { Facts } from './node/facts.ts';
@@ -56,6 +56,7 @@ export async function startNode(
   };
 
   try {
+    checkAddresses(config);
     await mkdir(dataDir, { recursive: true, mode: 0o700 });
     const identity = await loadIdentity(dataDir);
     const nodeId = identity.peerId;
@@ -65,11 +66,12 @@ export async function startNode(
     const instanceId = createHash('sha256').update(`${nodeId} ${hostname()}`).digest('hex');
 
     const helper = new Helper({}, { logger });
+    helper.warm();
     stops.push(() => helper.stop());
     const stores = await openStores(config, nodeId, paths);
     stops.push(() => stores.close());
     const detected = await detectCapacity({ dataDirectory: dataDir }, { runner: helper, logger });
-    const plan = resolveCapacity(config.capacity, detected);
+    const plan = resolveCapacity(config.capacity, config.requester.defaultResources, detected);
     const apiPort = config.api.port === 0 ? await freePort(config.api.host) : config.api.port;
 
     const ingest = new IngestStage(

@@ -9,8 +9,6 @@ type Amount = CapacityConfig['total'][Dimension];
 
 /** Share of the machine that jobs get when nothing is said: the rest is the node's own and the system's. */
 const OFFERED: Resources = { cpu: 0.8, memory: 0.8, disk: 0.8, gpu: 1 };
-/** What a job asks for that says nothing: Bacalhau v1.9's default. */
-const DEFAULT_JOB: Resources = { cpu: 0.5, memory: 512_000_000, disk: 0, gpu: 0 };
 /**
  * Waiting executions may add up to this many machines. They hold nothing but their place; with room for one
  * machine only, jobs of milliseconds would wait for messages and not for each other.
@@ -46,7 +44,11 @@ export interface CapacityPlan {
  * @throws NodeError ConfigInvalid: a total above the machine's without `--ignore-physical-resource-limits`, or a
  *   limit of one job above the total. All of them in one message.
  */
-export function resolveCapacity(config: CapacityConfig, detected: Detected): CapacityPlan {
+export function resolveCapacity(
+  config: CapacityConfig,
+  jobDefaults: CapacityConfig['total'],
+  detected: Detected,
+): CapacityPlan {
   const faults: string[] = [];
   const warnings: string[] = [...detected.warnings];
   const total = each((dimension) => resolveTotal(dimension, config, detected, faults, warnings));
@@ -69,7 +71,10 @@ export function resolveCapacity(config: CapacityConfig, detected: Detected): Cap
     total,
     jobLimit,
     queue: each((dimension) => total[dimension] * WAITING_MACHINES),
-    defaults: each((dimension) => resolveDefault(dimension, jobLimit, warnings)),
+    defaults: each((dimension) => {
+      const wanted = resolve(dimension, jobDefaults[dimension], detected[dimension], 0);
+      return clampDefault(dimension, wanted, jobLimit[dimension], warnings);
+    }),
     gpus,
     warnings,
   };
@@ -114,9 +119,7 @@ function resolve(dimension: Dimension, amount: Amount, physical: number, unset: 
   }
 }
 
-function resolveDefault(dimension: Dimension, jobLimit: Resources, warnings: string[]): number {
-  const wanted = DEFAULT_JOB[dimension];
-  const limit = jobLimit[dimension];
+function clampDefault(dimension: Dimension, wanted: number, limit: number, warnings: string[]): number {
   if (wanted <= limit) return wanted;
   if (limit > 0) {
     warnings.push(

@@ -18,13 +18,21 @@ export interface LogQuery {
 
 /** Longer than the server's own deadline for a request. */
 const REQUEST_MS = 60_000;
-const CONNECT_CODES = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH', 'EAI_AGAIN', 'ETIMEDOUT']);
+const CONNECT_CODES = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EAI_AGAIN',
+  'ETIMEDOUT',
+]);
 
 function queryText(query: Query): string {
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
     if (Array.isArray(value)) for (const item of value) search.append(name, String(item));
-    else if (value !== undefined && value !== '' && value !== false && value !== 0) search.append(name, String(value));
+    else if (value !== undefined && value !== '' && value !== false && value !== 0)
+      search.append(name, String(value));
   }
   const text = search.toString();
   return text === '' ? '' : `?${text}`;
@@ -43,7 +51,10 @@ export class ApiClient {
   readonly #fetch: typeof fetch;
 
   /** @param modules `fetch` is replaced in tests; `signal` ends everything that is under way */
-  constructor(options: ClientConfig, modules: { readonly signal: AbortSignal; readonly fetch?: typeof fetch }) {
+  constructor(
+    options: ClientConfig,
+    modules: { readonly signal: AbortSignal; readonly fetch?: typeof fetch },
+  ) {
     this.#baseUrl = options.baseUrl;
     this.#signal = modules.signal;
     this.#fetch = modules.fetch ?? fetch;
@@ -85,7 +96,10 @@ export class ApiClient {
     }
     if (!response.ok) {
       const text = await response.text().catch(() => '');
-      throw new NodeError('DownloadFailed', `${url}: ${envelope(text)?.message ?? `HTTP status ${response.status}`}`);
+      throw new NodeError(
+        'DownloadFailed',
+        `${url}: ${envelope(text)?.message ?? `HTTP status ${response.status}`}`,
+      );
     }
     return response;
   }
@@ -113,7 +127,10 @@ export class ApiClient {
         const message = wire(parseJson(frame));
         const error = wireText(message['error']);
         if (error !== '') {
-          throw new NodeError('RequestFailed', `error reading log output: error received from server: ${error}`);
+          throw new NodeError(
+            'RequestFailed',
+            `error reading log output: error received from server: ${error}`,
+          );
         }
         const value = wire(message['value']);
         const stream = wireNumber(value['Type']) === 2 ? 'stderr' : 'stdout';
@@ -160,9 +177,13 @@ export class ApiClient {
     try {
       return wire(parseJson(text));
     } catch (thrown) {
-      throw new NodeError('RequestFailed', `${method} ${url}: the answer is not JSON; is a Bacalhau node listening there?`, {
-        cause: thrown,
-      });
+      throw new NodeError(
+        'RequestFailed',
+        `${method} ${url}: the answer is not JSON; is a Bacalhau node listening there?`,
+        {
+          cause: thrown,
+        },
+      );
     }
   }
 
@@ -171,7 +192,9 @@ export class ApiClient {
     const cause = thrown instanceof Error ? (thrown.cause ?? thrown) : thrown;
     const text = cause instanceof Error ? cause.message : String(cause);
     if (CONNECT_CODES.has(code) || code.startsWith('UND_ERR')) {
-      return new NodeError('NodeUnreachable', `no node answers at ${url} (${text || code})`, { cause: thrown });
+      return new NodeError('NodeUnreachable', `no node answers at ${url} (${text || code})`, {
+        cause: thrown,
+      });
     }
     const timedOut = thrown instanceof Error && thrown.name === 'TimeoutError';
     return new NodeError(

@@ -103,9 +103,13 @@ async function fetchInto(
   const body = counted(response, source.label, context);
   if (!source.archive || options.raw) {
     const name = basename(new URL(source.url, 'http://node').pathname) || 'result';
-    await pipeline(Readable.from(body), createWriteStream(join(scratch, decodeURIComponent(name).replaceAll('/', '_'))), {
-      signal: options.signal,
-    });
+    await pipeline(
+      Readable.from(body),
+      createWriteStream(join(scratch, decodeURIComponent(name).replaceAll('/', '_'))),
+      {
+        signal: options.signal,
+      },
+    );
     return;
   }
   const gunzip = createGunzip();
@@ -143,7 +147,11 @@ async function merge(from: string, to: string, top: boolean): Promise<void> {
     if (!(await exists(target))) await rename(source, target);
     else if (entry.isDirectory() && (await lstat(target)).isDirectory()) await merge(source, target, false);
     else if (top && STREAMS.has(entry.name)) await appendFile(target, await readFile(source));
-    else throw new NodeError('DownloadFailed', `${target} is there already; use --output-dir, or --raw to keep results apart`);
+    else
+      throw new NodeError(
+        'DownloadFailed',
+        `${target} is there already; use --output-dir, or --raw to keep results apart`,
+      );
   }
 }
 
@@ -172,4 +180,3 @@ export async function downloadResults(
   }
   return found;
 }
-

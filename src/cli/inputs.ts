@@ -2,7 +2,8 @@ import { NodeError } from '../core/errors.ts';
 import type { InputSource, LabelSelectorRequirement, ResultPath, SpecConfig } from '../core/job.ts';
 
 const DEFAULT_TARGET = '/inputs';
-const FLAG_FORMS = 'ipfs://CID[:/path], https://host/file[:/path], s3://bucket/key[:/path], file:///path[:/path], data:…, or src=URI,dst=/path,opt=name=value';
+const FLAG_FORMS =
+  'ipfs://CID[:/path], https://host/file[:/path], s3://bucket/key[:/path], file:///path[:/path], data:…, or src=URI,dst=/path,opt=name=value';
 
 function invalid(message: string): NodeError {
   return new NodeError('CommandInvalid', message);
@@ -12,7 +13,8 @@ function invalid(message: string): NodeError {
 function splitTarget(text: string): { uri: string; target: string } {
   const at = text.lastIndexOf(':/');
   const uri = text.slice(0, at);
-  if (at <= 0 || text.startsWith('//', at + 1) || !uri.includes(':')) return { uri: text, target: DEFAULT_TARGET };
+  if (at <= 0 || text.startsWith('//', at + 1) || !uri.includes(':'))
+    return { uri: text, target: DEFAULT_TARGET };
   return { uri, target: text.slice(at + 1) };
 }
 
@@ -42,7 +44,8 @@ function sourceOf(uri: string, options: Readonly<Record<string, string>>): SpecC
   switch (scheme) {
     case 'ipfs': {
       const cid = uri.slice('ipfs://'.length).replace(/\/+$/, '');
-      if (!uri.toLowerCase().startsWith('ipfs://') || cid === '') throw invalid(`input "${uri}": expected ipfs://CID`);
+      if (!uri.toLowerCase().startsWith('ipfs://') || cid === '')
+        throw invalid(`input "${uri}": expected ipfs://CID`);
       return { Type: 'ipfs', Params: { CID: cid } };
     }
     case 'http':
@@ -56,7 +59,10 @@ function sourceOf(uri: string, options: Readonly<Record<string, string>>): SpecC
     case 'file': {
       const path = uri.slice('file://'.length);
       if (!path.startsWith('/')) throw invalid(`input "${uri}": expected file:///absolute/path`);
-      return { Type: 'localDirectory', Params: { SourcePath: path, ReadWrite: truthy(options['rw'] ?? options['readwrite']) } };
+      return {
+        Type: 'localDirectory',
+        Params: { SourcePath: path, ReadWrite: truthy(options['rw'] ?? options['readwrite']) },
+      };
     }
     case 'data':
       return { Type: 'inline', Params: { URL: uri } };

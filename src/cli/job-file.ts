@@ -1,6 +1,6 @@
 import { parse } from 'yaml';
-import { nearest } from '../config/nearest.ts';
 import { NodeError } from '../core/errors.ts';
+import { nearest } from '../core/nearest.ts';
 import { emptyJob, type JobDraft } from './run-flags.ts';
 import { wire, wireItems } from './wire.ts';
 
@@ -26,7 +26,16 @@ const TASK_KEYS = [
   'Network',
   'Timeouts',
 ];
-const SPEC_KEYS = new Set(['apiversion', 'spec', 'job_spec_vm', 'engine', 'engines', 'verifier', 'docker', 'wasm']);
+const SPEC_KEYS = new Set([
+  'apiversion',
+  'spec',
+  'job_spec_vm',
+  'engine',
+  'engines',
+  'verifier',
+  'docker',
+  'wasm',
+]);
 
 function canonical(value: unknown, keys: readonly string[]): JobDraft {
   const out: JobDraft = {};
@@ -58,7 +67,10 @@ export function readJobFile(text: string, name: string): JobFile {
     throw new NodeError('CommandInvalid', `${name}: neither YAML nor JSON: ${line}`, { cause });
   }
   if (typeof document !== 'object' || document === null || Array.isArray(document)) {
-    throw new NodeError('CommandInvalid', `${name}: expected a job: names and values, such as Type and Tasks`);
+    throw new NodeError(
+      'CommandInvalid',
+      `${name}: expected a job: names and values, such as Type and Tasks`,
+    );
   }
   const outer = wire(document);
   const keys = Object.keys(outer);
@@ -81,7 +93,9 @@ export function readJobFile(text: string, name: string): JobFile {
   const tasks = Array.isArray(job['Tasks'])
     ? wireItems(job['Tasks']).map((task) => {
         const draft = canonical(task, TASK_KEYS);
-        return draft['Resources'] === undefined ? draft : { ...draft, Resources: lowerTexts(draft['Resources']) };
+        return draft['Resources'] === undefined
+          ? draft
+          : { ...draft, Resources: lowerTexts(draft['Resources']) };
       })
     : (job['Tasks'] ?? null);
   const type = typeof job['Type'] === 'string' ? job['Type'] : (job['Type'] ?? '');

@@ -1,5 +1,5 @@
 import Table from 'cli-table3';
-import { Option, type Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { stringify } from 'yaml';
 import type { CliContext } from './context.ts';
 import { formatJson } from './json.ts';
@@ -125,7 +125,9 @@ export function csvText<Row>(
   columns: readonly Column<Row>[],
   options: OutputOptions = {},
 ): string {
-  const all = rows.map((row) => columns.map((column) => csvCell(column.value(row, true).trimEnd())).join(','));
+  const all = rows.map((row) =>
+    columns.map((column) => csvCell(column.value(row, true).trimEnd())).join(','),
+  );
   const head = options.hideHeader === true ? [] : [columns.map((column) => csvCell(column.title)).join(',')];
   return [...head, ...all].map((line) => `${line}\n`).join('');
 }

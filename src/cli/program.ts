@@ -100,7 +100,11 @@ function allowFlagsAnywhere(command: Command): void {
 }
 
 /** Runs one command line. @returns the exit code */
-export async function runCli(argv: readonly string[], context: CliContext, programName = 'bacalhau'): Promise<number> {
+export async function runCli(
+  argv: readonly string[],
+  context: CliContext,
+  programName = 'bacalhau',
+): Promise<number> {
   try {
     const program = buildProgram(context, programName);
     const { argv: words, separated } = arrange(argv, program);

@@ -8,7 +8,15 @@ import { clockTime } from './format.ts';
 import { type Column, printable, tableText } from './output.ts';
 import { seconds, type WaitFlags } from './run-flags.ts';
 import { Spinner } from './spinner.ts';
-import { type HistoryWire, type JobWire, readExecution, readHistory, readJob, wireItems, wireText } from './wire.ts';
+import {
+  type HistoryWire,
+  type JobWire,
+  readExecution,
+  readHistory,
+  readJob,
+  wireItems,
+  wireText,
+} from './wire.ts';
 
 /** Exit code of a job that did not succeed, and of every error. */
 export const EXIT_FAILED = 1;
@@ -38,12 +46,17 @@ function eventColumns(modules: ProgressModules): readonly Column<HistoryWire>[] 
   const { context } = modules;
   const label = (row: HistoryWire): string => {
     const error = row.isError ? style(context, context.stdout, 'red', 'Error: ') : '';
-    const hint = row.hint === '' ? '' : `\n${style(context, context.stdout, 'green', 'Hint: ')}${printable(row.hint)}`;
+    const hint =
+      row.hint === '' ? '' : `\n${style(context, context.stdout, 'green', 'Hint: ')}${printable(row.hint)}`;
     return `${error}${printable(row.message)}${hint}`;
   };
   return [
     { title: 'TIME', value: (row) => clockTime(row.timeMs, true), width: 12 },
-    { title: 'EXEC. ID', value: (row) => (row.executionId === '' ? '' : shortId(row.executionId)), width: 10 },
+    {
+      title: 'EXEC. ID',
+      value: (row) => (row.executionId === '' ? '' : shortId(row.executionId)),
+      width: 10,
+    },
     { title: 'TOPIC', value: (row) => row.topic, width: 15 },
     { title: 'EVENT', value: label, max: EVENT_WIDTH, styled: true },
   ];
@@ -136,7 +149,9 @@ async function faultsOf(modules: ProgressModules, job: JobWire): Promise<string[
   return wireItems((page as Record<string, unknown>)['Items'])
     .map(readExecution)
     .filter((execution) => execution.state === 'Completed' && (execution.output?.exitCode ?? 0) !== 0)
-    .map((execution) => `execution ${shortId(execution.id)} exited with code ${execution.output?.exitCode ?? 0}`);
+    .map(
+      (execution) => `execution ${shortId(execution.id)} exited with code ${execution.output?.exitCode ?? 0}`,
+    );
 }
 
 function closingHints(context: CliContext, job: JobWire): void {
@@ -205,7 +220,11 @@ function printFaults(context: CliContext, faults: readonly string[]): void {
  * Shows a submitted job until it has ended, as the flags want it.
  * @throws ExitStatus when the job, or a command of it, failed
  */
-export async function showProgress(modules: ProgressModules, job: WatchedJob, flags: WaitFlags): Promise<void> {
+export async function showProgress(
+  modules: ProgressModules,
+  job: WatchedJob,
+  flags: WaitFlags,
+): Promise<void> {
   const { context } = modules;
   if (!flags.wait) {
     context.stdout.write(`${job.id}\n`);

@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
-import { NodeError } from '../core/errors.ts';
 import { parseDurationMs } from '../core/duration.ts';
+import { NodeError } from '../core/errors.ts';
 import type { JobType, NetworkConfig, ResourcesConfig, SpecConfig, TimeoutConfig } from '../core/job.ts';
 import { parseConstraints, parseInput, parseOutput, parsePublisher } from './inputs.ts';
 
@@ -48,7 +48,9 @@ export function collect(value: string, previous: readonly string[]): string[] {
 /** Adds the flags of WaitFlags. */
 export function addWaitFlags(command: Command): Command {
   return command
-    .addOption(new Option('--wait', 'wait until the job has ended; this is the default').default(true).hideHelp())
+    .addOption(
+      new Option('--wait', 'wait until the job has ended; this is the default').default(true).hideHelp(),
+    )
     .option('--no-wait', 'print the job id and return at once (also --wait=false)')
     .option('-f, --follow', 'print the output of the job as it comes')
     .option('--id-only', 'print nothing but the job id')
@@ -72,8 +74,18 @@ export function addSpecFlags(command: Command): Command {
     .option('--count <n>', 'how many executions', '1')
     .addOption(new Option('--concurrency <n>', 'old name of --count').hideHelp())
     .option('--priority <n>', 'jobs of a higher priority go first', '0')
-    .option('--constraints <selector>', 'labels that a node must have, e.g. region=eu (repeatable)', collect, [])
-    .addOption(new Option('-s, --selector <selector>', 'old name of --constraints').argParser(collect).default([]).hideHelp())
+    .option(
+      '--constraints <selector>',
+      'labels that a node must have, e.g. region=eu (repeatable)',
+      collect,
+      [],
+    )
+    .addOption(
+      new Option('-s, --selector <selector>', 'old name of --constraints')
+        .argParser(collect)
+        .default([])
+        .hideHelp(),
+    )
     .option('-l, --labels <k=v>', 'label of the job (repeatable)', collect, [])
     .option('-e, --env <K=V>', 'environment variable (repeatable)', collect, [])
     .option('-i, --input <uri[:path]>', 'input, e.g. ipfs://CID:/data (repeatable)', collect, [])
@@ -92,7 +104,8 @@ export function addSpecFlags(command: Command): Command {
 }
 
 function number(name: string, text: string): number {
-  if (!/^-?\d{1,9}$/.test(text)) throw new NodeError('CommandInvalid', `--${name} "${text}": expected a whole number`);
+  if (!/^-?\d{1,9}$/.test(text))
+    throw new NodeError('CommandInvalid', `--${name} "${text}": expected a whole number`);
   return Number(text);
 }
 
@@ -102,9 +115,13 @@ export function seconds(name: string, text: string): number {
   try {
     return Math.ceil(parseDurationMs(text) / 1000);
   } catch (cause) {
-    throw new NodeError('CommandInvalid', `--${name} "${text}": expected seconds, or text such as "10m" or "1h30m"`, {
-      cause,
-    });
+    throw new NodeError(
+      'CommandInvalid',
+      `--${name} "${text}": expected seconds, or text such as "10m" or "1h30m"`,
+      {
+        cause,
+      },
+    );
   }
 }
 
@@ -129,7 +146,14 @@ function resources(flags: SpecFlags): ResourcesConfig {
   return config;
 }
 
-const NETWORKS = { none: 'None', http: 'HTTP', full: 'Full', bridge: 'Bridge', host: 'Host', default: 'Default' } as const;
+const NETWORKS = {
+  none: 'None',
+  http: 'HTTP',
+  full: 'Full',
+  bridge: 'Bridge',
+  host: 'Host',
+  default: 'Default',
+} as const;
 
 function isNetwork(name: string): name is keyof typeof NETWORKS {
   return Object.hasOwn(NETWORKS, name);
@@ -184,7 +208,11 @@ export function emptyJob(): JobDraft {
  * The job that run flags describe. Inputs of the command's own come first.
  * @throws NodeError CommandInvalid
  */
-export function jobOfFlags(engine: SpecConfig, flags: SpecFlags, ownInputs: readonly object[] = []): JobDraft {
+export function jobOfFlags(
+  engine: SpecConfig,
+  flags: SpecFlags,
+  ownInputs: readonly object[] = [],
+): JobDraft {
   const type: JobType = flags.target === 'all' ? 'ops' : 'batch';
   const env = pairs('env', flags.env);
   const inputs = [...ownInputs, ...flags.input.map(parseInput)];

@@ -37,13 +37,20 @@ export async function inlineModule(path: string, target: string): Promise<InputS
     content = await readFile(file);
   } catch (cause) {
     if (cause instanceof NodeError) throw cause;
-    throw new NodeError('CommandInvalid', `cannot read the module ${path}: ${cause instanceof Error ? cause.message : String(cause)}`, {
-      cause,
-    });
+    throw new NodeError(
+      'CommandInvalid',
+      `cannot read the module ${path}: ${cause instanceof Error ? cause.message : String(cause)}`,
+      {
+        cause,
+      },
+    );
   }
   const text = content.subarray(0, 4).toString('latin1');
   if (text !== '\0asm') {
-    throw new NodeError('CommandInvalid', `${path}: not a WebAssembly module (it does not begin with "\\0asm")`);
+    throw new NodeError(
+      'CommandInvalid',
+      `${path}: not a WebAssembly module (it does not begin with "\\0asm")`,
+    );
   }
   const url =
     content.length <= PLAIN_BYTES

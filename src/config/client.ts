@@ -21,7 +21,8 @@ export function clientConfig(
 ): ClientConfig {
   const host = flags.host || env['BACALHAU_API_HOST'] || DEFAULT_HOST;
   const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(host);
-  const bare = host.includes(':') && !host.includes('.') && host.split(':').length > 2 && !host.startsWith('[');
+  const bare =
+    host.includes(':') && !host.includes('.') && host.split(':').length > 2 && !host.startsWith('[');
   const text = hasScheme ? host : `http://${bare ? `[${host}]` : host}`;
   if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) {
     throw new NodeError(

@@ -19,8 +19,8 @@ import { type Fault, originText, type RawValue } from './origin.ts';
 import { isGiven, parseSetting } from './parse.ts';
 import { Reader } from './reader.ts';
 import { allSettings, settingOfKey } from './settings.ts';
-import type { SettingKind } from './table.ts';
 import { gather, type Inputs, resolvePath } from './sources.ts';
+import type { SettingKind } from './table.ts';
 
 /** One setting as it applies, for people. */
 export interface EffectiveSetting {

@@ -5,13 +5,7 @@ import type { RawValue } from './origin.ts';
 import type { Amount, Setting, SettingFormat } from './table.ts';
 
 /** A setting's value after its kind was applied. */
-export type Value =
-  | string
-  | boolean
-  | number
-  | Amount
-  | readonly string[]
-  | Readonly<Record<string, string>>;
+export type Value = string | boolean | number | Amount | readonly string[] | Readonly<Record<string, string>>;
 
 const TRUE = new Set(['1', 't', 'true', 'yes', 'on']);
 const FALSE = new Set(['', '0', 'f', 'false', 'no', 'off']);

@@ -1,7 +1,8 @@
 import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
+import { nearest } from '../core/nearest.ts';
 import { readConfigFile } from './file.ts';
-import { nearest, nearestKey } from './nearest.ts';
+import { nearestKey } from './nearest.ts';
 import { type Fault, originText, type RawValue } from './origin.ts';
 import { allKeys, allSettings, envNames, flagNames, settingOfKey } from './settings.ts';
 import type { Setting } from './table.ts';
@@ -121,7 +122,11 @@ function distance(left: string, right: string): number {
   let start = 0;
   while (start < left.length && left[start] === right[start]) start += 1;
   let end = 0;
-  while (end < left.length - start && end < right.length - start && left.at(-1 - end) === right.at(-1 - end)) {
+  while (
+    end < left.length - start &&
+    end < right.length - start &&
+    left.at(-1 - end) === right.at(-1 - end)
+  ) {
     end += 1;
   }
   return Math.max(left.length, right.length) - start - end;

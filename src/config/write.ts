@@ -56,7 +56,10 @@ export async function setInFile(
 ): Promise<string> {
   const setting = settingOfKey(key);
   if (setting === undefined) {
-    throw new NodeError('ConfigInvalid', `unknown key "${key}"; did you mean "${nearestKey(key, allKeys) ?? ''}"?`);
+    throw new NodeError(
+      'ConfigInvalid',
+      `unknown key "${key}"; did you mean "${nearestKey(key, allKeys) ?? ''}"?`,
+    );
   }
   const raw = { origin: { kind: 'flag', flag: key }, texts: values, commas: true } as const;
   const parsed = parseSetting(
@@ -65,7 +68,10 @@ export async function setInFile(
   );
   if ('wrong' in parsed) throw new NodeError('ConfigInvalid', `${key}: ${parsed.wrong}`);
 
-  const dataDir = resolvePath(inputs.argvFlags['data-dir']?.[0] || inputs.env['BACALHAU_DIR'] || '~/.bacalhau', inputs);
+  const dataDir = resolvePath(
+    inputs.argvFlags['data-dir']?.[0] || inputs.env['BACALHAU_DIR'] || '~/.bacalhau',
+    inputs,
+  );
   const path = file === undefined ? join(dataDir, 'config.yaml') : resolvePath(file, inputs);
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return '';

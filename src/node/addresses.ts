@@ -1,9 +1,17 @@
 import { createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import type { NodeConfig } from '../config/load.ts';
+import { parseIpfsConnect } from '../ipfs/connect.ts';
+import { createAddressGuard } from '../storages/address-guard.ts';
 
 const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', '::1', 'localhost']);
 const EVERYWHERE: ReadonlySet<string> = new Set(['0.0.0.0', '::', '']);
+
+/** Addresses of the config that only their users can judge. @throws NodeError ConfigInvalid */
+export function checkAddresses(config: NodeConfig): void {
+  if (config.ipfs.connect !== '') parseIpfsConnect(config.ipfs.connect);
+  createAddressGuard(config.execute.urlAllowList, () => Promise.resolve([]));
+}
 
 /** A port of `host` that is free now: for links that must name it before the server listens. */
 export function freePort(host: string): Promise<number> {

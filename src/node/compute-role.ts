@@ -73,7 +73,13 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
       threads: config.workers,
       defaultExecutionTimeoutMs: config.bid.defaultExecutionTimeoutMs,
       gpus: plan.gpus,
-      bid: { ...config.bid, nodeId, jobLimit: plan.jobLimit, storages },
+      bid: {
+        ...config.bid,
+        nodeId,
+        jobLimit: plan.jobLimit,
+        allowHostNetwork: config.execute.allowHostNetwork,
+        storages,
+      },
       admit: { executionsDirectory: paths.executions },
       execute: {
         nodeId,

@@ -71,6 +71,7 @@ export class Logs {
         }
         const now = this.#store.execution(job.id, execution.id) ?? execution;
         if (isComputeTerminal(now.computeState.type)) {
+          if (now.runOutput === null) throw this.#missing(job, executionId);
           yield* stored(now, options);
           return;
         }

@@ -126,7 +126,6 @@ export class Pool<In, Out, Report = never> {
     const thread: ThreadOptions = {
       channel: this.#channelName,
       options: options.workerOptions,
-      live: [...this.#live],
     };
     const piscina = new Piscina({
       filename: options.file.href,

@@ -81,6 +81,4 @@ export interface ThreadOptions {
   readonly channel: string;
   /** Plain data the stage needs, made by the composition root from the config. */
   readonly options: unknown;
-  /** Live settings as they were when the pool started. */
-  readonly live: readonly (readonly [string, unknown])[];
 }

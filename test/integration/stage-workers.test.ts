@@ -90,6 +90,7 @@ test('a job goes through the threads of ingest, bid and admit', async (t) => {
     locality: 'local',
     rejectStateless: false,
     acceptNetworked: false,
+    allowHostNetwork: false,
     minExecutionTimeoutMs: 0,
     maxExecutionTimeoutMs: Number.POSITIVE_INFINITY,
     defaultExecutionTimeoutMs: 1000,

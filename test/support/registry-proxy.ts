@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { createServer, request as httpRequest, type Server } from 'node:http';
 import type { TestContext } from 'node:test';
 import type Docker from 'dockerode';
@@ -88,7 +88,7 @@ export async function pushFreshImage(
   const name = `probe-${randomUUID()}:1`;
   const [repo, tag] = [`${registry}/${name.slice(0, -2)}`, '1'];
   const tar = pack();
-  tar.entry({ name: 'noise' }, Buffer.from(Array.from({ length: bytes }, () => Math.random() * 256)));
+  tar.entry({ name: 'noise' }, randomBytes(bytes));
   tar.entry({ name: 'bin/', type: 'directory', mode: 0o755 });
   tar.entry({ name: 'bin/busybox', mode: 0o755 }, await fileOf(docker, base, '/bin/busybox'));
   tar.entry({ name: 'bin/sh', type: 'symlink', linkname: 'busybox' });

@@ -47,7 +47,9 @@ test('many at once: exactly one gets it', async () => {
     const answers = await Promise.all(
       children.map(
         (child) =>
-          new Promise<string>((resolve) => child.stdout.once('data', (data: Buffer) => resolve(String(data).trim()))),
+          new Promise<string>((resolve) =>
+            child.stdout.once('data', (data: Buffer) => resolve(String(data).trim())),
+          ),
       ),
     );
     assert.deepEqual(answers.sort(), [...Array.from({ length: 5 }, () => 'DataDirInUse'), 'got']);
@@ -77,5 +79,8 @@ test('a pid that belongs to another process by now, or nonsense, is no holder', 
 });
 
 test('a place that cannot be written', async () => {
-  await assert.rejects(lockDataDir('/proc/nowhere'), (thrown: unknown) => thrown instanceof NodeError && /cannot write/.test(thrown.message));
+  await assert.rejects(
+    lockDataDir('/proc/nowhere'),
+    (thrown: unknown) => thrown instanceof NodeError && /cannot write/.test(thrown.message),
+  );
 });

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { addOutputFlags, type OutputOptions, printDocument } from '../output.ts';
 import { wire, wireText } from '../wire.ts';
-import { clientOf, command, type CommandModules } from './shared.ts';
+import { type CommandModules, clientOf, command } from './shared.ts';
 
 function alive(modules: CommandModules): Command {
   const alive = command('alive', 'Say whether the node answers', ['bacalhau agent alive']);
@@ -42,7 +42,9 @@ function node(modules: CommandModules): Command {
 }
 
 function config(modules: CommandModules): Command {
-  const config = command('config', "Show the node's configuration, secrets hidden", ['bacalhau agent config']);
+  const config = command('config', "Show the node's configuration, secrets hidden", [
+    'bacalhau agent config',
+  ]);
   addOutputFlags(config, 'document').action(async (flags: OutputOptions) => {
     const reply = await clientOf(modules.context, config).get('/api/v1/agent/config');
     printDocument(modules.context, wire(reply['config']), flags);

@@ -4,7 +4,7 @@ import { NodeError } from '../../core/errors.ts';
 import type { CliContext } from '../context.ts';
 import { addOutputFlags, type Column, type OutputOptions, printRows } from '../output.ts';
 import { collect } from '../run-flags.ts';
-import { command, type CommandModules } from './shared.ts';
+import { type CommandModules, command } from './shared.ts';
 
 interface Row {
   readonly key: string;

@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander';
 import { printDocument } from '../output.ts';
 import { addSpecFlags, jobOfFlags, type SpecFlags } from '../run-flags.ts';
 import { JOBS_PATH, submissionBody, submitAndShow } from '../submit.ts';
-import { clientOf, command, type CommandModules } from './shared.ts';
+import { type CommandModules, clientOf, command } from './shared.ts';
 
 interface DockerFlags extends SpecFlags {
   readonly entrypoint?: string;

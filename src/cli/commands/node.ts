@@ -4,7 +4,7 @@ import { shortTime, size } from '../format.ts';
 import { addOutputFlags, type Column, type OutputOptions, printDocument, printRows } from '../output.ts';
 import { collect } from '../run-flags.ts';
 import { type Wire, wire, wireItems, wireNumber, wireText, wireTimeMs } from '../wire.ts';
-import { clientOf, command, type CommandModules } from './shared.ts';
+import { type CommandModules, clientOf, command } from './shared.ts';
 
 const NODES = '/api/v1/orchestrator/nodes';
 
@@ -16,7 +16,9 @@ function capacity(kind: 'CPU' | 'Memory' | 'Disk' | 'GPU'): (node: Wire) => stri
       if (kind === 'CPU') return amount.toFixed(1);
       return kind === 'GPU' ? String(amount) : size(amount);
     };
-    const [free, all] = ['AvailableCapacity', 'MaxCapacity'].map((key) => wireNumber(wire(compute[key])[kind]));
+    const [free, all] = ['AvailableCapacity', 'MaxCapacity'].map((key) =>
+      wireNumber(wire(compute[key])[kind]),
+    );
     return `${text(free ?? 0)} / ${text(all ?? 0)}`;
   };
 }
@@ -70,7 +72,10 @@ function list(modules: CommandModules): Command {
     .option('--labels <selector>', 'only nodes whose labels match (repeatable)', collect, [])
     .option('--limit <n>', 'how many')
     .option('--next-token <token>', 'where the last list ended')
-    .option('--order-by <field>', 'id, type, available_cpu, available_memory, available_disk, available_gpu, status')
+    .option(
+      '--order-by <field>',
+      'id, type, available_cpu, available_memory, available_disk, available_gpu, status',
+    )
     .option('--order-reversed', 'turn the order round')
     .option('--filter-approval <state>', 'only approved, pending or rejected nodes')
     .option('--filter-status <state>', 'only connected or disconnected nodes')
@@ -121,11 +126,15 @@ function shortened(value: unknown): string {
 }
 
 function executions(modules: CommandModules): Command {
-  const executions = command('executions', 'List what the compute node that is called holds, with the original jobs', [
-    'bacalhau node executions',
-    'bacalhau node executions --state Running,Publishing',
-    'bacalhau node executions --output json --pretty',
-  ]);
+  const executions = command(
+    'executions',
+    'List what the compute node that is called holds, with the original jobs',
+    [
+      'bacalhau node executions',
+      'bacalhau node executions --state Running,Publishing',
+      'bacalhau node executions --output json --pretty',
+    ],
+  );
   addOutputFlags(executions, 'rows')
     .option('--state <states>', 'only executions in these states (repeatable)', collect, [])
     .option('--limit <n>', 'how many', '100')
@@ -145,4 +154,3 @@ export function nodeCommand(modules: CommandModules): Command {
     .addCommand(describe(modules))
     .addCommand(executions(modules));
 }
-

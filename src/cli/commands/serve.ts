@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { addSettingFlags, argvFlagsOf } from '../serve/flags.ts';
-import { command, type CommandModules } from './shared.ts';
+import { type CommandModules, command } from './shared.ts';
 
 /** `serve`: the only command that loads the node. */
 export function serveCommand(modules: CommandModules & { readonly programName: string }): Command {

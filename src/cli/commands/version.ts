@@ -3,7 +3,7 @@ import { NodeError } from '../../core/errors.ts';
 import { addOutputFlags, type Column, type OutputOptions, printRows } from '../output.ts';
 import { packageVersion } from '../version.ts';
 import { wireText } from '../wire.ts';
-import { clientOf, command, type CommandModules } from './shared.ts';
+import { type CommandModules, clientOf, command } from './shared.ts';
 
 interface Versions {
   readonly client: string;

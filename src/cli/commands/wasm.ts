@@ -7,7 +7,7 @@ import { addSpecFlags, collect, jobOfFlags, type SpecFlags } from '../run-flags.
 import { JOBS_PATH, submissionBody, submitAndShow } from '../submit.ts';
 import { ENTRY_MODULE, inlineModule } from '../wasm-module.ts';
 import { withoutSeparator } from './docker.ts';
-import { clientOf, command, type CommandModules } from './shared.ts';
+import { type CommandModules, clientOf, command } from './shared.ts';
 
 interface WasmFlags extends SpecFlags {
   readonly entryPoint: string;
@@ -16,7 +16,8 @@ interface WasmFlags extends SpecFlags {
 
 /** A module as an input: a local file inline, anything with a scheme from where it is. */
 async function moduleInput(cwd: string, source: string, target: string): Promise<InputSource> {
-  if (/^(?:ipfs|https?|s3|data|file):/i.test(source)) return { ...parseInput(source), Alias: '', Target: target };
+  if (/^(?:ipfs|https?|s3|data|file):/i.test(source))
+    return { ...parseInput(source), Alias: '', Target: target };
   return inlineModule(resolve(cwd, source), target);
 }
 
@@ -34,7 +35,10 @@ function wasmRun(modules: CommandModules): Command {
     .passThroughOptions()
     .action(async (file: string, words: string[], flags: WasmFlags) => {
       const { context } = modules;
-      const imports = flags.importModules.map((source, index) => ({ source, target: `import-${index}.wasm` }));
+      const imports = flags.importModules.map((source, index) => ({
+        source,
+        target: `import-${index}.wasm`,
+      }));
       const inputs = await Promise.all([
         moduleInput(context.cwd, file, ENTRY_MODULE),
         ...imports.map(({ source, target }) => moduleInput(context.cwd, source, target)),

@@ -37,7 +37,9 @@ function optionOf(setting: Setting, flag: string, isAlias: boolean): Option {
     `--${flag} ${setting.kind === 'boolean' ? `[${value}]` : `<${value}>`}`,
     isAlias ? `same as --${setting.flag ?? ''}` : help(setting),
   );
-  option.argParser((text: string, previous: unknown) => collect(text, Array.isArray(previous) ? previous : []));
+  option.argParser((text: string, previous: unknown) =>
+    collect(text, Array.isArray(previous) ? previous : []),
+  );
   if (setting.kind === 'boolean') option.preset('true');
   return isAlias ? option.hideHelp() : option;
 }

@@ -33,7 +33,9 @@ function aborted(signal: AbortSignal): Promise<void> {
 async function untilEnd(context: CliContext, node: RunningNode): Promise<void> {
   const failure = await Promise.race([node.failed, aborted(context.signal)]);
   if (failure === undefined) {
-    context.stderr.write('Stopping; press Ctrl+C again to stop at once. Jobs that can outlive the node go on.\n');
+    context.stderr.write(
+      'Stopping; press Ctrl+C again to stop at once. Jobs that can outlive the node go on.\n',
+    );
   }
   const second = new Promise<never>((_, reject) => {
     context.onSecondSignal(() => reject(new ExitStatus(EXIT_AT_ONCE)));

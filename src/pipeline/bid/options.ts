@@ -106,7 +106,9 @@ export function readBid(settings: SettingReader): BidConfig {
     !settings.isSet('Compute.JobTimeouts.Max') || stated >= NO_TIMEOUT_SECONDS * 1000 ? Infinity : stated;
   const wanted = settings.durationMs('Compute.JobTimeouts.Default');
   // Who narrows the range must not have to move the default into it as well.
-  const standard = settings.isSet('Compute.JobTimeouts.Default') ? wanted : Math.max(min, Math.min(max, wanted));
+  const standard = settings.isSet('Compute.JobTimeouts.Default')
+    ? wanted
+    : Math.max(min, Math.min(max, wanted));
   if (max < min) {
     settings.fault(
       'Compute.JobTimeouts.Max',

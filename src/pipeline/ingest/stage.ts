@@ -34,7 +34,10 @@ export class IngestStage {
   #onAsk: AskListener = () => undefined;
   #closed = false;
 
-  constructor(options: IngestStageOptions, modules: { readonly logger: Logger; readonly metrics: Metrics; readonly onFatal: (error: Error) => void }) {
+  constructor(
+    options: IngestStageOptions,
+    modules: { readonly logger: Logger; readonly metrics: Metrics; readonly onFatal: (error: Error) => void },
+  ) {
     this.runner = new StageRunner<PendingJob | PendingAsk, IngestInput, IngestOutput>(
       {
         batchItems: options.limits.batchItems,

@@ -85,7 +85,7 @@ function createStrategies(
   return [
     networking({
       acceptNetworked: options.acceptNetworked,
-      allowHostNetwork: options.allowHostNetwork ?? false,
+      allowHostNetwork: options.allowHostNetwork,
     }),
     timeout(options),
     stateless(options),

@@ -21,7 +21,7 @@ export interface BidOptions {
   readonly rejectStateless: boolean;
   readonly acceptNetworked: boolean;
   /** Jobs may share the host's network, where `acceptNetworked` is set too. Absent means no. */
-  readonly allowHostNetwork?: boolean;
+  readonly allowHostNetwork: boolean;
   readonly minExecutionTimeoutMs: number;
   /** Infinity means none. */
   readonly maxExecutionTimeoutMs: number;

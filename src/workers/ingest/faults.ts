@@ -1,5 +1,5 @@
 import { NodeError } from '../../core/errors.ts';
-import { nearest } from './nearest.ts';
+import { nearlySame } from '../../core/nearest.ts';
 
 /** More than this is noise: the rest is counted. */
 const FAULTS_SHOWN = 50;
@@ -38,7 +38,7 @@ export class Faults {
 
   /** A field that must be given and is not; names the unknown key that may have been meant for it. */
   missing(path: string, key: string, text: string): void {
-    const typo = nearest(key, this.#unknown.get(path) ?? []);
+    const typo = nearlySame(key, this.#unknown.get(path) ?? []);
     this.add(
       `${path}.${key}`,
       typo === undefined ? text : `${text} (found "${typo}": did you mean "${key}"?)`,

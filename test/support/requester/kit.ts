@@ -1,5 +1,5 @@
 import { pino } from 'pino';
-import { type ExecutionId, type NodeId, newJobId } from '../../../src/core/ids.ts';
+import { type ExecutionId, type JobId, type NodeId, newJobId } from '../../../src/core/ids.ts';
 import type { JobSpec, RunCommandResult } from '../../../src/core/job.ts';
 import { limits } from '../../../src/core/limits.ts';
 import type { AskForBid, ComputeBound, MessageHandler, RequesterBound } from '../../../src/core/messages.ts';
@@ -13,6 +13,7 @@ import type { Outbox } from '../../../src/store/compute-store.ts';
 import type { Environment } from '../../../src/store/environment.ts';
 import { createRequesterStore } from '../../../src/store/environment-requester-store.ts';
 import type { RequesterStore } from '../../../src/store/requester-store.ts';
+import { lastSeq } from '../../../src/store/role-log.ts';
 import { LazyEnvironment } from './lazy-environment.ts';
 import { ManualClock } from './manual-clock.ts';
 
@@ -260,7 +261,7 @@ export async function makeKit(
 ): Promise<Kit> {
   const clock = options.clock ?? new ManualClock();
   const environment = options.environment ?? new LazyEnvironment();
-  const sequencer = createSequencer(0);
+  const sequencer = createSequencer(lastSeq(environment));
   const store = createRequesterStore({ environment, nextSeq: () => sequencer.next() });
   const delivery = createDelivery({
     options: { ...deliveryDefaults, nodeId: NODE },

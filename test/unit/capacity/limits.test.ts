@@ -30,6 +30,7 @@ function plan({ total = {}, job = {}, ignore = false }: Partials = {}, machine =
   const blank = { cpu: AUTO, memory: AUTO, disk: AUTO, gpu: AUTO };
   return resolveCapacity(
     { total: { ...blank, ...total }, job: { ...blank, ...job }, ignorePhysicalLimits: ignore },
+    { cpu: exact(0.5), memory: exact(512_000_000), disk: exact(0), gpu: exact(0) },
     machine,
   );
 }

@@ -9,7 +9,12 @@ const inputs: readonly (readonly [string, string, Record<string, unknown>, strin
   ['ipfs://bafy:/data', 'ipfs', { CID: 'bafy' }, '/data'],
   ['ipfs://bafy/sub/file.txt:/file.txt', 'ipfs', { CID: 'bafy/sub/file.txt' }, '/file.txt'],
   ['https://example.org/data.csv', 'urlDownload', { URL: 'https://example.org/data.csv' }, '/inputs'],
-  ['https://example.org:8080/d?x=1:/in/d.csv', 'urlDownload', { URL: 'https://example.org:8080/d?x=1' }, '/in/d.csv'],
+  [
+    'https://example.org:8080/d?x=1:/in/d.csv',
+    'urlDownload',
+    { URL: 'https://example.org:8080/d?x=1' },
+    '/in/d.csv',
+  ],
   ['http://127.0.0.1:9', 'urlDownload', { URL: 'http://127.0.0.1:9' }, '/inputs'],
   ['file:///srv/a', 'localDirectory', { SourcePath: '/srv/a', ReadWrite: false }, '/inputs'],
   ['file:///srv/a:/b', 'localDirectory', { SourcePath: '/srv/a', ReadWrite: false }, '/b'],
@@ -39,21 +44,37 @@ test('an alias is the source, as Bacalhau makes it; or what was asked for', () =
   assert.equal(parseInput('src=ipfs://bafy,dst=/data,alias=mine').Alias, 'mine');
 });
 
-for (const text of ['', 'bafy', './local', 'ipfs://', 'ftp://h/x', 'file://relative', 'dst=/x', 'src=ipfs://b,opt=x']) {
+for (const text of [
+  '',
+  'bafy',
+  './local',
+  'ipfs://',
+  'ftp://h/x',
+  'file://relative',
+  'dst=/x',
+  'src=ipfs://b,opt=x',
+]) {
   test(`no input: "${text}"`, () => {
-    assert.throws(() => parseInput(text), (thrown) => thrown instanceof NodeError && thrown.code === 'CommandInvalid');
+    assert.throws(
+      () => parseInput(text),
+      (thrown) => thrown instanceof NodeError && thrown.code === 'CommandInvalid',
+    );
   });
 }
 
 test('any text is an input or a CommandInvalid', () => {
   fc.assert(
-    fc.property(fc.string(), fc.constantFrom('', 'ipfs://', 'https://', 'src=', 's3://', 'data:'), (text, prefix) => {
-      try {
-        parseInput(`${prefix}${text}`);
-      } catch (thrown) {
-        assert.ok(thrown instanceof NodeError, String(thrown));
-      }
-    }),
+    fc.property(
+      fc.string(),
+      fc.constantFrom('', 'ipfs://', 'https://', 'src=', 's3://', 'data:'),
+      (text, prefix) => {
+        try {
+          parseInput(`${prefix}${text}`);
+        } catch (thrown) {
+          assert.ok(thrown instanceof NodeError, String(thrown));
+        }
+      },
+    ),
   );
 });
 
@@ -65,7 +86,10 @@ test('outputs', () => {
 test('publishers', () => {
   assert.equal(parsePublisher('none'), null);
   assert.deepEqual(parsePublisher('ipfs'), { Type: 'ipfs' });
-  assert.deepEqual(parsePublisher('s3://b/k,opt=region=eu'), { Type: 's3', Params: { Bucket: 'b', Key: 'k', Region: 'eu' } });
+  assert.deepEqual(parsePublisher('s3://b/k,opt=region=eu'), {
+    Type: 's3',
+    Params: { Bucket: 'b', Key: 'k', Region: 'eu' },
+  });
   assert.throws(() => parsePublisher('not a name'), NodeError);
 });
 

@@ -35,11 +35,17 @@ test('a table: a space on both sides of every cell, no lines, wrapped at words',
 });
 
 test("a job's name cannot send escape sequences to the terminal", () => {
-  assert.equal(tableText([{ id: '\u001b[2J\u0007x', text: 'a\r\u009bb' }], columns, { hideHeader: true }), ' [2Jx  ab \n');
+  assert.equal(
+    tableText([{ id: '\u001b[2J\u0007x', text: 'a\r\u009bb' }], columns, { hideHeader: true }),
+    ' [2Jx  ab \n',
+  );
 });
 
 test('CSV is quoted where it must be', () => {
-  assert.equal(csvText([{ id: 'a,b', text: 'say "x"\nnow' }], columns), 'ID,COMMENT\n"a,b","say ""x""\nnow"\n');
+  assert.equal(
+    csvText([{ id: 'a,b', text: 'say "x"\nnow' }], columns),
+    'ID,COMMENT\n"a,b","say ""x""\nnow"\n',
+  );
 });
 
 test('whole numbers beyond 2^53 keep their digits', () => {
@@ -49,10 +55,22 @@ test('whole numbers beyond 2^53 keep their digits', () => {
 });
 
 test('YAML quotes what other readers would take for something else', () => {
-  assert.equal(yamlText({ b: 'yes', a: '1', c: '2026-01-01T00:00:00Z', d: ['x'] }), 'a: "1"\nb: "yes"\nc: "2026-01-01T00:00:00Z"\nd:\n- x\n');
+  assert.equal(
+    yamlText({ b: 'yes', a: '1', c: '2026-01-01T00:00:00Z', d: ['x'] }),
+    'a: "1"\nb: "yes"\nc: "2026-01-01T00:00:00Z"\nd:\n- x\n',
+  );
 });
 
 test('sizes and ages', () => {
-  assert.deepEqual([0, 999, 1000, 20_221_201_612, 2e9].map(size), ['0 B', '999 B', '1.0 kB', '20 GB', '2.0 GB']);
-  assert.deepEqual([1, 61, 3601, 90_000].map((seconds) => ago(1000, 1000 + seconds * 1000)), ['1s ago', '1m ago', '1h ago', '1d ago']);
+  assert.deepEqual([0, 999, 1000, 20_221_201_612, 2e9].map(size), [
+    '0 B',
+    '999 B',
+    '1.0 kB',
+    '20 GB',
+    '2.0 GB',
+  ]);
+  assert.deepEqual(
+    [1, 61, 3601, 90_000].map((seconds) => ago(1000, 1000 + seconds * 1000)),
+    ['1s ago', '1m ago', '1h ago', '1d ago'],
+  );
 });

@@ -22,9 +22,19 @@ test('the commands there are', () => {
       'serve',
       'docker run',
       'wasm run',
-      ...['run', 'list', 'describe', 'executions', 'history', 'logs', 'get', 'stop', 'validate', 'versions', 'rerun'].map(
-        (name) => `job ${name}`,
-      ),
+      ...[
+        'run',
+        'list',
+        'describe',
+        'executions',
+        'history',
+        'logs',
+        'get',
+        'stop',
+        'validate',
+        'versions',
+        'rerun',
+      ].map((name) => `job ${name}`),
       'node list',
       'node describe',
       'node executions',
@@ -45,7 +55,10 @@ for (const [name] of commands) {
     assert.equal(run.code, 0);
     const [, examples = ''] = run.stdout.split('\nExamples:\n');
     const lines = examples.trim().split('\n');
-    assert.ok(lines.some((line) => line.includes(`bacalhau ${name}`)), `no example of ${name} in ${examples}`);
+    assert.ok(
+      lines.some((line) => line.includes(`bacalhau ${name}`)),
+      `no example of ${name} in ${examples}`,
+    );
     const known = commands.find(([one]) => one === name)?.[1].options.flatMap(({ long }) => long ?? []) ?? [];
     for (const line of lines) {
       const [ours = ''] = line.split(' -- ');
@@ -69,12 +82,24 @@ test('an unknown flag or command names the nearest', async () => {
 test('no node: what happened and what to do, exit code 1', async () => {
   const run = await cli(['job', 'list', '--api-host', '127.0.0.1', '--api-port', '1']);
   assert.equal(run.code, 1);
-  assert.match(run.stderr, /no node answers at http:\/\/127\.0\.0\.1:1 .*\nHint: {2}Start a node with "bacalhau serve"/);
+  assert.match(
+    run.stderr,
+    /no node answers at http:\/\/127\.0\.0\.1:1 .*\nHint: {2}Start a node with "bacalhau serve"/,
+  );
   assert.equal(run.stdout, '');
 });
 
 test('the address of the node: flag over environment, URL or host', async () => {
-  const server = await replay([{ file: '', method: 'GET', path: '/api/v1/agent/alive', requestHeaders: {}, status: 200, responseBody: { Status: 'OK' } }]);
+  const server = await replay([
+    {
+      file: '',
+      method: 'GET',
+      path: '/api/v1/agent/alive',
+      requestHeaders: {},
+      status: 200,
+      responseBody: { Status: 'OK' },
+    },
+  ]);
   const port = new URL(server.url).port;
   try {
     for (const [argv, env] of [
@@ -111,7 +136,10 @@ test('flags of a job stay with the job', async () => {
     return run.stdout;
   };
   assert.match(await dry('image', 'ls', '--cpu', '--wait=false'), /- ls\n {6}- --cpu\n {6}- --wait=false\n/);
-  assert.match(await dry('image', '--cpu', '2', '--id-only=true', '--', 'ls', '--cpu'), /- ls\n {6}- --cpu\n[\s\S]*CPU: "2"/);
+  assert.match(
+    await dry('image', '--cpu', '2', '--id-only=true', '--', 'ls', '--cpu'),
+    /- ls\n {6}- --cpu\n[\s\S]*CPU: "2"/,
+  );
   const bad = await cli(['docker', 'run', '--dry-run', '--count', 'many', 'image']);
   assert.match(bad.stderr, /--count "many": expected a whole number/);
 });
@@ -129,7 +157,10 @@ test('client commands start without loading the node', () => {
     registerHooks({ load: (url, context, next) => { globalThis.loaded.add(url); return next(url, context); } });
     await import(${JSON.stringify(main)});
   `;
-  const run = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8', timeout: 20_000 });
+  const run = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+    encoding: 'utf8',
+    timeout: 20_000,
+  });
   assert.match(run.stdout, /v\d+\.\d+\.\d+/, run.stderr);
   assert.doesNotMatch(run.stdout, /LOADED/);
 });

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -64,8 +64,21 @@ async function until(condition: () => boolean): Promise<void> {
 test('flags reach the node; a banner says what there is and what to try; a signal stops it', async () => {
   const fake = fakeNode();
   const dataDir = join(directory, 'a');
-  const { context, printed, interrupt } = testContext({ startNode: fake.startNode, env: { HOME: directory } });
-  const argv = ['serve', '--data-dir', dataDir, '--swarm-port=0', '--job-selection-reject-stateless', '--peer', '/ip4/1.1.1.1/tcp/1', '--peer', '/ip4/1.1.1.1/tcp/2'];
+  const { context, printed, interrupt } = testContext({
+    startNode: fake.startNode,
+    env: { HOME: directory },
+  });
+  const argv = [
+    'serve',
+    '--data-dir',
+    dataDir,
+    '--swarm-port=0',
+    '--job-selection-reject-stateless',
+    '--peer',
+    '/ip4/1.1.1.1/tcp/1',
+    '--peer',
+    '/ip4/1.1.1.1/tcp/2',
+  ];
   const running = runCli(argv, context);
   const config = await fake.started;
   assert.equal(config.node.dataDir, dataDir);
@@ -74,11 +87,24 @@ test('flags reach the node; a banner says what there is and what to try; a signa
   assert.deepEqual(config.p2p.peers, ['/ip4/1.1.1.1/tcp/1', '/ip4/1.1.1.1/tcp/2']);
   await until(() => printed.stdout.includes('Press Ctrl+C'));
 
-  for (const text of ['12D3KooWFake', 'http://127.0.0.1:2234', '/tcp/2235/', 'wasm, docker', 'inline', 'local', dataDir, 'something to know', '1.6 CPU']) {
+  for (const text of [
+    '12D3KooWFake',
+    'http://127.0.0.1:2234',
+    '/tcp/2235/',
+    'wasm, docker',
+    'inline',
+    'local',
+    dataDir,
+    'something to know',
+    '1.6 CPU',
+  ]) {
     assert.ok(printed.stdout.includes(text), `${text} is not in:\n${printed.stdout}`);
   }
   assert.match(printed.stdout, /bacalhau --api-port 2234 wasm run --follow hello\.wasm/);
-  assert.match(await readFile(join(dataDir, 'bacalhau.run'), 'utf8'), /export BACALHAU_API_HOST=127\.0\.0\.1\nexport BACALHAU_API_PORT=2234\n/);
+  assert.match(
+    await readFile(join(dataDir, 'bacalhau.run'), 'utf8'),
+    /export BACALHAU_API_HOST=127\.0\.0\.1\nexport BACALHAU_API_PORT=2234\n/,
+  );
 
   const second = await cli(['serve', '--data-dir', dataDir], { startNode: fake.startNode });
   assert.equal(second.code, 1);
@@ -121,7 +147,8 @@ test('a port in use: the process that holds it is named', async (t) => {
   const { port } = server.address() as AddressInfo;
   try {
     const run = await cli(['serve', '--data-dir', join(directory, 'd')], {
-      startNode: () => Promise.reject(new NodeError('PortInUse', `cannot serve the API on 127.0.0.1:${port}: in use`)),
+      startNode: () =>
+        Promise.reject(new NodeError('PortInUse', `cannot serve the API on 127.0.0.1:${port}: in use`)),
     });
     assert.equal(run.code, 1);
     assert.match(run.stderr, new RegExp(`it is held by pid ${process.pid} \\(`));
@@ -132,7 +159,9 @@ test('a port in use: the process that holds it is named', async (t) => {
 });
 
 test('a wrong configuration starts nothing', async () => {
-  const run = await cli(['serve', '--job-selection-probe-http', 'http://x', '--limit-job-gpu', 'many'], { env: { HOME: directory } });
+  const run = await cli(['serve', '--job-selection-probe-http', 'http://x', '--limit-job-gpu', 'many'], {
+    env: { HOME: directory },
+  });
   assert.equal(run.code, 1);
   assert.match(run.stderr, /2 faults/);
   assert.match(run.stderr, /--job-selection-probe-http: .* not available in this version/);

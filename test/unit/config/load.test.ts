@@ -95,7 +95,11 @@ function yamlOf(key: string, text: string, setting: Setting): string {
   const last = sections.at(-1) ?? '';
   const depth = sections.length - 1;
   const value =
-    setting.kind === 'map' ? `{${text.replace('=', ': "')}"}` : setting.kind === 'list' ? `[${text}]` : `"${text}"`;
+    setting.kind === 'map'
+      ? `{${text.replace('=', ': "')}"}`
+      : setting.kind === 'list'
+        ? `[${text}]`
+        : `"${text}"`;
   return `${head.join('')}${indent(depth)}${last}: ${value}\n`;
 }
 
@@ -118,7 +122,10 @@ describe('every row: flag over environment over file over default', () => {
           { flags: { [setting.flag ?? '']: ['x'] } },
           { env: { [keyAsEnv(setting.key)]: 'x' } },
         ]) {
-          assert.match(faultsOf(() => load(parts)), /not available in this version/);
+          assert.match(
+            faultsOf(() => load(parts)),
+            /not available in this version/,
+          );
         }
         return;
       }
@@ -152,7 +159,11 @@ describe('every row: flag over environment over file over default', () => {
       assert.notDeepEqual(byEnv[0], seen[0], 'the variable wins over the file');
 
       for (const flag of flagNames(setting)) {
-        const config = load({ flags: { [flag]: [third] }, env: { ...env, [names[0] ?? '']: second }, files: [file] });
+        const config = load({
+          flags: { [flag]: [third] },
+          env: { ...env, [names[0] ?? '']: second },
+          files: [file],
+        });
         assert.equal(originOf(config), `--${flag}`);
         assert.notDeepEqual(values(config), byEnv[0], 'the flag wins');
       }
@@ -224,8 +235,14 @@ test('all faults at once, each with its place', async () => {
     }),
   );
   assert.match(message, /has 7 faults/);
-  assert.match(message, /faults\.yaml:3: unknown key "Node\.Libp2p\.SwarmProt"; did you mean "Node\.Libp2p\.SwarmPort"\?/);
-  assert.match(message, /faults\.yaml:7 \(Node\.Compute\.Capacity\.TotalResourceLimits\.CPU\): invalid CPU value: lots/);
+  assert.match(
+    message,
+    /faults\.yaml:3: unknown key "Node\.Libp2p\.SwarmProt"; did you mean "Node\.Libp2p\.SwarmPort"\?/,
+  );
+  assert.match(
+    message,
+    /faults\.yaml:7 \(Node\.Compute\.Capacity\.TotalResourceLimits\.CPU\): invalid CPU value: lots/,
+  );
   assert.match(message, /faults\.yaml:8: Labels: expected names with values/);
   assert.match(message, /--api-port: "99999" is not a whole number from 0 to 65535/);
   assert.match(message, /environment variable LOG_LEVEL: "loud" is not one of/);
@@ -236,10 +253,16 @@ test('all faults at once, each with its place', async () => {
 test('two ways to say one thing must say the same', async () => {
   const file = join(directory, 'twice.yaml');
   await writeFile(file, 'API: {Port: 1}\nNode: {ServerAPI: {Port: 2}}\n');
-  assert.match(faultsOf(() => load({ files: [file] })), /twice\.yaml:2 .* says something else than .*twice\.yaml:1/);
+  assert.match(
+    faultsOf(() => load({ files: [file] })),
+    /twice\.yaml:2 .* says something else than .*twice\.yaml:1/,
+  );
   await writeFile(file, 'API: {Port: 7}\nNode: {ServerAPI: {Port: 7}}\n');
   assert.equal(load({ files: [file] }).api.port, 7);
-  assert.match(faultsOf(() => load({ flags: { port: ['1'], 'swarm-port': ['2'] } })), /--swarm-port: says something else/);
+  assert.match(
+    faultsOf(() => load({ flags: { port: ['1'], 'swarm-port': ['2'] } })),
+    /--swarm-port: says something else/,
+  );
 });
 
 test('config.yaml of the data directory is read; files named with -c replace it', async () => {
@@ -259,22 +282,43 @@ test('config.yaml of the data directory is read; files named with -c replace it'
 });
 
 test('a file that is missing, broken or no mapping', async () => {
-  assert.match(faultsOf(() => load({ files: ['nothere.yaml'] })), /nothere\.yaml: no such file/);
+  assert.match(
+    faultsOf(() => load({ files: ['nothere.yaml'] })),
+    /nothere\.yaml: no such file/,
+  );
   const file = join(directory, 'broken.yaml');
   await writeFile(file, 'API:\n  Port: [1\n');
-  assert.match(faultsOf(() => load({ files: [file] })), /broken\.yaml:\d+: not valid YAML/);
+  assert.match(
+    faultsOf(() => load({ files: [file] })),
+    /broken\.yaml:\d+: not valid YAML/,
+  );
   await writeFile(file, '- a\n');
-  assert.match(faultsOf(() => load({ files: [file] })), /expected a mapping/);
+  assert.match(
+    faultsOf(() => load({ files: [file] })),
+    /expected a mapping/,
+  );
   await writeFile(file, '');
   assert.equal(load({ files: [file] }).api.port, 1234);
 });
 
 test('multiaddrs', () => {
-  assert.match(faultsOf(() => load({ flags: { 'ipfs-connect': ['/ip4/nonsense'] } })), /--ipfs-connect: .*not a valid multiaddr/);
-  assert.match(faultsOf(() => load({ flags: { peer: ['1.2.3.4:1235'] } })), /--peer: .*not a valid multiaddr/);
+  assert.match(
+    faultsOf(() => load({ flags: { 'ipfs-connect': ['/ip4/nonsense'] } })),
+    /--ipfs-connect: .*not a valid multiaddr/,
+  );
+  assert.match(
+    faultsOf(() => load({ flags: { peer: ['1.2.3.4:1235'] } })),
+    /--peer: .*not a valid multiaddr/,
+  );
   assert.deepEqual(load({ flags: { peer: ['none'] } }).p2p.peers, []);
-  assert.equal(load({ flags: { 'ipfs-connect': ['/dns4/ipfs.example/tcp/443/https'] } }).ipfs.connect, '/dns4/ipfs.example/tcp/443/https');
-  assert.equal(load({ flags: { 'ipfs-connect': ['https://ipfs.example'] } }).ipfs.connect, 'https://ipfs.example');
+  assert.equal(
+    load({ flags: { 'ipfs-connect': ['/dns4/ipfs.example/tcp/443/https'] } }).ipfs.connect,
+    '/dns4/ipfs.example/tcp/443/https',
+  );
+  assert.equal(
+    load({ flags: { 'ipfs-connect': ['https://ipfs.example'] } }).ipfs.connect,
+    'https://ipfs.example',
+  );
 });
 
 test('"" means unset', () => {
@@ -288,7 +332,10 @@ test('shares of the machine', () => {
   const config = load({ flags: { 'limit-total-cpu': ['50%'], 'limit-total-disk': ['0'] } });
   assert.deepEqual(config.capacity.total.cpu, { kind: 'share', share: 0.5 });
   assert.deepEqual(config.capacity.total.disk, { kind: 'exact', value: 0 });
-  assert.match(faultsOf(() => load({ flags: { 'limit-total-cpu': ['101%'] } })), /more than 100 %/);
+  assert.match(
+    faultsOf(() => load({ flags: { 'limit-total-cpu': ['101%'] } })),
+    /more than 100 %/,
+  );
 });
 
 test('bounds for tests and benches', () => {
@@ -296,7 +343,10 @@ test('bounds for tests and benches', () => {
   assert.equal(config.limits.ingestQueue, 8);
   assert.equal(config.limits.offeredTimeoutMs, 5000);
   assert.equal(config.limits.bodyBytes, 1_048_576);
-  assert.match(faultsOf(() => load({ files: ['Limits.bidQueue=0'] })), /at least 1/);
+  assert.match(
+    faultsOf(() => load({ files: ['Limits.bidQueue=0'] })),
+    /at least 1/,
+  );
 });
 
 test('an environment variable that looks like a typing error is named', () => {
@@ -315,7 +365,10 @@ test('secrets are never shown, and the whole is frozen', () => {
 });
 
 test('the tree that the API shows has v1.9 names and kinds', () => {
-  const tree = configTree(load({ flags: { 'node-type': ['requester'] } })) as Record<string, Record<string, unknown>>;
+  const tree = configTree(load({ flags: { 'node-type': ['requester'] } })) as Record<
+    string,
+    Record<string, unknown>
+  >;
   assert.equal(tree['API']?.['Port'], 1234);
   assert.equal(tree['Orchestrator']?.['Enabled'], true);
   assert.equal(tree['Compute']?.['Enabled'], false);

@@ -14,7 +14,10 @@ test('refuses what exceeds the bound and keeps order by priority, then arrival',
   assert.equal(queue.tryPush({ id: 'b', priority: 5 }), true);
   assert.equal(queue.tryPush({ id: 'c', priority: 0 }), true);
   assert.equal(queue.tryPush({ id: 'd', priority: 9 }), false);
-  assert.deepEqual([queue.shift()?.id, queue.shift()?.id, queue.shift()?.id, queue.shift()], ['b', 'a', 'c', undefined]);
+  assert.deepEqual(
+    [queue.shift()?.id, queue.shift()?.id, queue.shift()?.id, queue.shift()],
+    ['b', 'a', 'c', undefined],
+  );
   assert.equal(queue.highWater, 3);
 });
 
@@ -68,12 +71,20 @@ class Model {
 
 test('behaves like its model: bounded, ordered, every item leaves once', () => {
   const step = fc.oneof(
-    fc.record({ kind: fc.constant('push' as const), id: fc.nat(30), priority: fc.integer({ min: -2, max: 2 }) }),
+    fc.record({
+      kind: fc.constant('push' as const),
+      id: fc.nat(30),
+      priority: fc.integer({ min: -2, max: 2 }),
+    }),
     fc.record({ kind: fc.constant('shift' as const) }),
     fc.record({ kind: fc.constant('remove' as const), id: fc.nat(30) }),
     fc.record({ kind: fc.constant('reserve' as const) }),
     fc.record({ kind: fc.constant('release' as const) }),
-    fc.record({ kind: fc.constant('fill' as const), id: fc.nat(30), priority: fc.integer({ min: -2, max: 2 }) }),
+    fc.record({
+      kind: fc.constant('fill' as const),
+      id: fc.nat(30),
+      priority: fc.integer({ min: -2, max: 2 }),
+    }),
   );
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 8 }), fc.array(step, { maxLength: 80 }), (bound, steps) => {

@@ -280,7 +280,6 @@ describe('logs', () => {
   class Port implements LogPort {
     chunks: LogChunk[] = [{ stream: 'stdout', text: 'live' }];
     knows = true;
-    // biome-ignore format: one line
     async *logs(executionId: string): AsyncGenerator<LogChunk> {
       if (!this.knows) throw new NodeError('ExecutionNotFound', `execution not found: ${executionId}`);
       yield* this.chunks;
@@ -312,7 +311,9 @@ describe('logs', () => {
   });
 
   it('say that there is nothing to read', async () => {
-    const kit = await makeKit({ logs: new Port() });
+    const port = new Port();
+    port.knows = false;
+    const kit = await makeKit({ logs: port });
     await assert.rejects(read(kit, 'j-00000000', false), fails('JobNotFound', 'job not found: j-00000000'));
     const { jobId } = await kit.requester.submit(checked());
     const start = `failed to open log stream for job ${jobId}: `;
@@ -324,10 +325,13 @@ describe('logs', () => {
       read(kit, jobId, true, 'e-nothing'),
       fails('ExecutionNotFound', `${start}unable to find execution e-nothing in job ${jobId}`),
     );
-    const following = read(kit, jobId, true);
+    const following = assert.rejects(
+      read(kit, jobId, true),
+      fails('ExecutionNotFound', /no executions found/),
+    );
     await turns();
     await kit.requester.stop(jobId, '', '');
-    await assert.rejects(following, fails('ExecutionNotFound', /no executions found/));
+    await following;
   });
 
   it('come from the result when the node has forgotten the execution', async () => {

@@ -5,7 +5,7 @@ import type { CliContext } from '../../context.ts';
 import { Spinner } from '../../spinner.ts';
 import { JOBS_PATH } from '../../submit.ts';
 import { readJob, wireText } from '../../wire.ts';
-import { clientOf, command, type CommandModules } from '../shared.ts';
+import { type CommandModules, clientOf, command } from '../shared.ts';
 
 export function jobLogs(modules: CommandModules): Command {
   const logs = command('logs', 'Print the output of a job', [
@@ -19,7 +19,10 @@ export function jobLogs(modules: CommandModules): Command {
     .option('-e, --execution-id <id>', 'output of this execution')
     .option('-v, --version <n>', 'version of the job')
     .action(
-      async (id: string, flags: { follow?: boolean; tail?: boolean; executionId?: string; version?: string }) => {
+      async (
+        id: string,
+        flags: { follow?: boolean; tail?: boolean; executionId?: string; version?: string },
+      ) => {
         const chunks = clientOf(modules.context, logs).logs(id, {
           ...(flags.follow === true ? { follow: true } : {}),
           ...(flags.tail === true ? { tail: true } : {}),
@@ -64,7 +67,10 @@ class Steps {
 }
 
 export function jobStop(modules: CommandModules): Command {
-  const stop = command('stop', 'Stop a job', ['bacalhau job stop j-0e180cf2', 'bacalhau job stop --quiet my-job']);
+  const stop = command('stop', 'Stop a job', [
+    'bacalhau job stop j-0e180cf2',
+    'bacalhau job stop --quiet my-job',
+  ]);
   stop
     .argument('<id>', 'name, id, or the beginning of an id')
     .option('--namespace <namespace>', 'namespace of the job')
@@ -98,7 +104,9 @@ export function jobStop(modules: CommandModules): Command {
       );
       const evaluation = wireText(reply['EvaluationID']);
       if (!quiet) {
-        context.stdout.write(`\nJob stop successfully submitted with evaluation ID: ${evaluation || job.id}\n`);
+        context.stdout.write(
+          `\nJob stop successfully submitted with evaluation ID: ${evaluation || job.id}\n`,
+        );
       }
     });
   return stop;

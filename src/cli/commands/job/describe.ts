@@ -2,7 +2,14 @@ import type { Command } from 'commander';
 import { shortId } from '../../../core/ids.ts';
 import { type CliContext, style } from '../../context.ts';
 import { ago, dateTime } from '../../format.ts';
-import { addOutputFlags, type Column, type OutputOptions, printDocument, printable, tableText } from '../../output.ts';
+import {
+  addOutputFlags,
+  type Column,
+  type OutputOptions,
+  printable,
+  printDocument,
+  tableText,
+} from '../../output.ts';
 import { JOBS_PATH } from '../../submit.ts';
 import {
   type ExecutionWire,
@@ -14,7 +21,7 @@ import {
   wire,
   wireItems,
 } from '../../wire.ts';
-import { clientOf, command, type CommandModules } from '../shared.ts';
+import { type CommandModules, clientOf, command } from '../shared.ts';
 
 const COMMENT_WIDTH = 50;
 const EVENT_WIDTH = 90;
@@ -65,7 +72,8 @@ function runOutput(context: CliContext, executions: readonly ExecutionWire[], se
   let text = '';
   for (const execution of executions) {
     const output = execution.output;
-    if (output === undefined || (output.stdout === '' && output.stderr === '' && output.exitCode === 0)) continue;
+    if (output === undefined || (output.stdout === '' && output.stderr === '' && output.exitCode === 0))
+      continue;
     const title = several ? `Execution ${shortId(execution.id)} Standard Output` : 'Standard Output';
     text += `${style(context, context.stdout, 'bold', `\n${title}\n`)}${output.stdout}`;
     if (output.stderr !== '') text += `\n${output.stderr}`;
@@ -85,10 +93,12 @@ function page(context: CliContext, reply: Readonly<Record<string, unknown>>): st
   text += title('Summary') + summary(executions);
   const ofJob = history.filter((row) => row.executionId === '');
   if (ofJob.length > 0) text += title('Job History') + tableText(ofJob, historyColumns);
-  if (executions.length > 0) text += title('Executions') + tableText(executions, executionColumns(Date.now()));
+  if (executions.length > 0)
+    text += title('Executions') + tableText(executions, executionColumns(Date.now()));
   for (const execution of executions) {
     const own = history.filter((row) => row.executionId === execution.id);
-    if (own.length > 0) text += title(`Execution ${shortId(execution.id)} History`) + tableText(own, historyColumns);
+    if (own.length > 0)
+      text += title(`Execution ${shortId(execution.id)} History`) + tableText(own, historyColumns);
   }
   return text + runOutput(context, executions, executions.length > 1);
 }

@@ -14,7 +14,7 @@ import {
   wireItems,
   wireText,
 } from '../../wire.ts';
-import { clientOf, command, type CommandModules } from '../shared.ts';
+import { type CommandModules, clientOf, command } from '../shared.ts';
 
 const EVENT_WIDTH = 90;
 
@@ -82,7 +82,10 @@ const historyColumns: readonly Column<HistoryWire>[] = [
   { title: 'TIME', value: (row) => dateTime(row.timeMs) },
   { title: 'LEVEL', value: (row) => row.level },
   { title: 'JOB VERSION', value: (row) => String(row.jobVersion) },
-  { title: 'EXEC. ID', value: (row, wide) => (wide ? row.executionId : row.executionId && shortId(row.executionId)) },
+  {
+    title: 'EXEC. ID',
+    value: (row, wide) => (wide ? row.executionId : row.executionId && shortId(row.executionId)),
+  },
   { title: 'TOPIC', value: (row) => row.topic },
   { title: 'EVENT', value: (row) => row.message, max: EVENT_WIDTH },
 ];

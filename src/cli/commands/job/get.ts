@@ -7,7 +7,7 @@ import { formatJson } from '../../json.ts';
 import { seconds } from '../../run-flags.ts';
 import { JOBS_PATH } from '../../submit.ts';
 import { type Wire, wireItems } from '../../wire.ts';
-import { clientOf, command, type CommandModules } from '../shared.ts';
+import { type CommandModules, clientOf, command } from '../shared.ts';
 
 interface Flags {
   readonly namespace?: string;
@@ -65,7 +65,9 @@ export function jobGet(modules: CommandModules): Command {
       }
       const client = clientOf(context, get);
       context.stderr.write(`Fetching results of job '${id}'...\n`);
-      const reply = await client.get(`${JOBS_PATH}/${encodeURIComponent(id)}/results`, { namespace: flags.namespace });
+      const reply = await client.get(`${JOBS_PATH}/${encodeURIComponent(id)}/results`, {
+        namespace: flags.namespace,
+      });
       const results = wireItems(reply['Items']);
       if (results.length === 0) {
         context.stdout.write('No results found\n');
@@ -92,7 +94,9 @@ export function jobGet(modules: CommandModules): Command {
         // An empty folder would be in the way of the next try.
         if (into.made) await rmdir(into.path).catch(() => undefined);
         if (timeout.aborted) {
-          throw new NodeError('DownloadFailed', `not downloaded in ${limit} s (--download-timeout-secs)`, { cause: thrown });
+          throw new NodeError('DownloadFailed', `not downloaded in ${limit} s (--download-timeout-secs)`, {
+            cause: thrown,
+          });
         }
         throw thrown;
       }

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { command, type CommandModules } from '../shared.ts';
+import { type CommandModules, command } from '../shared.ts';
 import { jobLogs, jobStop } from './control.ts';
 import { jobDescribe } from './describe.ts';
 import { jobExecutions, jobHistory, jobVersions } from './details.ts';

@@ -5,7 +5,7 @@ import { addOutputFlags, type Column, type OutputOptions, printRows } from '../.
 import { collect } from '../../run-flags.ts';
 import { JOBS_PATH } from '../../submit.ts';
 import { type JobWire, readJob, wireItems, wireText } from '../../wire.ts';
-import { clientOf, command, type CommandModules } from '../shared.ts';
+import { type CommandModules, clientOf, command } from '../shared.ts';
 
 const DEFAULT_LIMIT = '10';
 /** What Bacalhau's own monitoring submits all the time is left out unless labels are asked for. */
@@ -65,7 +65,9 @@ export function jobList(modules: CommandModules): Command {
       if (token !== '') {
         // Beside a document the hint would break what reads it.
         const out = flags.output === undefined || flags.output === 'table' ? stdout : modules.context.stderr;
-        out.write(`\nTo fetch more records use:\n\tbacalhau job list --limit ${flags.limit} --next-token ${token}\n`);
+        out.write(
+          `\nTo fetch more records use:\n\tbacalhau job list --limit ${flags.limit} --next-token ${token}\n`,
+        );
       }
     });
   return list;

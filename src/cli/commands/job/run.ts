@@ -5,11 +5,11 @@ import { NodeError } from '../../../core/errors.ts';
 import type { CliContext } from '../../context.ts';
 import { fillTemplate, type JobFile, readJobFile } from '../../job-file.ts';
 import { printDocument } from '../../output.ts';
-import { addWaitFlags, collect, pairs, type WaitFlags } from '../../run-flags.ts';
 import { showProgress } from '../../progress.ts';
+import { addWaitFlags, collect, pairs, type WaitFlags } from '../../run-flags.ts';
 import { JOBS_PATH, printWarnings, submissionBody, submitAndShow } from '../../submit.ts';
 import { wireNumber, wireText } from '../../wire.ts';
-import { clientOf, command, type CommandModules } from '../shared.ts';
+import { type CommandModules, clientOf, command } from '../shared.ts';
 
 interface TemplateFlags {
   readonly templateVars: readonly string[];
@@ -29,9 +29,13 @@ async function readText(context: CliContext, file: string): Promise<string> {
   try {
     return await readFile(resolve(context.cwd, file), 'utf8');
   } catch (cause) {
-    throw new NodeError('CommandInvalid', `cannot read ${file}: ${cause instanceof Error ? cause.message : String(cause)}`, {
-      cause,
-    });
+    throw new NodeError(
+      'CommandInvalid',
+      `cannot read ${file}: ${cause instanceof Error ? cause.message : String(cause)}`,
+      {
+        cause,
+      },
+    );
   }
 }
 
@@ -41,9 +45,13 @@ function matching(context: CliContext, pattern: string | undefined): Record<stri
   try {
     regex = new RegExp(pattern);
   } catch (cause) {
-    throw new NodeError('CommandInvalid', `--template-envs "${pattern}": not a regular expression`, { cause });
+    throw new NodeError('CommandInvalid', `--template-envs "${pattern}": not a regular expression`, {
+      cause,
+    });
   }
-  const found = Object.entries(context.env).filter(([name, value]) => value !== undefined && regex.test(name));
+  const found = Object.entries(context.env).filter(
+    ([name, value]) => value !== undefined && regex.test(name),
+  );
   return Object.fromEntries(found.map(([name, value]) => [name, value ?? '']));
 }
 
@@ -52,7 +60,10 @@ async function loadJob(context: CliContext, file: string, flags: TemplateFlags):
   const name = file === '-' ? 'standard input' : basename(file);
   const wanted = flags.templateVars.length > 0 || flags.templateEnvs !== undefined;
   if (!flags.template || !wanted) return readJobFile(text, name);
-  const variables = { ...matching(context, flags.templateEnvs), ...pairs('template-vars', flags.templateVars) };
+  const variables = {
+    ...matching(context, flags.templateEnvs),
+    ...pairs('template-vars', flags.templateVars),
+  };
   return readJobFile(fillTemplate(text, variables), name);
 }
 
@@ -69,7 +80,9 @@ async function checkJob(job: JobFile): Promise<void> {
     defaultResources: { cpu: 0, memory: 0, disk: 0, gpu: 0 },
   });
   const [text, contentType] =
-    job.kind === 'spec' ? [job.text, job.contentType] : [JSON.stringify({ Job: job.job }), 'application/json'];
+    job.kind === 'spec'
+      ? [job.text, job.contentType]
+      : [JSON.stringify({ Job: job.job }), 'application/json'];
   const submission = { body: Buffer.from(text), contentType, clientInstanceId: '', clientInstallationId: '' };
   ingest.handle({ kind: 'job', submission });
 }
@@ -115,7 +128,12 @@ export function jobRun(modules: CommandModules): Command {
 /** Shows what would change; where the node cannot say it, the job itself. */
 async function dryRun(context: CliContext, client: ReturnType<typeof clientOf>, job: unknown): Promise<void> {
   try {
-    const reply = await client.put(`${JOBS_PATH}/diff`, { Namespace: '', Credential: null, IdempotencyToken: '', Job: job });
+    const reply = await client.put(`${JOBS_PATH}/diff`, {
+      Namespace: '',
+      Credential: null,
+      IdempotencyToken: '',
+      Job: job,
+    });
     printWarnings(context, reply, { wait: false });
     context.stdout.write(`${wireText(reply['Diff'])}\n`);
   } catch (thrown) {
@@ -146,27 +164,22 @@ export function jobRerun(modules: CommandModules): Command {
     .option('--namespace <namespace>', 'namespace of the job', '')
     .option('--version <n>', 'version to run again', '0')
     .option('--reason <text>', 'why, for the history of the job', '')
-    .action(
-      async (
-        id: string,
-        flags: WaitFlags & { namespace: string; version: string; reason: string },
-      ) => {
-        const { context } = modules;
-        if (!/^\d{1,9}$/.test(flags.version)) {
-          throw new NodeError('CommandInvalid', `--version "${flags.version}": expected a whole number`);
-        }
-        const client = clientOf(context, rerun);
-        const reply = await client.put(`${JOBS_PATH}/${encodeURIComponent(id)}/rerun`, {
-          Namespace: flags.namespace,
-          Credential: null,
-          IdempotencyToken: '',
-          JobVersion: Number(flags.version),
-          Reason: flags.reason,
-        });
-        printWarnings(context, reply, flags);
-        const job = { id: wireText(reply['JobID']) || id, version: wireNumber(reply['JobVersion']) };
-        await showProgress({ context, client }, job, flags);
-      },
-    );
+    .action(async (id: string, flags: WaitFlags & { namespace: string; version: string; reason: string }) => {
+      const { context } = modules;
+      if (!/^\d{1,9}$/.test(flags.version)) {
+        throw new NodeError('CommandInvalid', `--version "${flags.version}": expected a whole number`);
+      }
+      const client = clientOf(context, rerun);
+      const reply = await client.put(`${JOBS_PATH}/${encodeURIComponent(id)}/rerun`, {
+        Namespace: flags.namespace,
+        Credential: null,
+        IdempotencyToken: '',
+        JobVersion: Number(flags.version),
+        Reason: flags.reason,
+      });
+      printWarnings(context, reply, flags);
+      const job = { id: wireText(reply['JobID']) || id, version: wireNumber(reply['JobVersion']) };
+      await showProgress({ context, client }, job, flags);
+    });
   return rerun;
 }

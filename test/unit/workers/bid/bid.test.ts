@@ -21,6 +21,7 @@ const OPTIONS: BidOptions = {
   locality: 'anywhere',
   rejectStateless: false,
   acceptNetworked: false,
+  allowHostNetwork: false,
   minExecutionTimeoutMs: 1000,
   maxExecutionTimeoutMs: 60_000,
   defaultExecutionTimeoutMs: 30_000,

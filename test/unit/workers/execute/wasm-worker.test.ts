@@ -10,7 +10,7 @@ import type {
   WasmInput,
   WasmOutput,
 } from '../../../../src/workers/execute/protocol.ts';
-import type { ThreadOptions, Upward, WorkBatch } from '../../../../src/workers/protocol.ts';
+import type { Control, ThreadOptions, Upward, WorkBatch } from '../../../../src/workers/protocol.ts';
 import { wasmRequest } from '../../../support/wasm-run.ts';
 import { wat } from '../../../support/wat.ts';
 
@@ -38,6 +38,7 @@ function startThread(t: TestContext): {
     parentPort.on('message', async (batch) => { await run(batch); parentPort.postMessage('done'); });`;
   const thread = new Worker(new URL(`data:text/javascript,${encodeURIComponent(main)}`), { workerData });
   const channel = new BroadcastChannel(name);
+  const welcome: Control = { kind: 'welcome', thread: thread.threadId, live: [] };
   t.after(async () => {
     channel.close();
     await thread.terminate();
@@ -46,7 +47,9 @@ function startThread(t: TestContext): {
     new Promise((resolve, reject) => {
       const seen: Message[] = [];
       const listen = (message: Message[] | 'done'): void => {
-        if (message === 'done') {
+        if (message !== 'done' && message[0]?.kind === 'ready') {
+          channel.postMessage(welcome);
+        } else if (message === 'done') {
           thread.off('message', listen);
           resolve(seen);
         } else {
@@ -77,7 +80,8 @@ async function input(t: TestContext, module: Uint8Array, claim = 0): Promise<Was
 
 const short = (messages: Message[]): string[] =>
   messages.map((message) => {
-    if (message.kind === 'log' || message.kind === 'question') return message.kind;
+    if (message.kind === 'log' || message.kind === 'question' || message.kind === 'ready')
+      return message.kind;
     if (message.kind === 'report') return `${message.id} report ${message.report.kind}`;
     if (message.kind !== 'outcome') return `${message.id} ${message.kind}`;
     const { outcome } = message;

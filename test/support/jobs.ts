@@ -1,0 +1,69 @@
+import type { Wire } from './node.ts';
+import { wat } from './wat.ts';
+
+/** Parts of a job that a test cares about. */
+export interface JobParts {
+  readonly name?: string;
+  readonly priority?: number;
+  readonly publisher?: string;
+  readonly resources?: Readonly<Record<string, string>>;
+  readonly timeouts?: Readonly<Record<string, number>>;
+  readonly results?: readonly { readonly Name: string; readonly Path: string }[];
+}
+
+/** Little enough that a small machine runs many at once. */
+const SMALL = { CPU: '10m', Memory: '4mb', Disk: '1mb' } as const;
+
+function job(engine: Wire, parts: JobParts, more: Wire = {}): Wire {
+  return {
+    ...(parts.name === undefined ? {} : { Name: parts.name }),
+    Type: 'batch',
+    Priority: parts.priority ?? 0,
+    Tasks: [
+      {
+        Name: 'main',
+        Engine: engine,
+        Publisher: { Type: parts.publisher ?? '' },
+        Resources: parts.resources ?? SMALL,
+        Timeouts: parts.timeouts ?? {},
+        ...(parts.results === undefined ? {} : { ResultPaths: parts.results }),
+        ...more,
+      },
+    ],
+  };
+}
+
+/** A job of the mock engine. @param params Duration, PrepareDelay, ExitCode, FailWith, Stdout, … */
+export function mockJob(params: Wire = {}, parts: JobParts = {}): Wire {
+  return job({ Type: 'mock', Params: params }, parts);
+}
+
+/** A job of a WASM module given as bytes. */
+export function wasmJob(module: Uint8Array, parts: JobParts = {}): Wire {
+  const url = `data:application/wasm;base64,${Buffer.from(module).toString('base64')}`;
+  return job({ Type: 'wasm', Params: { EntryModule: 'main', Entrypoint: '_start' } }, parts, {
+    InputSources: [{ Source: { Type: 'inline', Params: { URL: url } }, Alias: 'main', Target: '/main.wasm' }],
+  });
+}
+
+/** A job in a container: the words are the command. */
+export function dockerJob(image: string, words: readonly string[], parts: JobParts = {}): Wire {
+  return job(
+    { Type: 'docker', Params: { Image: image, Entrypoint: [words[0] ?? ''], Parameters: words.slice(1) } },
+    { resources: { CPU: '100m', Memory: '32mb', Disk: '1mb' }, ...parts },
+  );
+}
+
+/** Prints "hello" and a newline. */
+export function helloModule(): Promise<Uint8Array> {
+  return wat(`(module
+    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) "\\08\\00\\00\\00\\06\\00\\00\\00hello\\0a")
+    (func (export "_start") (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 20)))))`);
+}
+
+/** Never ends. */
+export function endlessModule(): Promise<Uint8Array> {
+  return wat('(module (memory (export "memory") 1) (func (export "_start") (loop $on (br $on))))');
+}
