@@ -6,7 +6,7 @@ import { TICKET_DETAIL } from './lives.ts';
 /** A job that waits for room. */
 export interface Waiting {
   readonly evaluation: EvaluationRecord;
-  readonly record: JobRecord;
+  record: JobRecord;
   /** Jobs of one shape find room on the same nodes; "" where the job's past matters too. */
   readonly shape: string;
 }
@@ -91,6 +91,12 @@ export class Window {
     const at = this.#entries.findIndex((other) => order(evaluation, other.evaluation) < 0);
     this.#entries.splice(at < 0 ? this.#entries.length : at, 0, entry);
     if (this.#byJob.size > this.#size * 2) this.#shrink();
+  }
+
+  /** The record of a job that goes on waiting has changed. */
+  refresh(record: JobRecord): void {
+    const entry = this.#byJob.get(record.id);
+    if (entry !== undefined) entry.record = record;
   }
 
   /** A job waits no more. */

@@ -80,7 +80,7 @@ test('a pid that belongs to another process by now, or nonsense, is no holder', 
 
 test('a place that cannot be written', async () => {
   await assert.rejects(
-    lockDataDir('/proc/nowhere'),
+    lockDataDir(join(import.meta.filename, 'below-a-file')),
     (thrown: unknown) => thrown instanceof NodeError && /cannot write/.test(thrown.message),
   );
 });

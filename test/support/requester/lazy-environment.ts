@@ -20,6 +20,7 @@ export class LazyEnvironment implements Environment {
   #flushes: (() => void)[] = [];
   #isAutomatic: boolean;
   #scheduled = false;
+  #isDead = false;
 
   constructor(options: { readonly automatic?: boolean; readonly durable?: readonly Change[] } = {}) {
     this.#visible = openMemoryEnvironment();
@@ -46,12 +47,12 @@ export class LazyEnvironment implements Environment {
   }
 
   committed(): Promise<void> {
-    if (this.#uncommitted.length === 0) return Promise.resolve();
+    if (this.#uncommitted.length === 0 && !this.#isDead) return Promise.resolve();
     return new Promise((resolve) => this.#commits.push(resolve));
   }
 
   flushed(): Promise<void> {
-    if (this.#uncommitted.length + this.#unflushed.length === 0) return Promise.resolve();
+    if (this.#uncommitted.length + this.#unflushed.length === 0 && !this.#isDead) return Promise.resolve();
     return new Promise((resolve) => this.#flushes.push(resolve));
   }
 
@@ -70,6 +71,7 @@ export class LazyEnvironment implements Environment {
   }
 
   commit(): void {
+    if (this.#isDead) return;
     if (this.#uncommitted.length > 0) for (const hook of this.#hooks) this.#record(hook);
     for (const change of this.#uncommitted) this.#visible.write(change);
     this.#unflushed.push(...this.#uncommitted);
@@ -80,6 +82,7 @@ export class LazyEnvironment implements Environment {
   }
 
   flush(): void {
+    if (this.#isDead) return;
     this.#durable.push(...this.#unflushed);
     this.#unflushed = [];
     if (this.#uncommitted.length > 0) return;
@@ -91,6 +94,7 @@ export class LazyEnvironment implements Environment {
   /** Nothing written from now on reaches the disk; returns an environment over what has. */
   crash(): LazyEnvironment {
     this.#isAutomatic = false;
+    this.#isDead = true;
     this.#unflushed = [];
     this.#uncommitted = [];
     return new LazyEnvironment({ durable: this.#durable });

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { resolve } from 'node:path';
 import { test } from 'node:test';
 import type { Command } from 'commander';
@@ -11,6 +13,23 @@ function leaves(command: Command, path: readonly string[] = []): (readonly [stri
   const own = [...path, command.name()];
   if (command.commands.length === 0) return [[own.slice(1).join(' '), command]];
   return command.commands.flatMap((inner) => leaves(inner, own));
+}
+
+/** A port on which nobody listens: it is bound by an outgoing connection, which nobody else can take meanwhile. */
+async function closedPort(): Promise<{ port: number; close: () => Promise<void> }> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const accepted = once(server, 'connection');
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  await Promise.all([accepted, once(socket, 'connect')]);
+  const port = socket.localPort ?? 0;
+  return {
+    port,
+    close: async () => {
+      socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
 }
 
 const commands = leaves(buildProgram(testContext().context, 'bacalhau'));
@@ -80,11 +99,13 @@ test('an unknown flag or command names the nearest', async () => {
 });
 
 test('no node: what happened and what to do, exit code 1', async () => {
-  const run = await cli(['job', 'list', '--api-host', '127.0.0.1', '--api-port', '1']);
+  const { port, close } = await closedPort();
+  const run = await cli(['job', 'list', '--api-host', '127.0.0.1', '--api-port', String(port)]);
+  await close();
   assert.equal(run.code, 1);
   assert.match(
     run.stderr,
-    /no node answers at http:\/\/127\.0\.0\.1:1 .*\nHint: {2}Start a node with "bacalhau serve"/,
+    /no node answers at http:\/\/127\.0\.0\.1:\d+ .*ECONNREFUSED.*\nHint: {2}Start a node with "bacalhau serve"/,
   );
   assert.equal(run.stdout, '');
 });
@@ -147,7 +168,7 @@ test('flags of a job stay with the job', async () => {
 test('client commands start without loading the node', () => {
   const main = resolve(import.meta.dirname, '../../../src/main.ts');
   const script = `
-    process.argv.push('version', '--client');
+    process.argv.push('bacalhau', 'version', '--client');
     process.on('exit', () => {
       const loaded = process.getBuiltinModule('module').findPackageJSON ? [...(globalThis.loaded ?? [])] : [];
       for (const url of loaded) if (/node_modules\\/(?:libp2p|piscina|lmdb|dockerode|helia|zod)\\//.test(url)) console.log('LOADED', url);

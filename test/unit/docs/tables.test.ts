@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { it } from 'node:test';
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { errorsPage, metricsPage } from '../../support/docs.ts';
+import { cliPage } from '../../support/docs-cli.ts';
+import { configPage } from '../../support/docs-config.ts';
 
 function holds(name: string, expected: string): void {
   const path = join(import.meta.dirname, '../../../docs', name);
@@ -12,6 +14,10 @@ function holds(name: string, expected: string): void {
 }
 
 it('docs/ERRORS.md lists every error of the registry', () => holds('ERRORS.md', errorsPage()));
+
+it('docs/CONFIG.md lists every setting', () => holds('CONFIG.md', configPage()));
+
+it('docs/CLI.md describes every command', () => holds('CLI.md', cliPage()));
 
 it('docs/METRICS.md lists every metric', async () => {
   const registry = new Registry();
