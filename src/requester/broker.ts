@@ -117,7 +117,7 @@ export class Broker implements ChangeListener {
 
   changed(live: LiveJob, was: { readonly blocked: boolean; readonly ticketId: string }): void {
     const sameTicket = live.ticket.id === was.ticketId;
-    if (was.blocked && live.blocked && sameTicket) this.#window.refresh(live.record);
+    if (was.blocked && live.blocked && sameTicket) this.#window.refresh(live.ticket, live.record);
     if (was.blocked && !(live.blocked && sameTicket)) this.#window.remove(live.id);
     if (live.blocked && !(was.blocked && sameTicket)) {
       this.#window.add(live.ticket, live.record);

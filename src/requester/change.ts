@@ -215,6 +215,13 @@ export class Change {
     this.#evaluations.push(this.ticket);
   }
 
+  /** The wish has led to an ask: from now on the job's executions count for where it can go. */
+  noteAsked(): void {
+    if (this.ticket.trigger === 'job-queue') return;
+    this.ticket = { ...this.ticket, trigger: 'job-queue' };
+    if (this.blocked) this.#evaluations.push(this.ticket);
+  }
+
   /** The wish is kept until it has been looked at, over a restart too. */
   pend(): void {
     this.ticket = { ...this.ticket, status: 'pending' };

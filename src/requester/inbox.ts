@@ -173,7 +173,7 @@ export class Inbox implements MessageHandler<RequesterBound> {
     );
     const nowMs = this.#clock.nowMs();
     const gate = this.#broker.passingGate(isFinal ? null : execution.nodeId);
-    if (!change.blocked) change.ticket = { ...change.ticket, trigger: 'job-queue' };
+    change.noteAsked();
     this.#planner.settle(change, gate);
     if (!isFinal) {
       const wants = code === 'no_room' && rejection?.requested !== undefined;

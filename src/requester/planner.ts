@@ -83,7 +83,10 @@ export class Planner {
       case 'ask':
         if (decision.missing === 0) change.unblock();
         for (const nodeId of decision.nodes) change.ask(nodeId);
-        if (decision.missing > 0) change.block();
+        if (decision.missing > 0) {
+          change.noteAsked();
+          change.block();
+        }
         return;
       case 'wait':
         this.#queue(change, decision.reason);

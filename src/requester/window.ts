@@ -5,10 +5,10 @@ import { TICKET_DETAIL } from './lives.ts';
 
 /** A job that waits for room. */
 export interface Waiting {
-  readonly evaluation: EvaluationRecord;
+  evaluation: EvaluationRecord;
   record: JobRecord;
   /** Jobs of one shape find room on the same nodes; "" where the job's past matters too. */
-  readonly shape: string;
+  shape: string;
 }
 
 function shapeOf(record: JobRecord, evaluation: EvaluationRecord): string {
@@ -93,10 +93,13 @@ export class Window {
     if (this.#byJob.size > this.#size * 2) this.#shrink();
   }
 
-  /** The record of a job that goes on waiting has changed. */
-  refresh(record: JobRecord): void {
+  /** A job that goes on waiting has changed; its place is the same. */
+  refresh(evaluation: EvaluationRecord, record: JobRecord): void {
     const entry = this.#byJob.get(record.id);
-    if (entry !== undefined) entry.record = record;
+    if (entry === undefined) return;
+    entry.evaluation = evaluation;
+    entry.record = record;
+    entry.shape = shapeOf(record, evaluation);
   }
 
   /** A job waits no more. */
