@@ -1,9 +1,4 @@
-import {
-  type ComputeState,
-  computeStateCodes,
-  desiredStateCodes,
-  isComputeTerminal,
-} from '../core/states.ts';
+import { computeStateCodes, desiredStateCodes } from '../core/states.ts';
 
 /** Lenient views of what the API answers: an absent field is empty, a number may be a bigint. */
 export type Wire = Readonly<Record<string, unknown>>;
@@ -124,15 +119,6 @@ export function readExecution(value: unknown): ExecutionWire {
           }
         : undefined,
   };
-}
-
-/** True when nothing more happens to an execution in this state. */
-export function hasEnded(state: string): boolean {
-  return (
-    Object.hasOwn(computeStateCodes, state) &&
-    state !== 'Undefined' &&
-    isComputeTerminal(state as ComputeState)
-  );
 }
 
 /** One row of a job's history. */

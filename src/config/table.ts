@@ -63,18 +63,6 @@ export type Amount =
   | { readonly kind: 'exact'; readonly value: number }
   | { readonly kind: 'share'; readonly share: number };
 
-/** The value of `amount`, given what the machine has and what an unset one means. */
-export function resolveAmount(amount: Amount, whole: number, unset: number): number {
-  switch (amount.kind) {
-    case 'auto':
-      return unset;
-    case 'exact':
-      return amount.value;
-    case 'share':
-      return whole * amount.share;
-  }
-}
-
 /** One limit a dimension. */
 export interface ResourceAmounts {
   readonly cpu: Amount;

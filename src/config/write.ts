@@ -82,8 +82,11 @@ export async function setInFile(
     throw new NodeError('ConfigInvalid', `${path}: not a YAML mapping; it was left as it is`);
   }
   // An alias in the file would contradict the key that is written now.
-  for (const name of keyNames(setting)) document.deleteIn(pathInFile(document, name));
-  if (values.length > 0 && values.some((value) => value !== '')) {
+  for (const name of keyNames(setting)) {
+    const place = pathInFile(document, name);
+    if (document.hasIn(place)) document.deleteIn(place);
+  }
+  if (values.some((value) => value !== '')) {
     document.setIn(pathInFile(document, setting.key), yamlValue(setting, values));
   }
   await mkdir(dirname(path), { recursive: true });

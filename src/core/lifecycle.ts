@@ -1,6 +1,3 @@
-/** States of everything that is started and stopped. */
-export type LifecycleState = 'initialized' | 'starting' | 'running' | 'stopping' | 'stopped';
-
 /** A part of the node. Started downstream first, stopped upstream first; `stop` is idempotent. */
 export interface Component {
   readonly name: string;

@@ -8,10 +8,23 @@ import { type TreeLimits, TreeWriter } from './tree.ts';
 export interface Untarred {
   /** Bytes of file contents. */
   readonly bytes: number;
+  /** True when the marker for the end of an archive was there; without it, entries may be missing. */
+  readonly whole: boolean;
+}
+
+/** The archive stops in the middle of an entry. */
+export class ArchiveCut extends NodeError {
+  constructor(cause: unknown) {
+    super('InputInvalid', 'the archive ends in the middle of an entry', { cause });
+  }
 }
 
 /** Headers may take this many bytes beside the contents, so that an archive of nothing but headers ends. */
 const HEADER_BYTES = 1024;
+/** Tar counts in these. */
+const RECORD_BYTES = 512;
+/** Two records of zeros end an archive (POSIX pax, "ustar Interchange Format"). */
+const END_BYTES = 2 * RECORD_BYTES;
 
 /**
  * Unpacks a tar stream into the folder `root`. Nothing is written outside of it, whatever the archive says;
@@ -27,12 +40,22 @@ export async function untar(
 ): Promise<Untarred> {
   const tree = new TreeWriter(root, limits);
   const archive = extract();
-  const feeding = pipeline(source, archive, { signal: limits.signal });
+  let received = 0;
+  let entriesEnd = 0;
+  const count = async function* (): AsyncGenerator<Uint8Array> {
+    for await (const chunk of source) {
+      received += chunk.byteLength;
+      yield chunk;
+    }
+  };
+  const feeding = pipeline(count, archive, { signal: limits.signal });
   // The reader below sees the same failure; this keeps it from counting as unhandled meanwhile.
   feeding.catch(() => undefined);
   try {
     for await (const entry of archive) {
-      const name = rename(entry.header.name);
+      const { header, offset } = entry;
+      entriesEnd = offset + RECORD_BYTES + Math.ceil(header.size / RECORD_BYTES) * RECORD_BYTES;
+      const name = rename(header.name);
       if (name === undefined) entry.resume();
       else await writeEntry(tree, name, entry, rename);
     }
@@ -41,11 +64,12 @@ export async function untar(
   } catch (thrown) {
     archive.destroy();
     limits.signal.throwIfAborted();
+    if (thrown instanceof Error && thrown.message === CUT_MESSAGE) throw new ArchiveCut(thrown);
     throw isArchiveError(thrown)
       ? new NodeError('InputInvalid', `not a tar archive: ${thrown.message}`, { cause: thrown })
       : thrown;
   }
-  return { bytes: tree.bytes };
+  return { bytes: tree.bytes, whole: received >= entriesEnd + END_BYTES };
 }
 
 /**
@@ -118,6 +142,8 @@ async function writeEntry(
   entry.resume();
 }
 
+/** What tar-stream says, without a code. */
+const CUT_MESSAGE = 'Unexpected end of data';
 const ZLIB_CODE = /^Z_/;
 
 function isArchiveError(thrown: unknown): thrown is Error {

@@ -206,10 +206,10 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
       for (const runner of [bid, admit, supervise, publish]) runner.warm();
     },
     reservePlaces(item) {
-      if (!supervise.queue.tryReserve()) return false;
-      if (item.header.engine !== 'wasm' || wasm.queue.tryReserve()) return true;
-      supervise.queue.releaseReserved();
-      return false;
+      const needsWasm = item.header.engine === 'wasm';
+      // Looked at before anything is taken: giving back the last place would announce room that was never gone.
+      if (supervise.queue.free <= 0 || (needsWasm && wasm.queue.free <= 0)) return false;
+      return supervise.queue.tryReserve() && (!needsWasm || wasm.queue.tryReserve());
     },
     releasePlaces(item) {
       supervise.queue.releaseReserved();

@@ -55,6 +55,8 @@ export class Broker implements ChangeListener {
   #reserved: NodeId | null = null;
   /** Jobs that have begun to wait, ever; and how many had when the store last hid some. */
   #arrivals = 0;
+  /** Changes of jobs, ever. */
+  #changes = 0;
   #hiddenAt = -1;
   #peekAfter: EvaluationRecord | undefined;
   #peekAtMs = 0;
@@ -116,6 +118,7 @@ export class Broker implements ChangeListener {
   }
 
   changed(live: LiveJob, was: { readonly blocked: boolean; readonly ticketId: string }): void {
+    this.#changes += 1;
     const sameTicket = live.ticket.id === was.ticketId;
     if (was.blocked && live.blocked && sameTicket) this.#window.refresh(live.ticket, live.record);
     if (was.blocked && !(live.blocked && sameTicket)) this.#window.remove(live.id);
@@ -189,13 +192,19 @@ export class Broker implements ChangeListener {
     else if (started === 0) this.#peek(nowMs);
   }
 
-  /** The store does not show all that waits: it will after the commit, or the line is read from its start. */
+  /**
+   * The store does not show all that waits. What is not committed it will show soon. When that was not it, the
+   * line is counted and read again from its start, at the next heartbeat.
+   */
   #lookAgain(): void {
     const isSecond = this.#hiddenAt === this.#arrivals;
     this.#hiddenAt = this.#arrivals;
-    if (isSecond) this.#window.rewind();
+    const changes = this.#changes;
     this.#store.committed().then(
-      () => this.wake(),
+      () => {
+        if (!isSecond) this.wake();
+        else if (changes === this.#changes) this.#window.reset(this.#store.blockedCount());
+      },
       () => undefined,
     );
   }
@@ -211,6 +220,7 @@ export class Broker implements ChangeListener {
     if (this.#store.evaluation(evaluation.id)?.status === 'blocked') {
       this.#store.transition({ evaluations: [{ ...evaluation, status: 'cancelled' }] });
       this.#window.removeBeyond();
+      this.#changes += 1;
     }
     return false;
   }

@@ -110,10 +110,6 @@ export class Change {
     return all;
   }
 
-  execution(id: ExecutionId): RequesterExecution | undefined {
-    return this.steps.get(id)?.record ?? this.live.executions.get(id);
-  }
-
   active(): RequesterExecution[] {
     return this.executions().filter(({ computeState }) => !isComputeTerminal(computeState.type));
   }

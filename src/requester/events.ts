@@ -51,7 +51,6 @@ export function executionRequested(nodeId: NodeId): JobEvent {
 export const stopReasons = {
   jobStopped: 'Execution stop requested because job has been stopped',
   nodeRejected: 'Execution stop requested because node has been rejected',
-  surplus: 'Execution stop requested because there are more executions than needed',
   jobFailed: 'Execution stop requested due to job failure',
   jobUpdated: 'Execution stopped for job update',
 } as const;

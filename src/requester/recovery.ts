@@ -1,10 +1,11 @@
 import type { JobId } from '../core/ids.ts';
 import { isComputeTerminal } from '../core/states.ts';
+import type { JobRecord } from '../store/records.ts';
 import type { RequesterStore } from '../store/requester-store.ts';
 import type { Broker } from './broker.ts';
 import type { LiveJob } from './change.ts';
 import type { Deadlines } from './deadlines.ts';
-import type { Lives } from './lives.ts';
+import { type Lives, TICKET_DETAIL } from './lives.ts';
 import type { Nodes } from './nodes.ts';
 import type { Planner } from './planner.ts';
 
@@ -60,8 +61,7 @@ export class Recovery {
 
   #take(id: JobId, onLive: (live: LiveJob) => void): void {
     const record = this.#store.job(id);
-    if (record === undefined) return;
-    // Queued means a blocked evaluation, unless an ask of it is open.
+    if (record === undefined || this.#onlyWaits(record)) return;
     const live = this.#lives.load(id);
     if (live === undefined) return;
     if (record.type === 'daemon') onLive(live);
@@ -75,6 +75,13 @@ export class Recovery {
     this.#lives.keep(live);
     this.#deadlines.changed(live);
     this.#planner.settle(this.#planner.begin(live), this.#broker.passingGate(null));
+  }
+
+  /** Tells without reading executions: of a hundred thousand jobs, most only wait. */
+  #onlyWaits({ type, count, state }: JobRecord): boolean {
+    if (state.type !== 'Queued' || count > 1 || type === 'ops' || type === 'daemon') return false;
+    const ticket = state.details?.[TICKET_DETAIL];
+    return ticket !== undefined && this.#store.evaluation(ticket)?.status === 'blocked';
   }
 
   /** Wishes whose jobs were looked at above. */

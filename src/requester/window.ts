@@ -59,17 +59,12 @@ export class Window {
     return this.#entries.find((entry) => this.#isAlive(entry));
   }
 
-  /** The line as the store has it at start. */
+  /** The line as the store has it, nothing of it read yet. */
   reset(count: number): void {
     this.#beyond = count;
     this.#byJob.clear();
     this.#entries = [];
     this.#cursor = undefined;
-  }
-
-  /** Forgets what has been read, to read it again. */
-  rewind(): void {
-    this.reset(this.count);
   }
 
   /** A job has begun to wait. */

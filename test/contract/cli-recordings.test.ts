@@ -66,7 +66,16 @@ const differences: Readonly<Record<string, Difference>> = {
     argv: ['docker', 'run', '--publisher', 'none', '127.0.0.1:5000/busybox:1', '--', 'echo', 'hello'],
   },
   '12-docker-run-id-only': {
-    argv: ['docker', 'run', '--publisher=none', '127.0.0.1:5000/busybox:1', '--id-only', '--', 'echo', 'hello'],
+    argv: [
+      'docker',
+      'run',
+      '--publisher=none',
+      '127.0.0.1:5000/busybox:1',
+      '--id-only',
+      '--',
+      'echo',
+      'hello',
+    ],
   },
   '13-docker-run-follow': {
     argv: [
@@ -78,7 +87,10 @@ const differences: Readonly<Record<string, Difference>> = {
   '40-job-run-failing': { code: 1, stderr: () => 'Error: execution e-<short> exited with code 7' },
   '41-describe-failing': { stdout: (text) => `${text} Exit code: 7` },
   '44-job-run-unknown-engine': { code: 1 },
-  '48-missing-image': { code: 1, argv: ['docker', 'run', '-p', 'none', '127.0.0.1:5000/nothere:1', '--', 'true'] },
+  '48-missing-image': {
+    code: 1,
+    argv: ['docker', 'run', '-p', 'none', '127.0.0.1:5000/nothere:1', '--', 'true'],
+  },
   '49-too-big': {
     code: 1,
     argv: ['docker', 'run', '-p', 'none', '--cpu', '64', '127.0.0.1:5000/busybox:1', '--', 'true'],
@@ -112,12 +124,20 @@ const extra = /\/(?:executions|history\?event_type=all&limit=10)$/;
 
 function comparable(requests: readonly SeenRequest[]): string[] {
   const body = (value: unknown): unknown =>
-    typeof value === 'object' && value !== null && 'Credential' in value ? { ...value, Credential: null } : value;
+    typeof value === 'object' && value !== null && 'Credential' in value
+      ? { ...value, Credential: null }
+      : value;
   const sorted = (_key: string, value: unknown): unknown =>
     typeof value === 'object' && value !== null && !Array.isArray(value)
       ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
       : value;
-  return [...new Set(requests.map(({ method, path, body: sent }) => `${method} ${path} ${JSON.stringify(body(sent), sorted)}`))];
+  return [
+    ...new Set(
+      requests.map(
+        ({ method, path, body: sent }) => `${method} ${path} ${JSON.stringify(body(sent), sorted)}`,
+      ),
+    ),
+  ];
 }
 
 function recordedRequests(recorded: RecordedCommand): SeenRequest[] {
@@ -145,7 +165,8 @@ async function writeInputs(recorded: RecordedCommand): Promise<void> {
 }
 
 describe('recorded command lines', { skip: missing }, async () => {
-  const names = missing === false ? (await readdir(recordingsFolder)).map((name) => name.replace('.json', '')) : [];
+  const names =
+    missing === false ? (await readdir(recordingsFolder)).map((name) => name.replace('.json', '')) : [];
   for (const name of names.sort().filter((one) => !elsewhere.test(one))) {
     test(name, async () => {
       const recorded = loadCommand(name);
@@ -159,8 +180,8 @@ describe('recorded command lines', { skip: missing }, async () => {
       }
       if (name === '13-docker-run-follow') {
         const last = recorded.http.findLast(({ method }) => method === 'GET');
-        const { Job } = last?.responseBody as { Job: Record<string, unknown> };
         assert.ok(last);
+        const { Job } = last.responseBody as { Job: Record<string, unknown> };
         server.add({ ...last, responseBody: { Job: { ...Job, State: { StateType: 'Completed' } } } });
       }
       try {
@@ -172,8 +193,15 @@ describe('recorded command lines', { skip: missing }, async () => {
           const { json, footer } = documentOf(recorded.stdout);
           // The recorded answers went through doubles, so times agree only as doubles.
           assert.deepEqual(JSON.parse(run.stdout), JSON.parse(json));
-          assert.deepEqual(Object.keys(JSON.parse(run.stdout) as object), Object.keys(JSON.parse(json) as object));
-          assert.equal(words(run.stderr), words(footer), 'the hint is not in the way of what reads the document');
+          assert.deepEqual(
+            Object.keys(JSON.parse(run.stdout) as object),
+            Object.keys(JSON.parse(json) as object),
+          );
+          assert.equal(
+            words(run.stderr),
+            words(footer),
+            'the hint is not in the way of what reads the document',
+          );
         } else {
           assert.equal(words(run.stdout), (difference.stdout ?? same)(expected));
         }
@@ -181,7 +209,9 @@ describe('recorded command lines', { skip: missing }, async () => {
         assert.equal(run.code, difference.code ?? recorded.exitCode);
 
         const ours = comparable(server.seen).filter((line) => !extra.test(line.split(' ')[1] ?? ''));
-        const theirs = comparable(recordedRequests(recorded)).filter((line) => !extra.test(line.split(' ')[1] ?? ''));
+        const theirs = comparable(recordedRequests(recorded)).filter(
+          (line) => !extra.test(line.split(' ')[1] ?? ''),
+        );
         assert.deepEqual(ours, theirs);
       } finally {
         await server.close();
@@ -212,7 +242,9 @@ describe('recorded command lines', { skip: missing }, async () => {
       const recorded = loadCommand(name);
       const server = await replay(recorded.http);
       try {
-        const run = await cli(recorded.command.split(' ').slice(1), { env: { BACALHAU_API_HOST: server.url } });
+        const run = await cli(recorded.command.split(' ').slice(1), {
+          env: { BACALHAU_API_HOST: server.url },
+        });
         assert.equal(run.stdout, recorded.stdout);
         assert.deepEqual(parse(run.stdout), parse(recorded.stdout));
       } finally {
@@ -268,11 +300,34 @@ describe('recorded command lines', { skip: missing }, async () => {
     }
   });
 
+  test('a spinner on a terminal only, on stderr, and never with NO_COLOR', async () => {
+    const recorded = loadCommand('10-wasm-run');
+    await writeInputs(recorded);
+    for (const [tty, extraEnv, spins] of [
+      [true, {}, true],
+      [true, { NO_COLOR: '1' }, false],
+      [false, {}, false],
+    ] as const) {
+      const server = await replay(recorded.http);
+      try {
+        const env = { BACALHAU_API_HOST: server.url, ...extraEnv };
+        const run = await cli(['wasm', 'run', '-p', 'none', './empty.wasm'], { cwd: directory, env, tty });
+        assert.equal(/\r\u001b\[2K. Processing/u.test(run.stderr), spins);
+        assert.doesNotMatch(run.stdout, /\r/);
+      } finally {
+        await server.close();
+      }
+    }
+  });
+
   test('45-job-run-invalid: every fault, and no request', async () => {
     await writeFile(join(directory, 'bad.yaml'), 'Name: bad\nType: batch\nCount: -1\n');
     const server = await replay([]);
     try {
-      const run = await cli(['job', 'run', 'bad.yaml'], { cwd: directory, env: { BACALHAU_API_HOST: server.url } });
+      const run = await cli(['job', 'run', 'bad.yaml'], {
+        cwd: directory,
+        env: { BACALHAU_API_HOST: server.url },
+      });
       assert.equal(run.code, 1);
       assert.match(run.stderr, /the job provided is invalid/);
       assert.match(run.stderr, /Count/);

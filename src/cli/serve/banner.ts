@@ -77,7 +77,10 @@ export function banner(context: CliContext, config: NodeConfig, node: RunningNod
   }
   text += '\nTo try it, in another terminal:\n';
   for (const line of tryNext(node, command)) text += `  ${line}\n`;
-  const peer = node.swarmAddresses[0];
+  // Another machine cannot reach the loopback.
+  const peer =
+    node.swarmAddresses.find((address) => !/^\/ip[46]\/(?:127\.|::1\/)/.test(address)) ??
+    node.swarmAddresses[0];
   if (peer !== undefined) text += `\nTo let another node join:\n  ${command} serve --peer ${peer}\n`;
   return `${text}\nPress Ctrl+C to stop.\n`;
 }

@@ -1,4 +1,5 @@
 import { readdir, readFile, readlink } from 'node:fs/promises';
+import { basename } from 'node:path';
 
 const LISTEN = '0A';
 
@@ -15,6 +16,15 @@ async function listeningInode(port: number): Promise<string | undefined> {
   return undefined;
 }
 
+/** " (node main.js)": the program and its script; arguments may hold secrets and are left out. */
+async function programOf(pid: string): Promise<string> {
+  const [program = '', script = ''] = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split(
+    '\0',
+  );
+  if (program === '') return '';
+  return ` (${basename(program)}${/^[^-].*\.[cm]?[jt]s$/.test(script) ? ` ${basename(script)}` : ''})`;
+}
+
 /** "pid 4711 (nginx)" of the process that listens on a TCP port; "" where it cannot be told. Linux only. */
 export async function portHolder(port: number): Promise<string> {
   const inode = await listeningInode(port);
@@ -24,8 +34,7 @@ export async function portHolder(port: number): Promise<string> {
     const fds = await readdir(`/proc/${pid}/fd`).catch(() => []);
     for (const fd of fds) {
       if ((await readlink(`/proc/${pid}/fd/${fd}`).catch(() => '')) === `socket:[${inode}]`) {
-        const name = (await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')).trim();
-        return `pid ${pid}${name === '' ? '' : ` (${name})`}`;
+        return `pid ${pid}${await programOf(pid)}`;
       }
     }
   }

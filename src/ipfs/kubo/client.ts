@@ -1,11 +1,11 @@
 import { lstat, rm } from 'node:fs/promises';
 import { NodeError } from '../../core/errors.ts';
-import { untar } from '../../files/untar.ts';
+import { ArchiveCut, untar } from '../../files/untar.ts';
 import { parseCid } from '../cid.ts';
 import { IPFS_STALL_MS, type IpfsClient } from '../client.ts';
 import { parseIpfsConnect, rpcAuthorization } from '../connect.ts';
 import { StallWatch } from '../stall.ts';
-import { uploadFolder } from './multipart.ts';
+import { addFolder } from './add.ts';
 import { KuboError, KuboRpc } from './rpc.ts';
 
 /** How to reach a Kubo daemon. */
@@ -20,7 +20,7 @@ export interface KuboClientOptions {
   readonly callMs?: number;
 }
 
-/** A Kubo daemon and its connections. */
+/** A Kubo daemon and the calls to it. */
 export interface KuboClient extends IpfsClient {
   close(): Promise<void>;
 }
@@ -28,13 +28,8 @@ export interface KuboClient extends IpfsClient {
 const CALL_MS = 30_000;
 /** Files and folders one CID may unfold to. */
 const MAX_ENTRIES = 1_000_000;
-/** The layout of the `unixfs-v1-2025` profile; the embedded node makes the same, so that both give the same CID. */
-const ADD_LAYOUT = {
-  'cid-version': '1',
-  'raw-leaves': 'true',
-  chunker: 'size-1048576',
-  'max-file-links': '1024',
-} as const;
+/** What Kubo is told in calls that may not ask the network. */
+const OFFLINE = { offline: true } as const;
 
 /**
  * A client of a Kubo daemon. Connects when it is used.
@@ -52,16 +47,10 @@ export function createKuboClient(options: KuboClientOptions): KuboClient {
     async add(directory, { signal }) {
       const watch = new StallWatch(stallMs, 'adding to IPFS', signal);
       try {
-        const upload = uploadFolder(directory);
-        const answer = await rpc.stream(
-          'add',
-          { pin: 'true', quieter: 'true', 'stream-channels': 'true', ...ADD_LAYOUT },
-          { signal: watch.signal, body: watch.watch(upload.body), contentType: upload.contentType },
-        );
-        return await addedCid(watch.watch(answer), upload.root);
+        return (await addFolder(rpc, directory, watch)).toString();
       } catch (thrown) {
         signal.throwIfAborted();
-        throw thrown instanceof NodeError
+        throw thrown instanceof NodeError && thrown.code === 'InputUnavailable'
           ? new NodeError('PublishFailed', thrown.message, { cause: thrown })
           : thrown;
       } finally {
@@ -70,44 +59,58 @@ export function createKuboClient(options: KuboClientOptions): KuboClient {
     },
 
     async get(cid, into, { signal, maxBytes, outsideLinks = 'refuse' }) {
-      const root = parseCid(cid).toString();
-      const watch = new StallWatch(stallMs, `IPFS ${root}`, signal);
+      const root = parseCid(cid);
+      const watch = new StallWatch(stallMs, `IPFS ${root.toString()}`, signal);
+      const cut = (): KuboError => rpc.refusal(`its answer for ${root.toString()} ended early`);
       try {
-        const answer = await rpc.stream('get', { arg: root, archive: 'true' }, { signal: watch.signal });
+        const archive = rpc.stream(
+          (client, ending) => client.get(root, { archive: true, signal: ending }),
+          watch.signal,
+        );
         const limits = { maxBytes, maxEntries: MAX_ENTRIES, outsideLinks, signal: watch.signal };
-        const { bytes } = await untar(watch.watch(answer), into, limits, inner);
+        const { bytes, whole } = await untar(watch.watch(archive), into, limits, inner);
+        // Kubo tells a failure in the middle in an HTTP trailer, which `fetch` does not show.
+        if (!whole) throw cut();
         const kind = (await lstat(into)).isDirectory() ? 'directory' : 'file';
         return { kind, bytes };
       } catch (thrown) {
         await rm(into, { recursive: true, force: true });
         signal.throwIfAborted();
-        throw thrown;
+        throw thrown instanceof ArchiveCut ? cut() : thrown;
       } finally {
         watch.stop();
       }
     },
 
     async has(cid, signal) {
-      const arg = parseCid(cid).toString();
+      const root = parseCid(cid);
+      const all = { ...OFFLINE, recursive: true, unique: true };
       return local(async () => {
-        await rpc.call('dag/stat', { arg, offline: 'true', progress: 'false' }, signal);
+        await rpc.call(async (client, ending) => {
+          for await (const { err } of client.refs(root, { ...all, signal: ending })) {
+            if (err !== undefined && String(err) !== '') throw rpc.refusal(String(err));
+          }
+        }, signal);
         return true;
       }, false);
     },
 
     async size(cid, signal) {
-      const arg = `/ipfs/${parseCid(cid).toString()}`;
+      const path = `/ipfs/${parseCid(cid).toString()}`;
       return local(async () => {
-        const stat = await rpc.call('files/stat', { arg, offline: 'true' }, signal);
-        return cumulativeSize(stat);
+        const { cumulativeSize } = await rpc.call(
+          (client, ending) => client.files.stat(path, { ...OFFLINE, signal: ending }),
+          signal,
+        );
+        return Number.isSafeInteger(cumulativeSize) ? cumulativeSize : undefined;
       }, undefined);
     },
 
     async ping(signal) {
-      await rpc.call('version', {}, signal);
+      await rpc.call((client, ending) => client.version({ signal: ending }), signal);
     },
 
-    close: () => rpc.close(),
+    close: async () => rpc.close(),
   };
 }
 
@@ -124,33 +127,4 @@ async function local<T>(work: () => Promise<T>, otherwise: T): Promise<T> {
     if (thrown instanceof KuboError && thrown.notLocal) return otherwise;
     throw thrown;
   }
-}
-
-function cumulativeSize(stat: unknown): number | undefined {
-  if (typeof stat !== 'object' || stat === null || !('CumulativeSize' in stat)) return undefined;
-  const bytes = Number(stat.CumulativeSize);
-  return Number.isSafeInteger(bytes) ? bytes : undefined;
-}
-
-/** Reads Kubo's lines, one for each thing added; the folder itself is among the last. */
-async function addedCid(answer: AsyncIterable<Uint8Array>, root: string): Promise<string> {
-  const decoder = new TextDecoder();
-  let rest = '';
-  let cid: string | undefined;
-  for await (const chunk of answer) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
-    rest = lines.pop() ?? '';
-    for (const line of lines) cid = lineCid(line, root) ?? cid;
-  }
-  cid = lineCid(rest, root) ?? cid;
-  if (cid === undefined) throw new NodeError('PublishFailed', 'the IPFS daemon did not say what it added');
-  return cid;
-}
-
-function lineCid(line: string, root: string): string | undefined {
-  if (line.trim() === '') return undefined;
-  const value: unknown = JSON.parse(line);
-  if (typeof value !== 'object' || value === null) return undefined;
-  if ('Message' in value) throw new NodeError('PublishFailed', `IPFS daemon: ${String(value.Message)}`);
-  return 'Name' in value && value.Name === root && 'Hash' in value ? String(value.Hash) : undefined;
 }

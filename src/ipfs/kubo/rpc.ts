@@ -1,6 +1,5 @@
-import { Readable } from 'node:stream';
-import { Agent, type Dispatcher, request } from 'undici';
-import { type ErrorCode, NodeError } from '../../core/errors.ts';
+import { create, type KuboRPCClient } from 'kubo-rpc-client';
+import { NodeError } from '../../core/errors.ts';
 import { systemCode } from '../../files/tree.ts';
 
 /** Where the RPC is, and how long to wait. */
@@ -13,177 +12,118 @@ export interface KuboRpcOptions {
   readonly callMs: number;
 }
 
-/** Arguments of a command; `arg` is its positional one. */
-export type RpcArguments = Readonly<Record<string, string>>;
+/** One or more calls of the client, all with this signal. */
+export type KuboWork<T> = (client: KuboRPCClient, signal: AbortSignal) => T;
 
-/** A call whose answer, and maybe body, is a stream. */
-export interface RpcStreamOptions {
-  readonly signal: AbortSignal;
-  readonly body?: AsyncIterable<Uint8Array>;
-  readonly contentType?: string;
-}
-
-const CONNECT_TIMEOUT_MS = 10_000;
-/** Connections for short calls and for transfers, so that neither waits for the other. */
-const CALL_CONNECTIONS = 4;
-const STREAM_CONNECTIONS = 16;
-const MAX_ANSWER_BYTES = 4 * 1_048_576;
+const MAX_MESSAGE_LENGTH = 300;
 
 /** What Kubo says where a block is missing and it may not ask the network. */
-const NOT_LOCAL = /not found locally|offline|could not find/i;
+const NOT_LOCAL = /not found locally|offline|could not find|failed to fetch all nodes/i;
 
 /** The daemon answered, and the answer is an error. */
 export class KuboError extends NodeError {
   /** True when a block was missing in an offline call. */
   readonly notLocal: boolean;
 
-  constructor(code: ErrorCode, message: string, notLocal: boolean) {
-    super(code, message);
+  constructor(message: string, notLocal: boolean) {
+    super('InputUnavailable', message);
     this.notLocal = notLocal;
   }
 }
 
 /**
- * Kubo's RPC over HTTP, as far as this node uses it. Written on undici and not on kubo-rpc-client, which offers
- * no way in for a dispatcher or a deadline of its own: a silent daemon would hold a call for undici's 300 s, and
- * a transfer that pauses that long would be cut.
+ * A Kubo daemon through kubo-rpc-client, with what that leaves out: a deadline for every call, since its option
+ * `timeout` never ends one; an end to all of them; errors that name the daemon.
  */
 export class KuboRpc {
-  readonly #options: KuboRpcOptions;
-  readonly #calls: Agent;
-  readonly #streams: Agent;
+  readonly #client: KuboRPCClient;
+  readonly #name: string;
+  readonly #callMs: number;
+  readonly #closing = new AbortController();
 
-  constructor(options: KuboRpcOptions) {
-    this.#options = options;
-    const connectTimeout = Math.min(CONNECT_TIMEOUT_MS, options.callMs);
-    this.#calls = new Agent({ connections: CALL_CONNECTIONS, connectTimeout, allowH2: false });
-    // Transfers have no timeouts here: who starts one watches it for silence.
-    this.#streams = new Agent({
-      connections: STREAM_CONNECTIONS,
-      connectTimeout,
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      allowH2: false,
+  constructor({ url, authorization, callMs }: KuboRpcOptions) {
+    this.#client = create({
+      url: new URL(`${url.pathname.replace(/\/+$/, '')}/api/v0`, url),
+      headers: authorization === '' ? {} : { authorization },
     });
+    this.#name = `IPFS daemon at ${url.origin}`;
+    this.#callMs = callMs;
   }
 
-  /** A short call: its last JSON value. @throws KuboError, NodeError InputUnavailable */
-  async call(command: string, args: RpcArguments, signal: AbortSignal): Promise<unknown> {
-    const deadline = AbortSignal.any([signal, AbortSignal.timeout(this.#options.callMs)]);
+  /** A short call. @throws KuboError, NodeError InputUnavailable */
+  async call<T>(work: KuboWork<Promise<T>>, signal: AbortSignal): Promise<T> {
+    const deadline = AbortSignal.timeout(this.#callMs);
     try {
-      const response = await this.#send(this.#calls, command, args, { signal: deadline });
-      const text = await readText(response.body);
-      return JSON.parse(text.trimEnd().split('\n').at(-1) ?? '');
+      return await this.transfer(work, AbortSignal.any([signal, deadline]));
     } catch (thrown) {
       signal.throwIfAborted();
-      throw this.#failure(thrown);
+      if (!deadline.aborted) throw thrown;
+      throw new NodeError('InputUnavailable', `${this.#name}: no answer in ${this.#callMs / 1000} s`);
     }
   }
 
-  /** A call whose answer is a stream. @throws KuboError, NodeError InputUnavailable */
-  async stream(
-    command: string,
-    args: RpcArguments,
-    options: RpcStreamOptions,
-  ): Promise<AsyncIterable<Uint8Array>> {
+  /** A call of any length, which its caller watches for silence. @throws KuboError, NodeError InputUnavailable */
+  async transfer<T>(work: KuboWork<Promise<T>>, signal: AbortSignal): Promise<T> {
+    const either = AbortSignal.any([signal, this.#closing.signal]);
     try {
-      const response = await this.#send(this.#streams, command, args, options);
-      return this.#read(response, options.signal);
+      either.throwIfAborted();
+      return await work(this.#client, either);
     } catch (thrown) {
-      options.signal.throwIfAborted();
-      throw this.#failure(thrown);
+      throw this.#failure(thrown, either);
     }
   }
 
-  /** Ends all calls and closes all connections. */
-  async close(): Promise<void> {
-    await Promise.all([this.#calls.destroy(), this.#streams.destroy()]);
-  }
-
-  async #send(
-    dispatcher: Agent,
-    command: string,
-    args: RpcArguments,
-    options: RpcStreamOptions,
-  ): Promise<Dispatcher.ResponseData> {
-    const base = this.#options.url;
-    const url = new URL(`${base.pathname.replace(/\/+$/, '')}/api/v0/${command}`, base);
-    for (const [name, value] of Object.entries(args)) url.searchParams.set(name, value);
-    const response = await request(url, {
-      method: 'POST',
-      dispatcher,
-      signal: options.signal,
-      body: options.body === undefined ? null : Readable.from(options.body),
-      headers: {
-        ...(options.contentType === undefined ? {} : { 'content-type': options.contentType }),
-        ...(this.#options.authorization === '' ? {} : { authorization: this.#options.authorization }),
-      },
-    });
-    if (response.statusCode === 200) return response;
-    throw await this.#refusal(response);
-  }
-
-  async #refusal(response: Dispatcher.ResponseData): Promise<KuboError> {
-    const text = (await readText(response.body)).trim();
-    const message = errorMessage(text) ?? text.slice(0, 300);
-    const { statusCode } = response;
-    const refused = statusCode === 401 || statusCode === 403;
-    const reason = refused
-      ? `access is refused (HTTP ${statusCode}); check the RPC authorisation`
-      : message === ''
-        ? `HTTP ${statusCode}`
-        : message;
-    return new KuboError('InputUnavailable', `${this.#name}: ${reason}`, NOT_LOCAL.test(message));
-  }
-
-  async *#read(response: Dispatcher.ResponseData, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  /** As `transfer`, for an answer that is a stream. */
+  async *stream<T>(work: KuboWork<AsyncIterable<T>>, signal: AbortSignal): AsyncGenerator<T> {
+    const either = AbortSignal.any([signal, this.#closing.signal]);
     try {
-      for await (const chunk of response.body) yield chunk as Uint8Array;
+      either.throwIfAborted();
+      yield* work(this.#client, either);
     } catch (thrown) {
-      signal.throwIfAborted();
-      throw this.#failure(thrown);
-    }
-    const trailer = (response.trailers as Record<string, string>)['x-stream-error'];
-    if (trailer !== undefined && trailer !== '') {
-      throw new KuboError('InputUnavailable', `${this.#name}: ${trailer}`, NOT_LOCAL.test(trailer));
+      throw this.#failure(thrown, either);
     }
   }
 
-  #failure(thrown: unknown): NodeError {
+  /** An error that the daemon told inside of an answer. */
+  refusal(message: string): KuboError {
+    return new KuboError(`${this.#name}: ${message.slice(0, MAX_MESSAGE_LENGTH)}`, NOT_LOCAL.test(message));
+  }
+
+  /** Ends all calls. */
+  close(): void {
+    this.#closing.abort(new NodeError('InputUnavailable', `${this.#name}: the connection was closed`));
+  }
+
+  #failure(thrown: unknown, signal: AbortSignal): unknown {
+    if (signal.aborted) return signal.reason;
     if (thrown instanceof NodeError) return thrown;
-    const code = systemCode(thrown);
-    const text = thrown instanceof Error ? thrown.message || thrown.name : String(thrown);
-    const reason =
-      thrown instanceof Error && thrown.name === 'TimeoutError'
-        ? `no answer in ${this.#options.callMs / 1000} s`
-        : code === '' || text.includes(code)
-          ? text
-          : `${text} (${code})`;
-    return new NodeError('InputUnavailable', `${this.#name}: ${reason}`, { cause: thrown });
-  }
-
-  get #name(): string {
-    return `IPFS daemon at ${this.#options.url.origin}`;
+    const status = httpStatus(thrown);
+    if (status === 401 || status === 403) {
+      return this.refusal(`access is refused (HTTP ${status}); check the RPC authorisation`);
+    }
+    if (status !== undefined) return this.refusal(messageOf(thrown) || `HTTP ${status}`);
+    return new NodeError('InputUnavailable', `${this.#name}: ${reasonOf(thrown)}`, { cause: thrown });
   }
 }
 
-async function readText(body: AsyncIterable<Uint8Array>): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of body) {
-    bytes += chunk.byteLength;
-    if (bytes > MAX_ANSWER_BYTES) throw new Error(`an answer of more than ${MAX_ANSWER_BYTES} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
+/** The status of an answer that kubo-rpc-client has turned into an error. */
+function httpStatus(thrown: unknown): number | undefined {
+  return thrown instanceof Error && 'response' in thrown && thrown.response instanceof Response
+    ? thrown.response.status
+    : undefined;
 }
 
-function errorMessage(text: string): string | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && 'Message' in value) return String(value.Message);
-  } catch {
-    // Kubo answers some errors in plain text.
-  }
-  return undefined;
+/** `fetch` says only that it failed; why is in the cause. */
+function reasonOf(thrown: unknown): string {
+  if (!(thrown instanceof TypeError) || thrown.cause === undefined) return messageOf(thrown);
+  const { cause } = thrown;
+  const code = systemCode(cause);
+  const text = messageOf(cause);
+  if (text === 'bad port') return 'its port is one that HTTP clients refuse to call; give the RPC another';
+  if (text === '') return code;
+  return code === '' || text.includes(code) ? text : `${text} (${code})`;
+}
+
+function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message.trim() : String(thrown);
 }

@@ -1,7 +1,8 @@
-// The jobs of the engine contract suite: print OUT ERR CODE | bytes COUNT | env NAME | hang
+// The jobs of the engine contract suite: print OUT ERR CODE | bytes COUNT | env NAME | hang | sleep
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int main(int argc, char **argv) {
   if (argc == 5 && strcmp(argv[1], "print") == 0) {
@@ -25,6 +26,12 @@ int main(int argc, char **argv) {
     for (volatile unsigned long turn = 0;; turn++) {
     }
   }
-  fputs("usage: job print OUT ERR CODE | bytes COUNT | env NAME | hang\n", stderr);
+  if (argc == 2 && strcmp(argv[1], "sleep") == 0) {
+    puts("started");
+    fflush(stdout);
+    sleep(3600);
+    return 0;
+  }
+  fputs("usage: job print OUT ERR CODE | bytes COUNT | env NAME | hang | sleep\n", stderr);
   return 64;
 }

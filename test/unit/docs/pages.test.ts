@@ -21,7 +21,8 @@ function harmless(command: Command): Command {
 async function complaint(line: string): Promise<string> {
   const { context, printed } = testContext();
   const program = harmless(buildProgram(context, 'bacalhau'));
-  const { argv, separated } = arrange(shellWords(line), program);
+  const words = shellWords(line.replaceAll(/<[^<>]+>/g, 'PLACEHOLDER'));
+  const { argv, separated } = arrange(words, program);
   const anywhere = (command: Command): void => {
     command.passThroughOptions(false);
     for (const inner of command.commands) anywhere(inner);

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { JobId } from '../../../src/core/ids.ts';
+import { createRequesterStore } from '../../../src/store/environment-requester-store.ts';
+import type { EvaluationRecord } from '../../../src/store/records.ts';
 import { checked, type Kit, makeKit, SmallNode, told } from '../../support/requester/kit.ts';
+import { LazyEnvironment } from '../../support/requester/lazy-environment.ts';
 import { turns } from '../../support/requester/manual-clock.ts';
 
 async function small(
@@ -18,6 +21,22 @@ async function submit(kit: Kit, cpu: string, Priority = 0): Promise<JobId> {
   const { jobId } = await kit.requester.submit(checked({ cpu, Priority }));
   await turns();
   return jobId;
+}
+
+function leftOver(): { record: JobId; evaluation: EvaluationRecord } {
+  const record = 'j-gone';
+  const evaluation: EvaluationRecord = {
+    id: 'one',
+    jobId: record,
+    namespace: 'default',
+    type: 'batch',
+    priority: 0,
+    trigger: 'job-register',
+    status: 'blocked',
+    comment: '',
+    createTime: 1,
+  };
+  return { record, evaluation };
 }
 
 describe('jobs that wait for room', () => {
@@ -145,6 +164,19 @@ describe('jobs that wait for room', () => {
     }
     assert.ok(kit.node.asks.length < 100, `asked ${kit.node.asks.length} times in 10 minutes`);
     assert.ok(kit.node.asks.length > 10);
+  });
+
+  it('do not stumble over a wish whose job is gone', async () => {
+    const environment = new LazyEnvironment();
+    const store = createRequesterStore({ environment, nextSeq: () => 1 });
+    const { record, evaluation } = leftOver();
+    store.transition({ evaluations: [evaluation, { ...evaluation, id: 'another', jobId: record }] });
+    await turns();
+    const kit = await makeKit({ environment });
+    assert.equal(kit.requester.debug()['waiting'], 2);
+    await turns();
+    assert.equal(kit.requester.debug()['waiting'], 0);
+    assert.equal(kit.store.blockedCount(), 0);
   });
 
   it('never have more asks open at a node than its limit', async () => {

@@ -135,7 +135,7 @@ async function dryRun(context: CliContext, client: ReturnType<typeof clientOf>, 
       Job: job,
     });
     printWarnings(context, reply, { wait: false });
-    context.stdout.write(`${wireText(reply['Diff'])}\n`);
+    context.stdout.write(`${wireText(reply['Diff']).trimEnd() || 'No changes detected'}\n`);
   } catch (thrown) {
     if (!(thrown instanceof NodeError)) throw thrown;
     context.stderr.write(`Warning: no comparison with the node's jobs: ${thrown.message}\n`);

@@ -96,19 +96,16 @@ describe('the end of a run', () => {
   });
 
   test('no descriptor of the node stays open, however the run ends', async (t) => {
-    const exits = await wat(
-      `(module ${EXIT} (memory (export "memory") 1)
+    const module = await wat(`(module
       (import "${WASI}" "path_open" (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+      (memory (export "memory") 1)
       (data (i32.const 8) "out")
       (func (export "_start")
         (drop (call $open (i32.const 3) (i32.const 0) (i32.const 8) (i32.const 3) (i32.const 0)
           (i64.const 0) (i64.const 0) (i32.const 0) (i32.const 32)))
-        unreachable))`
-        .replace(`(memory (export "memory") 1)\n`, '')
-        .replace('(data', '(memory (export "memory") 1) (data'),
-    );
+        unreachable))`);
     const results = [{ Name: 'out', Path: '/out' }];
-    const request = await wasmRequest(t, { module: exits, results });
+    const request = await wasmRequest(t, { module, results });
     const engine = new WasmEngine();
     await runWasm(request, { engine });
     const before = readdirSync('/proc/self/fd').length;

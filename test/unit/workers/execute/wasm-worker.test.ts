@@ -1,138 +1,136 @@
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { BroadcastChannel, Worker } from 'node:worker_threads';
+import type { Outcome } from '../../../../src/core/outcome.ts';
 import type {
   ExecuteOptions,
   ExecuteReport,
   WasmInput,
   WasmOutput,
 } from '../../../../src/workers/execute/protocol.ts';
-import type { Control, ThreadOptions, Upward, WorkBatch } from '../../../../src/workers/protocol.ts';
-import { wasmRequest } from '../../../support/wasm-run.ts';
+import { Pool, workerUrl } from '../../../../src/workers/pool.ts';
+import { recordingLogger } from '../../../support/logs.ts';
+import { builtProgram, wasmRequest } from '../../../support/wasm-run.ts';
 import { wat } from '../../../support/wat.ts';
 
-type Message = Upward<WasmOutput, ExecuteReport>;
+interface WasmThread {
+  readonly pool: Pool<WasmInput, WasmOutput, ExecuteReport>;
+  /** What the thread has said, in order. */
+  readonly said: string[];
+  /** Resolves when it says this. */
+  hears(text: string): Promise<void>;
+}
 
-/** The worker file in a thread of its own, called as a pool calls it. */
-function startThread(t: TestContext): {
-  run(batch: WorkBatch<WasmInput>): Promise<Message[]>;
-  channel: BroadcastChannel;
-  thread: Worker;
-} {
-  const options: Partial<ExecuteOptions> = {
-    nodeId: 'node',
+function told(outcome: Outcome<WasmOutput>): string {
+  if (outcome.kind === 'advance') return outcome.value.kind;
+  return outcome.kind === 'fail' ? outcome.error.code : outcome.kind;
+}
+
+/** A pool with one thread that runs the real worker file. */
+function wasmThread(t: TestContext): WasmThread {
+  const said: string[] = [];
+  const waiting = new Map<string, () => void>();
+  const say = (text: string): void => {
+    said.push(text);
+    waiting.get(text)?.();
+  };
+  const workerOptions: Partial<ExecuteOptions> = {
     maxStreamBytes: 1 << 20,
     maxResultBytes: 1 << 20,
     envAllowList: [],
     hostEnv: {},
   };
-  const name = `wasm-worker-test-${process.pid}-${Math.random()}`;
-  const workerData: ThreadOptions = { channel: name, options };
-  const file = new URL('../../../../src/workers/execute/wasm.worker.ts', import.meta.url).href;
-  const main = `
-    import { parentPort } from 'node:worker_threads';
-    const { default: run } = await import(${JSON.stringify(file)});
-    parentPort.on('message', async (batch) => { await run(batch); parentPort.postMessage('done'); });`;
-  const thread = new Worker(new URL(`data:text/javascript,${encodeURIComponent(main)}`), { workerData });
-  const channel = new BroadcastChannel(name);
-  const welcome: Control = { kind: 'welcome', thread: thread.threadId, live: [] };
-  t.after(async () => {
-    channel.close();
-    await thread.terminate();
-  });
-  const run = (batch: WorkBatch<WasmInput>): Promise<Message[]> =>
-    new Promise((resolve, reject) => {
-      const seen: Message[] = [];
-      const listen = (message: Message[] | 'done'): void => {
-        if (message !== 'done' && message[0]?.kind === 'ready') {
-          channel.postMessage(welcome);
-        } else if (message === 'done') {
-          thread.off('message', listen);
-          resolve(seen);
-        } else {
-          seen.push(...message);
-        }
-      };
-      thread.on('message', listen);
-      thread.once('error', reject);
-      thread.postMessage(batch);
+  const pool = new Pool<WasmInput, WasmOutput, ExecuteReport>(
+    {
+      name: 'wasm',
+      file: workerUrl('../../../../src/workers/execute/wasm.worker', import.meta.url),
+      minThreads: 1,
+      maxThreads: 1,
+      batchesPerThread: 1,
+      atomics: 'disabled',
+      workerOptions,
+    },
+    {
+      logger: recordingLogger().logger,
+      listener: {
+        onStarted: (id) => say(`${id} started`),
+        onReport: (id, report) => say(`${id} ${report.kind}`),
+        onOutcome: (id, outcome) => say(`${id} ${told(outcome)}`),
+      },
+    },
+  );
+  t.after(() => pool.stop());
+  const hears = (text: string): Promise<void> =>
+    new Promise((resolve) => {
+      waiting.set(text, resolve);
+      if (said.includes(text)) resolve();
     });
-  return { run, channel, thread };
+  return { pool, said, hears };
 }
 
-async function input(t: TestContext, module: Uint8Array, claim = 0): Promise<WasmInput> {
-  const request = await wasmRequest(t, { module });
-  mkdirSync(join(request.placement.directory, 'results'), { recursive: true });
-  const word = new Int32Array(new SharedArrayBuffer(4));
-  word[0] = claim;
-  return {
-    header: request.header,
-    spec: new TextEncoder().encode(JSON.stringify(request.spec)),
-    placement: request.placement,
-    gpus: [],
-    inputs: request.inputs,
-    claim: word,
-  };
+async function input(
+  t: TestContext,
+  module: Uint8Array,
+  more: { claim?: number; args?: string[] } = {},
+): Promise<WasmInput> {
+  const request = await wasmRequest(t, { module, args: more.args ?? [] });
+  const claim = new Int32Array(new SharedArrayBuffer(4));
+  claim[0] = more.claim ?? 0;
+  const { header, placement, inputs } = request;
+  const spec = new TextEncoder().encode(JSON.stringify(request.spec));
+  return { header, placement, inputs, spec, gpus: [], claim };
 }
 
-const short = (messages: Message[]): string[] =>
-  messages.map((message) => {
-    if (message.kind === 'log' || message.kind === 'question' || message.kind === 'ready')
-      return message.kind;
-    if (message.kind === 'report') return `${message.id} report ${message.report.kind}`;
-    if (message.kind !== 'outcome') return `${message.id} ${message.kind}`;
-    const { outcome } = message;
-    if (outcome.kind === 'fail') return `${message.id} fail ${outcome.error.code}`;
-    return `${message.id} ${outcome.kind} ${outcome.kind === 'advance' ? outcome.value.kind : ''}`;
-  });
+const resultsOf = (item: WasmInput): string => join(item.placement.directory, 'results');
 
 test('jobs are run one after another; one that was taken back is not started', async (t) => {
-  const module = await wat('(module (func (export "_start")))');
-  const broken = await wat('(module (func (export "other")))');
-  const { run } = startThread(t);
-  const taken = await input(t, module, 2);
-  const items = [
-    { id: 'a', input: await input(t, module) },
+  const { pool, said } = wasmThread(t);
+  const runs = await input(t, await wat('(module (func (export "_start")))'));
+  const taken = await input(t, await wat('(module (func (export "_start")))'), { claim: 2 });
+  const broken = await input(t, await wat('(module (func (export "other")))'));
+  await pool.run([
+    { id: 'a', input: runs },
     { id: 'b', input: taken },
-    { id: 'c', input: await input(t, broken) },
-  ];
-  assert.deepEqual(short(await run({ items })), [
-    'a started',
-    'a report running',
-    'a advance finished',
-    'b started',
-    'b advance notStarted',
-    'c started',
-    'c report running',
-    'c fail WasmInvalid',
+    { id: 'c', input: broken },
   ]);
-  assert.equal(items[0]?.input.claim[0], 1);
-  assert.equal(taken.claim[0], 2);
-  const results = join(items[0]?.input.placement.directory ?? '', 'results');
-  assert.equal(await readFile(join(results, 'exitCode'), 'utf8'), '0');
+  assert.deepEqual(said, [
+    'a started',
+    'a running',
+    'a finished',
+    'b started',
+    'b notStarted',
+    'c started',
+    'c running',
+    'c WasmInvalid',
+  ]);
+  assert.deepEqual([runs.claim[0], taken.claim[0], broken.claim[0]], [1, 2, 1]);
+  assert.equal(await readFile(join(resultsOf(runs), 'exitCode'), 'utf8'), '0');
 });
 
-test('ending the thread of an endless job leaves what it had printed', async (t) => {
-  const module = await readFile(new URL('../../../support/wasm/job.wasm', import.meta.url));
-  const { run, thread } = startThread(t);
-  const endless = await input(t, module);
-  const spec = JSON.parse(new TextDecoder().decode(endless.spec)) as {
-    Tasks: [{ Engine: { Params: { Parameters: string[] } } }];
-  };
-  spec.Tasks[0].Engine.Params.Parameters = ['hang'];
-  const printed = new Promise<void>((resolve) => {
-    thread.on('message', (messages: Message[]) => {
-      if (messages.some((message) => message.kind === 'report' && message.report.kind === 'output'))
-        resolve();
-    });
-  });
-  const item = { ...endless, spec: new TextEncoder().encode(JSON.stringify(spec)) };
-  void run({ items: [{ id: 'a', input: item }] });
-  await printed;
-  await thread.terminate();
-  const results = join(endless.placement.directory, 'results');
-  assert.equal(await readFile(join(results, 'stdout'), 'utf8'), 'started\n');
+test('the environment of the job is that of the request', async (t) => {
+  const { pool, said } = wasmThread(t);
+  const item = await input(t, await builtProgram('job'), { args: ['env', 'BACALHAU_JOB_ID'] });
+  await pool.run([{ id: 'a', input: item }]);
+  assert.equal(said.at(-1), 'a finished');
+  const stdout = await readFile(join(resultsOf(item), 'stdout'), 'utf8');
+  assert.equal(stdout, `BACALHAU_JOB_ID=${item.header.jobId}\n`);
 });
+
+for (const kind of ['hang', 'sleep']) {
+  test(`ending the thread of an endless job (${kind}) leaves what it printed, and the pool goes on`, async (t) => {
+    const { pool, said, hears } = wasmThread(t);
+    const endless = await input(t, await builtProgram('job'), { args: [kind] });
+    const stop = new AbortController();
+    const run = pool.run([{ id: 'endless', input: endless }], { signal: stop.signal });
+    await hears('endless output');
+    stop.abort();
+    await assert.rejects(run);
+    assert.equal(await readFile(join(resultsOf(endless), 'stdout'), 'utf8'), 'started\n');
+    assert.ok(!said.includes('endless finished'));
+    const next = await input(t, await builtProgram('job'), { args: ['print', 'again', '', '0'] });
+    await pool.run([{ id: 'next', input: next }]);
+    assert.equal(said.at(-1), 'next finished');
+    assert.equal(await readFile(join(resultsOf(next), 'stdout'), 'utf8'), 'again');
+  });
+}

