@@ -48,6 +48,8 @@ export class Spine {
         if (!rejection.final) this.#noteRoom();
       },
     });
+    // Asks were refused while submissions filled the queue: nothing else would tell that there is room again.
+    modules.ingest.onSpace(() => this.#noteRoom());
     this.#stages = createStages(options, modules, {
       bid: (ask, outcome) => this.#intake.decided(ask, outcome),
       takeAdmissible: (max) => this.#admission.take(max),

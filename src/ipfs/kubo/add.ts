@@ -122,7 +122,7 @@ async function withLinks(
   } finally {
     const briefly = AbortSignal.timeout(CLEAN_UP_MS);
     await rpc
-      .transfer((client, signal) => client.files.rm(copy, { recursive: true, force: true, signal }), briefly)
+      .transfer((client, signal) => client.files.rm(copy, { recursive: true, signal }), briefly)
       // The copy is small and harmless, and what counts is the outcome above.
       .catch(() => undefined);
   }
@@ -131,5 +131,6 @@ async function withLinks(
 function unreadable(thrown: unknown): unknown {
   const known = fileError(thrown, 'PublishFailed');
   if (known instanceof NodeError) return known;
-  return new NodeError('PublishFailed', `the results cannot be read: ${String(thrown)}`, { cause: thrown });
+  const reason = thrown instanceof Error ? thrown.message : String(thrown);
+  return new NodeError('PublishFailed', `the results cannot be read: ${reason}`, { cause: thrown });
 }

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
-import { readdir } from 'node:fs/promises';
-import { createServer, type RequestListener } from 'node:http';
+import { readdir, rm } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
+import { pack } from 'tar-stream';
 import { NodeError } from '../../../src/core/errors.ts';
 import { createKuboClient, type KuboClient, type KuboClientOptions } from '../../../src/ipfs/kubo/client.ts';
 import { temporaryFolder, writeTree } from '../../support/folders.ts';
@@ -28,6 +30,25 @@ async function daemon(
   return client;
 }
 
+/** A daemon that takes what is added; `answer` writes what it says to that. */
+function adding(
+  t: TestContext,
+  answer: (response: ServerResponse, request: IncomingMessage) => void,
+): Promise<KuboClient> {
+  return daemon(t, (request, response) => {
+    if (request.url?.startsWith('/api/v0/add') === true) answer(response, request);
+    else response.end(JSON.stringify({ Pins: [CID] }));
+  });
+}
+
+async function closedPort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
 const unavailable =
   (text: RegExp, code = 'InputUnavailable') =>
   (thrown: unknown) => {
@@ -38,10 +59,11 @@ const unavailable =
   };
 
 test('a daemon that is not there is named', async (t) => {
-  const client = createKuboClient({ connect: '/ip4/127.0.0.1/tcp/1', authorization: '' });
+  const port = await closedPort();
+  const client = createKuboClient({ connect: `/ip4/127.0.0.1/tcp/${port}`, authorization: '' });
   t.after(() => client.close());
   const folder = await temporaryFolder(t);
-  await assert.rejects(client.ping(signal), unavailable(/127\.0\.0\.1:1.*ECONNREFUSED/));
+  await assert.rejects(client.ping(signal), unavailable(new RegExp(`127\\.0\\.0\\.1:${port}.*ECONNREFUSED`)));
   await assert.rejects(client.has(CID, signal), unavailable(/ECONNREFUSED/));
   await assert.rejects(
     client.get(CID, join(folder, 'x'), { signal, maxBytes: 1 }),
@@ -49,6 +71,12 @@ test('a daemon that is not there is named', async (t) => {
   );
   await assert.rejects(client.add(folder, { signal }), unavailable(/ECONNREFUSED/, 'PublishFailed'));
   assert.deepEqual(await readdir(folder), []);
+});
+
+test('a port that HTTP clients refuse to call is named', async (t) => {
+  const client = createKuboClient({ connect: '/ip4/127.0.0.1/tcp/6000', authorization: '' });
+  t.after(() => client.close());
+  await assert.rejects(client.ping(signal), unavailable(/127\.0\.0\.1:6000: its port is one that/));
 });
 
 test('a daemon that never answers does not hold a call', async (t) => {
@@ -80,11 +108,11 @@ test('a transfer that stops in the middle is given up, and nothing is left', asy
 });
 
 test('a slow transfer that moves goes on past the limit for silence', async (t) => {
-  const client = await daemon(t, (_, response) => {
+  const client = await adding(t, (response) => {
     let left = 6;
     const step = (): void => {
       left -= 1;
-      if (left > 0) response.write('\n');
+      if (left > 0) response.write(`${JSON.stringify({ Name: 'results/x', Bytes: 1 })}\n`);
       else response.end(`${JSON.stringify({ Name: 'results', Hash: CID })}\n`);
       if (left > 0) setTimeout(step, 60);
     };
@@ -94,25 +122,70 @@ test('a slow transfer that moves goes on past the limit for silence', async (t) 
   assert.equal(await client.add(folder, { signal }), CID);
 });
 
-test('an error in the middle of an answer is told', async (t) => {
-  const client = await daemon(t, (_, response) => {
+test('an answer that falls silent is given up', async (t) => {
+  const client = await daemon(t, (_, response) => void response.write('{"Ref":"x","Err":""}\n'));
+  const folder = await temporaryFolder(t);
+  await assert.rejects(client.add(folder, { signal }), unavailable(/nothing was received/, 'PublishFailed'));
+  await assert.rejects(client.has(CID, signal), unavailable(/no answer in 0\.15 s/));
+});
+
+test('an answer without the folder is an error', async (t) => {
+  const client = await adding(t, (response) => {
+    // Kubo tells why in a trailer, which `fetch` does not show.
     response.writeHead(200, { trailer: 'X-Stream-Error', 'transfer-encoding': 'chunked' });
-    response.write('{"Name":"results/x","Hash":"x"}\n');
+    response.write(`${JSON.stringify({ Name: 'results/x', Hash: CID })}\n`);
     response.addTrailers({ 'X-Stream-Error': 'the repository is broken' });
     response.end();
   });
   await assert.rejects(
     client.add(await temporaryFolder(t), { signal }),
-    unavailable(/the repository is broken/, 'PublishFailed'),
+    unavailable(/did not say/, 'PublishFailed'),
   );
 });
 
-test('an answer without the folder is an error', async (t) => {
-  const client = await daemon(t, (_, response) => response.end('{"Name":"other","Hash":"x"}\n'));
+test('what was added but cannot be pinned is an error', async (t) => {
+  const client = await daemon(t, (request, response) => {
+    if (request.url?.startsWith('/api/v0/add') === true) {
+      response.end(`${JSON.stringify({ Name: 'results', Hash: CID })}\n`);
+    } else response.writeHead(500).end('the pin store is broken');
+  });
   await assert.rejects(
     client.add(await temporaryFolder(t), { signal }),
-    unavailable(/did not say/, 'PublishFailed'),
+    unavailable(/the pin store is broken/, 'PublishFailed'),
   );
+});
+
+test('results that vanish while they are added are told', async (t) => {
+  const folder = await temporaryFolder(t);
+  await writeTree(folder, { a: Buffer.alloc(20_000_000), b: 'x' });
+  const client = await adding(t, (_, request) => {
+    request.once('data', () => {
+      request.pause();
+      void rm(join(folder, 'b')).then(() => request.resume());
+    });
+  });
+  await assert.rejects(
+    client.add(folder, { signal }),
+    unavailable(/the results cannot be read: ENOENT.*b'/, 'PublishFailed'),
+  );
+});
+
+test('a folder that ends early is not taken for the whole', async (t) => {
+  const archive = pack();
+  archive.entry({ name: `${CID}/a` }, Buffer.alloc(2048));
+  archive.finalize();
+  const whole = await buffer(archive as AsyncIterable<unknown> as AsyncIterable<Uint8Array>);
+  let length = 0;
+  const client = await daemon(t, (_, response) => void response.end(whole.subarray(0, length)));
+  const folder = await temporaryFolder(t);
+  const get = () => client.get(CID, join(folder, 'x'), { signal, maxBytes: 1e6 });
+  for (const cut of [whole.length - 1, whole.length - 1024, whole.length - 1500, 512]) {
+    length = cut;
+    await assert.rejects(get(), unavailable(/ended early/), `${cut} of ${whole.length} bytes`);
+    assert.deepEqual(await readdir(folder), []);
+  }
+  length = whole.length;
+  assert.deepEqual(await get(), { kind: 'directory', bytes: 2048 });
 });
 
 test('the authorisation is sent; a refusal says where to look', async (t) => {
@@ -133,7 +206,7 @@ test('an address with a path keeps it', async (t) => {
   const paths: string[] = [];
   const server = createServer((request, response) => {
     paths.push(request.url ?? '');
-    response.end('{}');
+    response.end('{"Version":"0.42.0"}');
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as { port: number };
