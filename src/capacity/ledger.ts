@@ -54,7 +54,14 @@ export class Ledger {
   readonly #total: Units;
   readonly #queue: Units;
 
-  constructor(options: LedgerOptions) {
+  /** Of `options` a ledger of its own; of what `share` gave in another thread, a view of that one. */
+  constructor(options: LedgerOptions | SharedLedger) {
+    if ('words' in options) {
+      this.#words = options.words;
+      this.#total = options.total;
+      this.#queue = options.queue;
+      return;
+    }
     this.#words = new BigInt64Array(new SharedArrayBuffer(16));
     this.#total = pack(options.total, Math.floor);
     this.#queue = pack(options.queue, Math.floor);

@@ -18,7 +18,9 @@ import type { ComputeStore } from '../store/compute-store.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics, Sample } from '../telemetry/metrics.ts';
 import type { StorageOptions } from '../workers/bid/protocol.ts';
+import { BidTally } from '../workers/bid/tally.ts';
 import type { Question } from '../workers/protocol.ts';
+import { observeBids } from './bid-metrics.ts';
 import { offerChecks } from './checks.ts';
 import type { NodePaths } from './paths.ts';
 
@@ -64,6 +66,7 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
   const { store, clock, logger, metrics, ipfs } = modules;
   const storages = storageOptions(config, paths);
   const ledger = new Ledger({ total: plan.total, queue: plan.queue });
+  const tally = new BidTally();
   let offer: Healthy = { engines: [], storages: [], publishers: [] };
 
   const spine = new Spine(
@@ -79,6 +82,10 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
         jobLimit: plan.jobLimit,
         allowHostNetwork: config.execute.allowHostNetwork,
         storages,
+        publicUrl: options.publicUrl,
+        ledger: ledger.share(),
+        tally: tally.buffer,
+        docker: config.docker,
       },
       admit: { executionsDirectory: paths.executions },
       execute: {
@@ -128,6 +135,7 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
     { clock, logger: logger.child({ module: 'health' }) },
   );
   observe(metrics, ledger, store);
+  observeBids(metrics, tally);
 
   return {
     spine,

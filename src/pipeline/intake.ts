@@ -57,7 +57,24 @@ export class Intake {
   /** Nobody waits for the answer any more. */
   drop(id: string): void {
     const ask = this.#pending.get(id);
-    if (ask !== undefined) ask.dropped = true;
+    if (ask === undefined || ask.dropped) return;
+    ask.dropped = true;
+    const { bid } = this.#modules.stages();
+    // Its probes end with it. Where it is still being checked, `ingested` finds it dropped.
+    if (bid.queue.remove(id) !== undefined) this.#pending.delete(id);
+    else bid.kill(id, 'cancelled', 'the requester wants no answer any more');
+  }
+
+  /** What the policy says of a job that nobody wants to run. Resolves with a rejection where it cannot be asked. */
+  explain(ask: Omit<PendingAsk, 'explain'>): Promise<Outcome<BidOutput>> {
+    return new Promise((resolve) => {
+      const asked: PendingAsk = { ...ask, explain: resolve };
+      if (this.#closed) {
+        resolve(transient('stopping', 'this node is stopping'));
+      } else if (!this.#modules.ingest.runner.offer(asked)) {
+        resolve(transient('busy', 'this node is checking as many asks as it can hold'));
+      }
+    });
   }
 
   close(): void {
@@ -67,6 +84,10 @@ export class Intake {
   /** Outcome of the ingest stage. */
   ingested(ask: PendingAsk, outcome: Outcome<IngestOutput>): void {
     if (outcome.kind === 'advance' && outcome.value.kind === 'ask') {
+      if (ask.dropped) {
+        this.#pending.delete(ask.id);
+        return;
+      }
       ask.header = outcome.value.header;
       if (this.#modules.stages().bid.offer(ask)) return;
       this.#refuse(ask, transient('busy', 'this node is deciding on as many asks as it can hold'));
@@ -79,14 +100,16 @@ export class Intake {
   /** Outcome of the bid stage. */
   decided(ask: PendingAsk, outcome: Outcome<BidOutput>): void {
     const { logger, metrics, onBid } = this.#modules;
-    if (outcome.kind === 'reject') {
+    if (ask.explain !== undefined) {
+      ask.explain(outcome);
+    } else if (ask.dropped) {
+      this.#pending.delete(ask.id);
+    } else if (outcome.kind === 'reject') {
       this.#refuse(ask, outcome);
     } else if (outcome.kind !== 'advance' || ask.header === undefined) {
       const { message } = faultOf(outcome);
       logger.error({ executionId: ask.id }, `a bid could not be decided: ${message}`);
       this.#refuse(ask, transient('busy', `this node could not decide on the job: ${message}`));
-    } else if (ask.dropped) {
-      this.#pending.delete(ask.id);
     } else {
       const header = { ...ask.header, resources: outcome.value.resources };
       const rejection = this.#reserve(header);
@@ -116,6 +139,10 @@ export class Intake {
   }
 
   #refuse(ask: PendingAsk, rejection: Rejection): void {
+    if (ask.explain !== undefined) {
+      ask.explain(rejection);
+      return;
+    }
     this.#pending.delete(ask.id);
     this.#modules.metrics.bid('rejected', rejection.code);
     if (!ask.dropped) this.#modules.onRefused(ask, rejection);

@@ -1,0 +1,24 @@
+import { Ledger, type SharedLedger } from '../../../capacity/ledger.ts';
+import { formatResources } from '../../../core/resources.ts';
+import { type QuickStrategy, YES } from '../strategy.ts';
+
+/** There is room for the request at this moment. A look only: the room is reserved after the last yes. */
+export function availableCapacity(shared: SharedLedger): QuickStrategy {
+  const ledger = new Ledger(shared);
+  return {
+    speed: 'quick',
+    code: 'no_room',
+    decide: ({ resources }) => {
+      if (ledger.fitsQueue(ledger.units(resources))) return YES;
+      const requested = formatResources(resources);
+      const available = formatResources(ledger.open());
+      return {
+        kind: 'no',
+        final: false,
+        reason: `have capacity to run the job (${requested} requested but only ${available} is available)`,
+        requested,
+        available,
+      };
+    },
+  };
+}
