@@ -1,6 +1,7 @@
 import type { ExecutionHeader } from '../core/item.ts';
 import type { Outcome } from '../core/outcome.ts';
 import type { AdmitOutput } from '../workers/admit/protocol.ts';
+import type { BidPolicy } from '../workers/bid/protocol.ts';
 import type { ExecuteOutput, ExecuteReport, WasmOutput } from '../workers/execute/protocol.ts';
 import type { PublishOutput } from '../workers/publish/protocol.ts';
 import { Admission } from './admission.ts';
@@ -31,11 +32,13 @@ export class Spine {
   readonly #control: Control;
   readonly #settle: Settle;
   readonly records: Records;
+  #probesAtOnce: number;
   #stopping = false;
   #roomChanged = false;
 
   constructor(options: SpineOptions, modules: SpineModules) {
     this.#modules = modules;
+    this.#probesAtOnce = probesAtOnce(options.bid);
     const { clock, ledger, store, logger } = modules;
     this.records = new Records(options, { store, clock, ledger });
     this.#park = new Park({ clock, onExpired: (item) => this.#withdraw(item) });
@@ -88,10 +91,10 @@ export class Spine {
   get openSlots(): number {
     if (this.#stopping) return 0;
     const { admit } = this.#stages;
-    return Math.max(
-      0,
-      Math.min(this.#modules.ingest.runner.queue.free, admit.queue.free - this.#intake.size),
-    );
+    // What is asked beyond the probes that may run would only be put off, and asked again. Asks under way are not
+    // taken off: their requester does, and a probe holds them long.
+    const decidable = Math.min(admit.queue.free - this.#intake.size, this.#probesAtOnce);
+    return Math.max(0, Math.min(this.#modules.ingest.runner.queue.free, decidable));
   }
 
   /** Accepted executions that wait for capacity. */
@@ -356,4 +359,9 @@ export class Spine {
       if (!this.#stopping) this.#modules.onRoom(this.openSlots);
     });
   }
+}
+
+/** Bids that can be decided at once; Infinity where no probe is asked. */
+function probesAtOnce({ probeExec, probeHttp, probeConcurrency }: BidPolicy): number {
+  return probeExec === '' && probeHttp === '' ? Number.POSITIVE_INFINITY : probeConcurrency;
 }

@@ -19,6 +19,7 @@ import { bidRejected, executionCompleted, executionFailed, executionRunning, sta
 import { type Lives, newTicket } from './lives.ts';
 import type { Nodes } from './nodes.ts';
 import type { Planner } from './planner.ts';
+import { isOwnReason } from './ranking.ts';
 import type { Gate } from './scheduler.ts';
 
 /**
@@ -175,7 +176,10 @@ export class Inbox implements MessageHandler<RequesterBound> {
     const gate = this.#broker.passingGate(isFinal ? null : execution.nodeId);
     change.noteAsked();
     this.#planner.settle(change, gate);
-    if (!isFinal) {
+    if (!isFinal && isOwnReason(code)) {
+      // The node has room as before: only this job waits.
+      this.#broker.wake();
+    } else if (!isFinal) {
       const wants = code === 'no_room' && rejection?.requested !== undefined;
       this.#nodes.room(execution.nodeId).refused(wants ? execution.resources : null, nowMs);
     } else {
