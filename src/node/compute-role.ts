@@ -94,7 +94,6 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
         envAllowList: config.execute.envAllowList,
         hostEnv: config.execute.hostEnv,
         superviseThreads: config.workers.supervise,
-        wasmCacheDirectory: paths.wasmCache,
       },
       publish: { storages, archivesDirectory: paths.archives, archivesUrl: `${options.publicUrl}/results` },
     },
@@ -147,7 +146,7 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
       openCapacity: ledger.open(),
     }),
     async start() {
-      for (const directory of [paths.executions, paths.archives, paths.ipfsBlocks, paths.wasmCache]) {
+      for (const directory of [paths.executions, paths.archives, paths.ipfsBlocks]) {
         await mkdir(directory, { recursive: true, mode: 0o700 });
       }
       spine.warm();

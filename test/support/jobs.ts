@@ -9,6 +9,7 @@ export interface JobParts {
   readonly resources?: Readonly<Record<string, string>>;
   readonly timeouts?: Readonly<Record<string, number>>;
   readonly results?: readonly { readonly Name: string; readonly Path: string }[];
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Little enough that a small machine runs many at once. */
@@ -27,6 +28,7 @@ function job(engine: Wire, parts: JobParts, more: Wire = {}): Wire {
         Resources: parts.resources ?? SMALL,
         Timeouts: parts.timeouts ?? {},
         ...(parts.results === undefined ? {} : { ResultPaths: parts.results }),
+        ...(parts.env === undefined ? {} : { Env: parts.env }),
         ...more,
       },
     ],
