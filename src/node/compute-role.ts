@@ -157,6 +157,7 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
         logger,
         executionsDirectory: paths.executions,
         reapContainers: () => reap(config.docker.host, nodeId, logger),
+        dockerAnswers: offer.engines.includes('docker'),
       });
       return counts;
     },

@@ -21,8 +21,10 @@ export interface RecoverModules {
   readonly spine: Spine;
   readonly logger: Logger;
   readonly executionsDirectory: string;
-  /** Removes every container of this node. Called when a Docker execution was found running. */
+  /** Removes every container of this node. */
   readonly reapContainers: () => Promise<number>;
+  /** True when Docker answers: a store in memory has forgotten whose containers are left. */
+  readonly dockerAnswers: boolean;
 }
 
 export interface Recovered {
@@ -52,7 +54,8 @@ export async function recover(modules: RecoverModules): Promise<Recovered> {
     after = page.at(-1)?.record.header.executionId;
   }
   const items = pages.flat();
-  if (items.some((item) => item.header.engine === 'docker' && item.record.state !== 'Created')) {
+  const mayRun = (item: Item): boolean => item.header.engine === 'docker' && item.record.state !== 'Created';
+  if (modules.dockerAnswers || items.some(mayRun)) {
     const removed = await modules.reapContainers();
     if (removed > 0) logger.info({ removed }, 'removed containers of the node before this restart');
   }

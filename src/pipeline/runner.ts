@@ -4,6 +4,7 @@ import type { Logger } from '../telemetry/logger.ts';
 import type { StageMetrics } from '../telemetry/metrics.ts';
 import { Pool, type PoolOptions } from '../workers/pool.ts';
 import type { Control, Question, WorkItem } from '../workers/protocol.ts';
+import { Pump } from './pump.ts';
 import type { BoundedQueue, Queueable } from './queue.ts';
 
 export interface RunnerOptions<T, In> {
@@ -55,8 +56,7 @@ export class StageRunner<T extends Queueable, In, Out, Report = never> {
   readonly #returned: Flight<T>[] = [];
   readonly #landings: (() => void)[] = [];
   #batches = 0;
-  #scheduled = false;
-  #paused = false;
+  readonly #pump = new Pump(() => this.#move());
 
   constructor(options: RunnerOptions<T, In>, modules: RunnerModules<T, Out, Report>) {
     this.#options = options;
@@ -114,12 +114,7 @@ export class StageRunner<T extends Queueable, In, Out, Report = never> {
 
   /** Looks at the queue soon. */
   wake(): void {
-    if (this.#scheduled || this.#paused) return;
-    this.#scheduled = true;
-    queueMicrotask(() => {
-      this.#scheduled = false;
-      this.#pump();
-    });
+    this.#pump.wake();
   }
 
   control(message: Control): void {
@@ -145,7 +140,7 @@ export class StageRunner<T extends Queueable, In, Out, Report = never> {
 
   /** Takes nothing more from the queue. */
   pause(): void {
-    this.#paused = true;
+    this.#pump.pause();
   }
 
   async stop(): Promise<void> {
@@ -158,8 +153,8 @@ export class StageRunner<T extends Queueable, In, Out, Report = never> {
     this.#modules.metrics.setInFlight(this.#flights.size);
   }
 
-  #pump(): void {
-    while (!this.#paused && this.#batches < this.#pool.capacity) {
+  #move(): void {
+    while (!this.#pump.paused && this.#batches < this.#pool.capacity) {
       const flights = this.#take();
       if (flights.length === 0) return;
       this.#fly(flights);
@@ -214,7 +209,7 @@ export class StageRunner<T extends Queueable, In, Out, Report = never> {
 
   #strandAll(flights: readonly Flight<T>[], error: unknown): void {
     // After `stop` nothing moves any more: the records say where each item stands.
-    if (this.#paused) return;
+    if (this.#pump.paused) return;
     for (const flight of flights) {
       if (this.#flights.get(flight.item.id) === flight) this.#strand(flight, error);
     }
@@ -245,6 +240,6 @@ export class StageRunner<T extends Queueable, In, Out, Report = never> {
     this.#gauge();
     for (const resolve of this.#landings.splice(0)) resolve();
     // While stopping, what was let go of is no failure: its record says where it goes on.
-    if (!this.#paused || outcome.kind === 'advance') this.#modules.onOutcome(flight.item, outcome);
+    if (!this.#pump.paused || outcome.kind === 'advance') this.#modules.onOutcome(flight.item, outcome);
   }
 }

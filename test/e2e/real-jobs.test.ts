@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
-import { after, before, describe, it, type TestContext } from 'node:test';
+import { before, describe, it, type TestContext } from 'node:test';
 import { CID } from 'multiformats/cid';
 import { sha256 } from 'multiformats/hashes/sha2';
 import { type TestDocker, testDocker } from '../support/docker.ts';
@@ -13,6 +13,7 @@ import { addToKubo, testKubo } from '../support/kubo.ts';
 import { startTestNode, type TestNode, type Wire } from '../support/node.ts';
 import { pushFreshImage } from '../support/registry-proxy.ts';
 import { jobGet, publishedCid, publishedResult, said, submittedId } from '../support/results.ts';
+import { suiteScope } from '../support/scope.ts';
 import { goProgram } from '../support/wasm-go.ts';
 import { builtProgram } from '../support/wasm-run.ts';
 
@@ -57,11 +58,12 @@ async function holds(t: TestContext, node: TestNode, id: string, content: Uint8A
 }
 
 describe('the example of the documents', () => {
+  const scope = suiteScope();
   let node: TestNode;
   let docker: TestDocker | undefined;
   before(async () => {
     docker = testDocker();
-    if (docker !== undefined) node = await startTestNode({ after }, { env: { DOCKER_HOST: dockerHost } });
+    if (docker !== undefined) node = await startTestNode(scope, { env: { DOCKER_HOST: dockerHost } });
   });
 
   it('runs on the embedded IPFS node, with what an earlier job published', async (t) => {
@@ -184,11 +186,12 @@ describe('the example of the documents, through a Kubo daemon', () => {
 });
 
 describe('WASM jobs', () => {
+  const scope = suiteScope();
   let node: TestNode;
   let folder = '';
   before(async () => {
-    folder = await temporaryFolder({ after } as TestContext);
-    node = await startTestNode({ after }, { flags: ['--allow-listed-local-paths', `${folder}/allowed/**`] });
+    folder = await temporaryFolder(scope);
+    node = await startTestNode(scope, { flags: ['--allow-listed-local-paths', `${folder}/allowed/**`] });
     await writeTree(folder, {
       'files.wasm': await builtProgram('files'),
       'allowed/data/text.txt': 'what the job reads\n',

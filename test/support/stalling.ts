@@ -77,7 +77,9 @@ export function stallingKubo(scope: Scope): Promise<StallingServer> {
     ({ url = '' }) => url.startsWith('/api/v0/add'),
     ({ url = '' }, response) => {
       if (url.startsWith('/api/v0/version')) {
-        response.end(JSON.stringify({ Version: '0.42.0', Commit: '', Repo: '18', System: 'amd64/linux', Golang: 'go' }));
+        response.end(
+          JSON.stringify({ Version: '0.42.0', Commit: '', Repo: '18', System: 'amd64/linux', Golang: 'go' }),
+        );
       } else if (url.startsWith('/api/v0/add')) {
         response.end(`${JSON.stringify({ Name: 'results', Hash: CID, Size: '4' })}\n`);
       } else {

@@ -5,6 +5,7 @@ import type { StageMetrics } from '../../telemetry/metrics.ts';
 import type { ExecuteReport, WasmInput, WasmOutput } from '../../workers/execute/protocol.ts';
 import { Pool, type PoolOptions } from '../../workers/pool.ts';
 import type { Item, StopCause } from '../item.ts';
+import { Pump } from '../pump.ts';
 import type { BoundedQueue } from '../queue.ts';
 import { LATE_OUTCOME_MS } from '../runner.ts';
 
@@ -60,8 +61,7 @@ export class WasmRunner {
   readonly #flights = new Map<string, Flight>();
   readonly #returned: Item[] = [];
   #watch: NodeJS.Timeout | undefined;
-  #scheduled = false;
-  #paused = false;
+  readonly #pump = new Pump(() => this.#move());
 
   constructor(options: WasmRunnerOptions, modules: WasmRunnerModules) {
     this.#options = options;
@@ -101,12 +101,7 @@ export class WasmRunner {
   }
 
   wake(): void {
-    if (this.#scheduled || this.#paused) return;
-    this.#scheduled = true;
-    queueMicrotask(() => {
-      this.#scheduled = false;
-      this.#pump();
-    });
+    this.#pump.wake();
   }
 
   /** True when the item was in flight: its outcome comes once nothing of it runs any more. */
@@ -125,7 +120,7 @@ export class WasmRunner {
   }
 
   pause(): void {
-    this.#paused = true;
+    this.#pump.pause();
   }
 
   async stop(): Promise<void> {
@@ -148,8 +143,8 @@ export class WasmRunner {
     this.#modules.metrics.setInFlight(this.#flights.size);
   }
 
-  #pump(): void {
-    while (!this.#paused && this.#batches.size < this.#pool.capacity) {
+  #move(): void {
+    while (!this.#pump.paused && this.#batches.size < this.#pool.capacity) {
       // While threads are idle jobs are spread over them; only what exceeds them is batched.
       const idle = this.#pool.capacity - this.#batches.size;
       const waiting = this.#returned.length + this.queue.depth;
@@ -227,7 +222,7 @@ export class WasmRunner {
 
   #ended(batch: Batch, error: unknown): void {
     this.#batches.delete(batch);
-    if (this.#paused) return;
+    if (this.#pump.paused) return;
     for (const flight of batch.flights.values()) this.#takeBack(flight);
     if (error !== undefined) this.#strand(batch, error);
     // A batch's end and its last outcomes come over different ports, in any order.
@@ -237,7 +232,7 @@ export class WasmRunner {
 
   #strand(batch: Batch, error: unknown): void {
     for (const flight of batch.flights.values()) {
-      if (batch.stopping?.flight === flight || this.#paused) continue;
+      if (batch.stopping?.flight === flight || this.#pump.paused) continue;
       const cause = error === undefined ? 'no outcome was reported' : toErrorData(error).message;
       const lost = new NodeError(
         'ExecutionLost',
