@@ -156,6 +156,7 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
         spine,
         logger,
         executionsDirectory: paths.executions,
+        archivesDirectory: paths.archives,
         reapContainers: () => reap(config.docker.host, nodeId, logger),
         dockerAnswers: offer.engines.includes('docker'),
       });

@@ -34,9 +34,6 @@ export interface RunnerModules<T extends Queueable, Out, Report> {
   readonly take?: (max: number) => readonly T[];
 }
 
-/** Outcomes that were sent but not received this long after their batch ended are lost. */
-export const LATE_OUTCOME_MS = 2000;
-
 interface Flight<T> {
   readonly item: T;
   readonly deaths: number;
@@ -110,6 +107,16 @@ export class StageRunner<T extends Queueable, In, Out, Report = never> {
     this.#modules.metrics.itemsIn();
     this.#gauge();
     this.wake();
+  }
+
+  /** Takes out an item that still waits for a thread; undefined when it does not. */
+  takeOut(id: string): T | undefined {
+    const at = this.#returned.findIndex(({ item }) => item.id === id);
+    const item = at < 0 ? this.queue.remove(id) : this.#returned.splice(at, 1)[0]?.item;
+    if (item === undefined) return undefined;
+    this.#modules.metrics.itemsOut('cancelled');
+    this.#gauge();
+    return item;
   }
 
   /** Looks at the queue soon. */
@@ -191,27 +198,18 @@ export class StageRunner<T extends Queueable, In, Out, Report = never> {
     this.#gauge();
     this.#batches += 1;
     this.#pool.run(items, { transfer }).then(
-      () => this.#landed(flights, undefined),
+      () => this.#landed(flights),
       (error: unknown) => this.#landed(flights, error),
     );
   }
 
-  #landed(flights: readonly Flight<T>[], error: unknown): void {
+  #landed(flights: readonly Flight<T>[], error?: unknown): void {
     this.#batches -= 1;
-    const missing = flights.filter((flight) => this.#flights.get(flight.item.id) === flight);
-    if (missing.length > 0) {
-      // A batch's end and its last outcomes come over different ports, in any order.
-      if (error === undefined) setTimeout(() => this.#strandAll(missing, error), LATE_OUTCOME_MS).unref();
-      else this.#strandAll(missing, error);
-    }
-    this.wake();
-  }
-
-  #strandAll(flights: readonly Flight<T>[], error: unknown): void {
     // After `stop` nothing moves any more: the records say where each item stands.
-    if (this.#pump.paused) return;
-    for (const flight of flights) {
-      if (this.#flights.get(flight.item.id) === flight) this.#strand(flight, error);
+    if (error !== undefined && !this.#pump.paused) {
+      for (const flight of flights) {
+        if (this.#flights.get(flight.item.id) === flight) this.#strand(flight, error);
+      }
     }
     this.wake();
   }
@@ -224,7 +222,7 @@ export class StageRunner<T extends Queueable, In, Out, Report = never> {
       this.#returned.push({ item: flight.item, deaths: 1 });
       return;
     }
-    const cause = error === undefined ? 'no outcome was reported' : toErrorData(error).message;
+    const cause = toErrorData(error).message;
     const lost = new NodeError(
       'ExecutionLost',
       `the ${this.#pool.name} thread that held ${id} ended: ${cause}`,

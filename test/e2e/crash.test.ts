@@ -143,6 +143,11 @@ test('kill -9 at random moments under submissions: what was acknowledged is comp
   );
   await Promise.all(acknowledged.map((id) => assertCompletedOnce(node, id)));
   await untilIdle(node);
+  const archives = await readdir(join(node.dataDir, 'results'));
+  assert.deepEqual(
+    archives.filter((name) => !/^e-[^.]+\.tar\.gz$/.test(name)),
+    [],
+  );
   if (docker !== undefined) assert.deepEqual(await containersOfNode(docker.docker, node.nodeId), []);
 });
 

@@ -43,11 +43,19 @@ export interface Folders {
   readonly dataDir: string;
 }
 
+/** What a child is started with. */
+export interface ChildOptions {
+  readonly flags?: readonly string[];
+  readonly dataDir?: string;
+  /** Nothing after `serve` but `flags`. */
+  readonly bare?: boolean;
+}
+
 /** New folders; `dataDir` is used as it is when it is given. */
-export async function makeFolders(dataDir: string | undefined): Promise<Folders> {
+export async function makeFolders({ dataDir, bare }: ChildOptions): Promise<Folders> {
   const home = await mkdtemp(join(tmpdir(), 'bacalhau-node-'));
   await mkdir(join(home, 'tmp'));
-  return { home, dataDir: dataDir ?? join(home, 'data') };
+  return { home, dataDir: dataDir ?? join(home, bare === true ? '.bacalhau' : 'data') };
 }
 
 /** A child, what it has printed, and its end. */
@@ -90,8 +98,9 @@ export async function spawnCommand(
   return { child, printed, ended };
 }
 
-/** `serve` with free ports and everything of this test. */
-export function serveArgs(folders: Folders, flags: readonly string[] = []): string[] {
+/** `serve` with free ports and everything of this test, unless it is to be bare. */
+export function serveArgs(folders: Folders, { flags = [], bare }: ChildOptions): string[] {
+  if (bare === true) return ['serve', ...flags];
   const own: string[] = ['serve', '--data-dir', folders.dataDir];
   const standard: readonly (readonly [string, string])[] = [
     ['--api-port', '0'],

@@ -23,6 +23,8 @@ export interface TestNodeOptions {
   readonly execArgv?: readonly string[];
   /** How long the start may take. */
   readonly startMs?: number;
+  /** Nothing after `serve` but `flags`: no ports, no data directory. */
+  readonly bare?: boolean;
 }
 
 export interface ApiReply {
@@ -151,8 +153,8 @@ class NodeProcess implements TestNode {
   }
 
   async start(): Promise<void> {
-    const { flags, env = {}, execArgv = [], startMs = START_MS } = this.#options;
-    const spawned = await spawnCommand(serveArgs(this.#folders, flags), {
+    const { env = {}, execArgv = [], startMs = START_MS } = this.#options;
+    const spawned = await spawnCommand(serveArgs(this.#folders, this.#options), {
       folders: this.#folders,
       env,
       execArgv,
@@ -342,7 +344,7 @@ class NodeProcess implements TestNode {
 
 /** Starts a node and waits until it says that it runs. It ends, and its folders go, with the scope. */
 export async function startTestNode(scope: Scope, options: TestNodeOptions = {}): Promise<TestNode> {
-  const folders = await makeFolders(options.dataDir);
+  const folders = await makeFolders(options);
   const node = new NodeProcess(folders, options);
   scope.after(async () => {
     if (scope.passed === false)
@@ -356,8 +358,8 @@ export async function startTestNode(scope: Scope, options: TestNodeOptions = {})
 
 /** Runs `serve` where it must not come up; how it ended. */
 export async function startRefused(scope: Scope, options: TestNodeOptions = {}): Promise<CliRun> {
-  const folders = await makeFolders(options.dataDir);
-  const spawned = await spawnCommand(serveArgs(folders, options.flags), {
+  const folders = await makeFolders(options);
+  const spawned = await spawnCommand(serveArgs(folders, options), {
     folders,
     ...(options.env === undefined ? {} : { env: options.env }),
   });

@@ -70,18 +70,18 @@ export function stallingHttp(scope: Scope, text = 'released\n'): Promise<Stallin
 
 const CID = 'bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi';
 
-/** As much of a Kubo daemon's RPC as publishing takes. What is added waits. */
+/** As much of a Kubo daemon's RPC as publishing takes. What is sent to be added waits. */
 export function stallingKubo(scope: Scope): Promise<StallingServer> {
   return stalling(
     scope,
-    ({ url = '' }) => url.startsWith('/api/v0/add'),
+    ({ url = '' }) => url.startsWith('/api/v0/dag/import'),
     ({ url = '' }, response) => {
       if (url.startsWith('/api/v0/version')) {
         response.end(
           JSON.stringify({ Version: '0.42.0', Commit: '', Repo: '18', System: 'amd64/linux', Golang: 'go' }),
         );
-      } else if (url.startsWith('/api/v0/add')) {
-        response.end(`${JSON.stringify({ Name: 'results', Hash: CID, Size: '4' })}\n`);
+      } else if (url.startsWith('/api/v0/dag/import')) {
+        response.end();
       } else {
         response.end(JSON.stringify({ Pins: [CID] }));
       }
