@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
-import { type TestDocker, testDocker } from '../support/docker.ts';
+import { containersOfNode, type TestDocker, testDocker } from '../support/docker.ts';
 import { temporaryFolder } from '../support/folders.ts';
 import { dockerJob, helloModule, mockJob, wasmJob } from '../support/jobs.ts';
 import { type ApiReply, startTestNode, type TestNode, type Wire } from '../support/node.ts';
@@ -248,10 +248,7 @@ describe('jobs that cannot run', () => {
       assert.equal(end.state, 'Failed');
       assert.match(end.message, /Not An Image/);
     } else assert.match(said, /Not An Image|Image/);
-    const left = await docker.docker.listContainers({
-      all: true,
-      filters: { label: [`bacalhau.org/node=${node.nodeId}`] },
-    });
+    const left = await containersOfNode(docker, node.nodeId);
     assert.deepEqual(left, [], 'no container is left');
   });
 

@@ -43,6 +43,9 @@ test('kill -9 with jobs in every state: each ends, once', { timeout: 120_000 }, 
   const publishing = await Promise.all([
     node.submit(mockJob({ Stdout: 'x' }, { publisher: 'ipfs' })),
     node.submit(wasmJob(await helloModule(), { publisher: 'ipfs' })),
+    ...(docker === undefined
+      ? []
+      : [node.submit(dockerJob(docker.image, ['echo', 'x'], { publisher: 'ipfs' }))]),
   ]);
   for (const id of publishing) await untilLocal(node, id, 'Publishing', 'publish');
   const running = await Promise.all([
@@ -56,7 +59,12 @@ test('kill -9 with jobs in every state: each ends, once', { timeout: 120_000 }, 
   // All of the machine: they wait until the others have ended.
   const large = { resources: { CPU: '1', Memory: '4mb', Disk: '1mb' } };
   const hello = await helloModule();
-  const big = (index: number): Wire => (index % 2 === 0 ? mockJob({}, large) : wasmJob(hello, large));
+  const kinds = [
+    (): Wire => mockJob({}, large),
+    (): Wire => wasmJob(hello, large),
+    ...(docker === undefined ? [] : [(): Wire => dockerJob(docker.image, ['true'], large)]),
+  ];
+  const big = (index: number): Wire => kinds[index % kinds.length]?.() ?? {};
   const waiting = await Promise.all(Array.from({ length: 14 }, (_, index) => node.submit(big(index))));
   const states = await node.waitUntil(async () => {
     const found = await Promise.all(

@@ -7,125 +7,16 @@ import { before, describe, it } from 'node:test';
 import { WebSocket } from 'ws';
 import { allSettings } from '../../src/config/settings.ts';
 import { temporaryFolder, writeTree } from '../support/folders.ts';
-import { helloModule, mockJob, wasmJob } from '../support/jobs.ts';
+import { endlessModule, helloModule, mockJob, wasmJob } from '../support/jobs.ts';
 import type { Scope, TestNode, Wire } from '../support/node.ts';
 import { sample } from '../support/prometheus.ts';
 import { publishedResult } from '../support/results.ts';
 import { suiteScope } from '../support/scope.ts';
 import { freePort } from '../support/services/service.ts';
-import { nodeWith, SOURCES, type Source, type Values } from '../support/settings.ts';
+import { ELSEWHERE, open, type Surroundings, strict } from '../support/setting-profiles.ts';
+import { nodeWith, SOURCES, type Source } from '../support/settings.ts';
 import { stallingHttp } from '../support/stalling.ts';
 import { swarmNode } from '../support/swarm.ts';
-
-/** What the values of a profile are made of. */
-interface Surroundings {
-  readonly folder: string;
-  readonly apiPort: number;
-  readonly swarmPort: number;
-  /** Swarm addresses of two other nodes. */
-  readonly peers: readonly [string, string];
-}
-
-/** A node that keeps to itself. */
-const strict = ({ folder, apiPort, swarmPort, peers }: Surroundings): Values => ({
-  Labels: 'zone=a,disk=ssd',
-  'API.Host': '127.0.0.2',
-  'API.Port': String(apiPort),
-  'Libp2p.SwarmHost': '127.0.0.3',
-  'Libp2p.SwarmPort': String(swarmPort),
-  'Libp2p.Peers': peers[0],
-  'IPFS.SwarmAddresses': peers[1],
-  'Compute.AllocatedCapacity.CPU': '1',
-  'Compute.AllocatedCapacity.Memory': '1Gb',
-  'Compute.AllocatedCapacity.Disk': '2Gb',
-  'Compute.AllocatedCapacity.GPU': '0',
-  'Compute.JobLimit.CPU': '500m',
-  'Compute.JobLimit.Memory': '600Mb',
-  'Compute.JobLimit.Disk': '1Gb',
-  'Compute.JobLimit.GPU': '0',
-  'JobAdmissionControl.Locality': 'local',
-  'JobAdmissionControl.RejectStatelessJobs': 'true',
-  'JobAdmissionControl.AcceptNetworkedJobs': 'false',
-  'Compute.JobTimeouts.Min': '2s',
-  'Compute.JobTimeouts.Max': '1h',
-  'Compute.JobTimeouts.Default': '2s',
-  'Compute.JobTimeouts.BypassList': 'trusted',
-  'Engines.Disabled': 'wasm',
-  'InputSources.Disabled': 'ipfs',
-  'Publishers.Disabled': 'ipfs',
-  'Compute.AllowListedLocalPaths': `${folder}/allowed/**`,
-  'Compute.Env.AllowList': 'SHARED_*',
-  'Publishers.Types.Local.Address': 'http://results.example:8080',
-  'JobDefaults.Task.Publisher': 'local',
-  'JobDefaults.Task.Resources.CPU': '200m',
-  'JobDefaults.Task.Resources.Memory': '64Mb',
-  'JobDefaults.Task.Resources.Disk': '10Mb',
-  'Compute.ExecutionStore.Type': 'boltdb',
-  'Compute.ExecutionStore.Path': `${folder}/stores/e.db`,
-  'Orchestrator.JobStore.Type': 'lmdb',
-  'Orchestrator.JobStore.Path': `${folder}/stores/j.db`,
-  'Logging.Level': 'debug',
-  'Logging.Mode': 'json',
-  'Limits.ingestQueue': '11',
-  'Limits.bidQueue': '12',
-  'Limits.admitQueue': '13',
-  'Limits.executeQueue': '14',
-  'Limits.wasmQueue': '15',
-  'Limits.publishQueue': '16',
-});
-
-/** A node that takes everything, in small amounts. */
-const open = (): Values => ({
-  'API.Host': '127.0.0.1',
-  'API.Port': '0',
-  'Libp2p.SwarmHost': '127.0.0.1',
-  'Libp2p.SwarmPort': '0',
-  'API.MaxConnections': '60',
-  'API.RequestTimeout': '1s',
-  'Compute.AllocatedCapacity.CPU': '10000',
-  'Compute.IgnorePhysicalResourceLimits': 'true',
-  'JobAdmissionControl.Locality': 'anywhere',
-  'JobAdmissionControl.AcceptNetworkedJobs': 'true',
-  'JobAdmissionControl.AcceptHostNetwork': 'true',
-  'InputSources.URLAllowList': '127.0.0.1',
-  'InputSources.ReadTimeout': '1s',
-  'InputSources.MaxRetryCount': '1',
-  'Compute.MaxResultSize': '20kb',
-  'Compute.ExecutionStore.Type': 'memory',
-  'Orchestrator.JobStore.Type': 'memory',
-  'Workers.Wasm': '1',
-  'Limits.body': '100kb',
-  'Limits.stream': '1kb',
-  'Limits.logReaders': '2',
-});
-
-/** Settings whose effect is shown in other files; the rest of the table is below. */
-const ELSEWHERE: Readonly<Record<string, string>> = {
-  DataDir: 'e2e/settings-start',
-  NodeType: 'e2e/settings-start',
-  'Compute.Enabled': 'e2e/settings-start',
-  'Orchestrator.Enabled': 'e2e/settings-start',
-  'IPFS.Connect': 'e2e/settings-start',
-  'IPFS.Authorization': 'e2e/settings-start',
-  'JobAdmissionControl.ProbeExec': 'e2e/settings-start',
-  'JobAdmissionControl.ProbeHTTP': 'e2e/settings-start',
-  'JobDefaults.Task.Resources.GPU': 'e2e/settings-start',
-  'Engines.Types.Docker.Host': 'e2e/real-jobs',
-  // Never applied to the loopback.
-  'API.RateLimit': 'unit/net/api/rate-limit',
-  'Engines.Types.Docker.Username': 'unit/config',
-  'Engines.Types.Docker.Password': 'unit/config',
-  // How many threads there are shows in no answer; that the pools have them is the runner's test.
-  'Workers.Ingest': 'integration/runner',
-  'Workers.Bid': 'integration/runner',
-  'Workers.Admit': 'integration/runner',
-  'Workers.Supervise': 'integration/runner',
-  'Workers.Publish': 'integration/runner',
-  'Limits.batchItems': 'integration/runner',
-  'Limits.offeredTimeout': 'unit/pipeline',
-  'Limits.asksInFlight': 'unit/requester/room',
-  'Limits.logBuffer': 'contract/api-sockets',
-};
 
 it('every setting of the table is in one of these tests', async () => {
   const where = { folder: '', apiPort: 1, swarmPort: 1, peers: ['', ''] as const };
@@ -134,6 +25,7 @@ it('every setting of the table is in one of these tests', async () => {
     allSettings.map(({ key }) => key).filter((key) => !here.has(key)),
     [],
   );
+  for (const file of new Set(Object.values(ELSEWHERE))) await stat(join(import.meta.dirname, '..', file));
 });
 
 /** A job that reads inline data, so that no node calls it stateless. */
@@ -325,6 +217,22 @@ function openSuite(source: Source): void {
     assert.equal((await computeInfo(node)).info['MaxCapacity']?.['CPU'], 10_000);
     await completes(node, reading({}, { Network: { Type: 'Full' } }));
     await completes(node, reading({}, { Network: { Type: 'Host' } }));
+  });
+
+  it('runs as many WASM jobs at once as told', async () => {
+    const limited = { timeouts: { ExecutionTimeout: 1 } };
+    const endless = await node.submit(wasmJob(await endlessModule(), limited));
+    await node.waitUntil(
+      async () =>
+        (await node.history(endless)).some((row) => row.topic === 'Execution' && row.message === 'Running'),
+      'the endless program runs',
+    );
+    await completes(node, wasmJob(await helloModule()));
+    assert.equal(
+      (await node.jobState(endless)).state,
+      'Failed',
+      'the one thread was free after its timeout only',
+    );
   });
 
   it('tries a download as often, and waits for it as long, as told', async () => {

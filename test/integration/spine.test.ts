@@ -17,7 +17,7 @@ import { openMemoryEnvironment } from '../../src/store/memory-environment.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 import { executeOptions, storageOptions } from '../support/execute-options.ts';
 import { temporaryFolder } from '../support/folders.ts';
-import { mockJob } from '../support/jobs.ts';
+import { dockerJob, mockJob } from '../support/jobs.ts';
 import { type Wire, waitUntil } from '../support/node.ts';
 import { MACHINE, MIB, silentLogger } from '../support/pipeline.ts';
 import { parsePrometheus, sample } from '../support/prometheus.ts';
@@ -35,7 +35,9 @@ interface Setup {
   readonly rejections: Map<string, Rejection>;
   readonly gone: string[];
   readonly rooms: number[];
-  ask(job: Wire): string;
+  /** Asks for a job as its requester would have stored it. */
+  ask(job: Wire): Promise<string>;
+  askBytes(spec: Uint8Array, jobId: string): string;
   /** Asks, waits for the offer and accepts it. */
   accept(job: Wire): Promise<string>;
   stateOf(id: string): string | undefined;
@@ -83,6 +85,7 @@ async function setup(
         locality: 'anywhere',
         rejectStateless: false,
         acceptNetworked: false,
+        allowHostNetwork: false,
         minExecutionTimeoutMs: 0,
         maxExecutionTimeoutMs: Number.POSITIVE_INFINITY,
         defaultExecutionTimeoutMs: 600_000,
@@ -113,31 +116,18 @@ async function setup(
     await spine.close();
     await ingest.stop();
   });
-  const ask = (job: Wire): string => {
+  const askBytes = (spec: Uint8Array, jobId: string): string => {
     const id = newExecutionId();
-    const jobId = newJobId();
-    const spec = {
-      Namespace: 'default',
-      Count: 1,
-      Constraints: [],
-      Meta: {},
-      Labels: {},
-      ...job,
-      ID: jobId,
-      Name: jobId,
-    };
-    spine.ask({
-      kind: 'ask',
-      id,
-      priority: 0,
-      jobId,
-      jobVersion: 1,
-      requesterId: TEST_NODE,
-      spec: new TextEncoder().encode(JSON.stringify(spec)),
-      header: undefined,
-      dropped: false,
-    });
+    const requesterId = TEST_NODE;
+    const plain = { kind: 'ask', id, priority: 0, jobId, jobVersion: 1, requesterId, spec } as const;
+    spine.ask({ ...plain, header: undefined, dropped: false });
     return id;
+  };
+  const ask = async (job: Wire): Promise<string> => {
+    const body = new TextEncoder().encode(JSON.stringify({ Job: job }));
+    const plain = { contentType: 'application/json', clientInstanceId: '', clientInstallationId: '' };
+    const checked = await ingest.check({ body, ...plain });
+    return askBytes(checked.spec, checked.header.id);
   };
   return {
     spine,
@@ -148,8 +138,9 @@ async function setup(
     gone,
     rooms,
     ask,
+    askBytes,
     async accept(job) {
-      const id = ask(job);
+      const id = await ask(job);
       await waitUntil(() => spine.items.has(id) || rejections.has(id), `${id} is offered`);
       assert.ok(spine.accept(id), JSON.stringify(rejections.get(id)));
       return id;
@@ -170,7 +161,7 @@ function assertFree(ledger: Ledger): void {
 
 test('from ask to settle: an offer that holds its promise, a run, a message, and nothing left', async (t) => {
   const { spine, ledger, executions, gone, ask, stateOf, messages } = await setup(t);
-  const id = ask(mockJob({ Stdout: 'x\n' }, { publisher: 'local', resources: HALF }));
+  const id = await ask(mockJob({ Stdout: 'x\n' }, { publisher: 'local', resources: HALF }));
   assert.deepEqual(ledger.promised(), NO_RESOURCES, 'deciding holds nothing');
   await waitUntil(() => spine.items.get(id)?.station === 'offered', 'it is offered');
   assert.equal(ledger.promised().cpu, 1);
@@ -192,7 +183,7 @@ test('from ask to settle: an offer that holds its promise, a run, a message, and
 
 test('an offer that nobody answers is withdrawn, and what it held is free', async (t) => {
   const { spine, ledger, clock, ask, gone, stateOf, rooms } = await setup(t, { bounds: { admitQueue: 1 } });
-  const id = ask(mockJob({}, { resources: HALF }));
+  const id = await ask(mockJob({}, { resources: HALF }));
   await waitUntil(() => spine.items.has(id), 'it is offered');
   assert.equal(spine.openSlots, 0);
   rooms.length = 0;
@@ -207,14 +198,14 @@ test('an offer that nobody answers is withdrawn, and what it held is free', asyn
 
 test('an offer that is turned down, and an ask that is dropped, leave nothing', async (t) => {
   const { spine, ledger, ask, gone, stateOf, rejections } = await setup(t);
-  const offered = ask(mockJob({}, { resources: HALF }));
+  const offered = await ask(mockJob({}, { resources: HALF }));
   await waitUntil(() => spine.items.has(offered), 'it is offered');
   spine.turnDown(offered, 'another node is better');
   await waitUntil(() => gone.length === 1, 'it has gone');
   assert.equal(stateOf(offered), 'Cancelled');
-  const dropped = ask(mockJob({}, { resources: HALF }));
+  const dropped = await ask(mockJob({}, { resources: HALF }));
   spine.dropAsk(dropped);
-  const other = ask(mockJob({}, { resources: HALF }));
+  const other = await ask(mockJob({}, { resources: HALF }));
   await waitUntil(() => spine.items.has(other), 'the one after it is decided');
   assert.ok(!spine.items.has(dropped) && !rejections.has(dropped), 'nobody waits for the answer');
   spine.turnDown(other, '');
@@ -223,7 +214,7 @@ test('an offer that is turned down, and an ask that is dropped, leave nothing', 
 
 test('who finds no room is told so, and of what there is; nothing is promised twice', async (t) => {
   const { spine, ledger, ask, rejections } = await setup(t, { queue: { cpu: 3 } });
-  const ids = Array.from({ length: 5 }, () => ask(mockJob({}, { resources: HALF })));
+  const ids = await Promise.all(Array.from({ length: 5 }, () => ask(mockJob({}, { resources: HALF }))));
   await waitUntil(() => ids.every((id) => spine.items.has(id) || rejections.has(id)), 'all are decided');
   const refused = ids.filter((id) => rejections.has(id));
   assert.equal(refused.length, 2);
@@ -234,23 +225,23 @@ test('who finds no room is told so, and of what there is; nothing is promised tw
 });
 
 test('what this node can never run is refused for good, with the reason', async (t) => {
-  const { ask, rejections } = await setup(t);
+  const { ask, askBytes, rejections } = await setup(t);
   const cases: readonly (readonly [Wire, RegExp])[] = [
     [mockJob({}, { resources: { CPU: '64' } }), /CPU|cpu|capacity|limit/],
-    [mockJob({}, { publisher: 's3' }), /publisher/i],
-    [
-      { Type: 'batch', Tasks: [{ Name: 'main', Engine: { Type: 'punch-cards' }, Publisher: { Type: '' } }] },
-      /punch-cards/,
-    ],
-    [{ Type: 'batch', Tasks: [] }, /tasks/i],
+    [mockJob({}, { publisher: { Type: 's3', Params: { Bucket: 'b', Key: 'k' } } }), /s3|publisher/i],
+    [dockerJob('busybox:1', ['true']), /docker/],
   ];
-  const ids = cases.map(([job]) => ask(job));
+  const ids = await Promise.all(cases.map(([job]) => ask(job)));
   await waitUntil(() => ids.every((id) => rejections.has(id)), 'all are refused');
   for (const [index, [, why]] of cases.entries()) {
     const rejection = rejections.get(ids[index] ?? '');
     assert.equal(rejection?.final, true, JSON.stringify(rejection));
     assert.match(rejection.reason, why);
   }
+  // A peer may send anything.
+  const forged = askBytes(new TextEncoder().encode('{"Tasks":[]}'), newJobId());
+  await waitUntil(() => rejections.has(forged), 'it is refused');
+  assert.deepEqual([rejections.get(forged)?.code, rejections.get(forged)?.final], ['invalid', true]);
 });
 
 test('through queues of one, nothing is lost and no queue holds two', async (t) => {
@@ -303,7 +294,7 @@ test('closing lets go: records stay where they are, and no run ends by it', asyn
   await spine.close();
   assert.equal(stateOf(running), 'BidAccepted');
   assert.deepEqual(gone, []);
-  const late = ask(mockJob());
+  const late = await ask(mockJob());
   assert.deepEqual([rejections.get(late)?.code, rejections.get(late)?.final], ['stopping', false]);
   assert.equal(spine.openSlots, 0);
 });

@@ -5,7 +5,8 @@ import { wat } from './wat.ts';
 export interface JobParts {
   readonly name?: string;
   readonly priority?: number;
-  readonly publisher?: string;
+  /** By its type, or with parameters. */
+  readonly publisher?: string | Wire;
   readonly resources?: Readonly<Record<string, string>>;
   readonly timeouts?: Readonly<Record<string, number>>;
   readonly results?: readonly { readonly Name: string; readonly Path: string }[];
@@ -24,7 +25,7 @@ function job(engine: Wire, parts: JobParts, more: Wire = {}): Wire {
       {
         Name: 'main',
         Engine: engine,
-        Publisher: { Type: parts.publisher ?? '' },
+        Publisher: typeof parts.publisher === 'object' ? parts.publisher : { Type: parts.publisher ?? '' },
         Resources: parts.resources ?? SMALL,
         Timeouts: parts.timeouts ?? {},
         ...(parts.results === undefined ? {} : { ResultPaths: parts.results }),

@@ -19,6 +19,12 @@ export async function jobGet(
   return folder;
 }
 
+/** Waits until the job has ended, and well. */
+export async function completed(node: TestNode, id: string): Promise<void> {
+  const end = await node.waitForJob(id);
+  assert.equal(end.state, 'Completed', `${end.message} ${JSON.stringify(await node.history(id))}`);
+}
+
 /** Everything a command printed, for messages. */
 export function said(run: CliRun): string {
   return `exit code ${run.code}\n${run.stdout}\n${run.stderr}`;
