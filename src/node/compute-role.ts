@@ -101,7 +101,6 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
         envAllowList: config.execute.envAllowList,
         hostEnv: config.execute.hostEnv,
         superviseThreads: config.workers.supervise,
-        wasmCacheDirectory: paths.wasmCache,
       },
       publish: { storages, archivesDirectory: paths.archives, archivesUrl: `${options.publicUrl}/results` },
     },
@@ -155,7 +154,7 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
       openCapacity: ledger.open(),
     }),
     async start() {
-      for (const directory of [paths.executions, paths.archives, paths.ipfsBlocks, paths.wasmCache]) {
+      for (const directory of [paths.executions, paths.archives, paths.ipfsBlocks]) {
         await mkdir(directory, { recursive: true, mode: 0o700 });
       }
       spine.warm();
@@ -165,7 +164,9 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
         spine,
         logger,
         executionsDirectory: paths.executions,
+        archivesDirectory: paths.archives,
         reapContainers: () => reap(config.docker.host, nodeId, logger),
+        dockerAnswers: offer.engines.includes('docker'),
       });
       return counts;
     },

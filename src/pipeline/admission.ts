@@ -39,12 +39,14 @@ export class Admission {
     let looked = 0;
     for (const item of queue) {
       if (taken.length >= max || looked >= WINDOW) break;
-      if (this.#tryAdmit(item)) {
+      const verdict = this.#tryAdmit(item);
+      if (verdict === 'admitted') {
         taken.push(item);
-      } else {
-        looked += 1;
-        if (clock.nowMs() - item.queuedAtMs > AGING_MS) break;
+        continue;
       }
+      looked += 1;
+      // Who waits for a place of one engine is not helped by capacity that others leave unused.
+      if (verdict === 'no capacity' && clock.nowMs() - item.queuedAtMs > AGING_MS) break;
     }
     return taken;
   }
@@ -67,18 +69,18 @@ export class Admission {
     item.account = 'none';
   }
 
-  #tryAdmit(item: Item): boolean {
+  #tryAdmit(item: Item): 'admitted' | 'no capacity' | 'no place' {
     const { ledger, queue, reservePlaces } = this.#modules;
     const { gpu } = item.header.resources;
-    if (gpu > this.#freeGpus.length || !ledger.tryUse(item.units)) return false;
+    if (gpu > this.#freeGpus.length || !ledger.tryUse(item.units)) return 'no capacity';
     if (!reservePlaces(item)) {
       ledger.releaseUsed(item.units);
-      return false;
+      return 'no place';
     }
     ledger.releasePromised(item.units);
     item.account = 'used';
     item.gpus = this.#freeGpus.splice(0, gpu);
     queue.remove(item.id);
-    return true;
+    return 'admitted';
   }
 }

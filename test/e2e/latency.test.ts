@@ -12,7 +12,12 @@ const MOST_MS = 400;
 async function alone(node: TestNode, job: Wire): Promise<number> {
   const started = performance.now();
   const id = await node.submit(job);
-  await waitUntil(async () => (await node.jobState(id)).state === 'Completed', `${id} is completed`, 10_000, 1);
+  await waitUntil(
+    async () => (await node.jobState(id)).state === 'Completed',
+    `${id} is completed`,
+    10_000,
+    1,
+  );
   return performance.now() - started;
 }
 
@@ -23,7 +28,8 @@ test('one small WASM job alone, both roles durable: submit to completed', { time
   const times: number[] = [];
   for (let run = 0; run < REPETITIONS; run += 1) times.push(await alone(node, job));
   times.sort((a, b) => a - b);
-  const at = (share: number): number => times[Math.min(times.length - 1, Math.floor(share * times.length))] ?? 0;
+  const at = (share: number): number =>
+    times[Math.min(times.length - 1, Math.floor(share * times.length))] ?? 0;
   const [p50, p99] = [at(0.5), at(0.99)];
   console.log(
     `one small WASM job, submit to completed: p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms (the original needs 26–40 ms)`,

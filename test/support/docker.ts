@@ -2,7 +2,7 @@ import type { TestContext } from 'node:test';
 import Docker from 'dockerode';
 import { DockerEngine, type DockerEngineOptions } from '../../src/engines/docker/engine.ts';
 import { reapContainers } from '../../src/engines/docker/health.ts';
-import { EXECUTION_LABEL } from '../../src/engines/docker/labels.ts';
+import { EXECUTION_LABEL, NODE_LABEL } from '../../src/engines/docker/labels.ts';
 import type { RunRequest } from '../../src/engines/engine.ts';
 
 /** A Docker Engine that tests may use. */
@@ -66,6 +66,13 @@ export function dockerEngine(
 /** Ids of an execution's containers, whatever their state. */
 export async function containersOf({ docker }: TestDocker, request: RunRequest): Promise<string[]> {
   const label = `${EXECUTION_LABEL}=${request.header.executionId}`;
+  const found = await docker.listContainers({ all: true, filters: { label: [label] } });
+  return found.map((container) => container.Id);
+}
+
+/** Ids of a node's containers, whatever their state. */
+export async function containersOfNode({ docker }: TestDocker, nodeId: string): Promise<string[]> {
+  const label = `${NODE_LABEL}=${nodeId}`;
   const found = await docker.listContainers({ all: true, filters: { label: [label] } });
   return found.map((container) => container.Id);
 }

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
-import { mkdtemp } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { rm } from 'node:fs/promises';
 import type { CliRun } from './cli.ts';
 import type { Scope, TestNode, Wire } from './node.ts';
 
@@ -20,6 +19,12 @@ export async function jobGet(
   return folder;
 }
 
+/** Waits until the job has ended, and well. */
+export async function completed(node: TestNode, id: string): Promise<void> {
+  const end = await node.waitForJob(id);
+  assert.equal(end.state, 'Completed', `${end.message} ${JSON.stringify(await node.history(id))}`);
+}
+
 /** Everything a command printed, for messages. */
 export function said(run: CliRun): string {
   return `exit code ${run.code}\n${run.stdout}\n${run.stderr}`;
@@ -27,7 +32,8 @@ export function said(run: CliRun): string {
 
 /** The id in what `docker run`, `wasm run` and `job run` print. */
 export function submittedId(run: CliRun): string {
-  const id = /Job ID: (j-[0-9a-f-]{36})/.exec(run.stdout)?.[1] ?? /^(j-[0-9a-f-]{36})$/m.exec(run.stdout)?.[1];
+  const id =
+    /Job ID: (j-[0-9a-f-]{36})/.exec(run.stdout)?.[1] ?? /^(j-[0-9a-f-]{36})$/m.exec(run.stdout)?.[1];
   assert.ok(id !== undefined, `no job id in:\n${said(run)}`);
   return id;
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { readdir, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
@@ -30,15 +31,24 @@ async function daemon(
   return client;
 }
 
-/** A daemon that takes what is added; `answer` writes what it says to that. */
-function adding(
+/** A daemon that pins whatever is asked; `take` gets what is sent to it. */
+function taking(
   t: TestContext,
-  answer: (response: ServerResponse, request: IncomingMessage) => void,
+  take: (request: IncomingMessage, response: ServerResponse) => void,
 ): Promise<KuboClient> {
-  return daemon(t, (request, response) => {
-    if (request.url?.startsWith('/api/v0/add') === true) answer(response, request);
+  const handle: RequestListener = (request, response) => {
+    if (request.url?.startsWith('/api/v0/dag/import') === true) take(request, response);
     else response.end(JSON.stringify({ Pins: [CID] }));
-  });
+  };
+  return daemon(t, handle, { stallMs: 10_000 });
+}
+
+/** Kubo's answer for a folder with one file of 2,048 bytes. */
+function tar(): Promise<Buffer> {
+  const archive = pack();
+  archive.entry({ name: `${CID}/a` }, Buffer.alloc(2048));
+  archive.finalize();
+  return buffer(archive as AsyncIterable<unknown> as AsyncIterable<Uint8Array>);
 }
 
 async function closedPort(): Promise<number> {
@@ -108,18 +118,18 @@ test('a transfer that stops in the middle is given up, and nothing is left', asy
 });
 
 test('a slow transfer that moves goes on past the limit for silence', async (t) => {
-  const client = await adding(t, (response) => {
-    let left = 6;
-    const step = (): void => {
-      left -= 1;
-      if (left > 0) response.write(`${JSON.stringify({ Name: 'results/x', Bytes: 1 })}\n`);
-      else response.end(`${JSON.stringify({ Name: 'results', Hash: CID })}\n`);
-      if (left > 0) setTimeout(step, 60);
+  const archive = await tar();
+  const client = await daemon(t, (_, response) => {
+    const step = (from: number): void => {
+      response.write(archive.subarray(from, from + 1024));
+      if (from + 1024 >= archive.length) response.end();
+      else setTimeout(step, 60, from + 1024);
     };
-    step();
+    step(0);
   });
   const folder = await temporaryFolder(t);
-  assert.equal(await client.add(folder, { signal }), CID);
+  const { bytes } = await client.get(CID, join(folder, 'x'), { signal, maxBytes: 1e6 });
+  assert.equal(bytes, 2048);
 });
 
 test('an answer that falls silent is given up', async (t) => {
@@ -129,52 +139,56 @@ test('an answer that falls silent is given up', async (t) => {
   await assert.rejects(client.has(CID, signal), unavailable(/no answer in 0\.15 s/));
 });
 
-test('an answer without the folder is an error', async (t) => {
-  const client = await adding(t, (response) => {
-    // Kubo tells why in a trailer, which `fetch` does not show.
-    response.writeHead(200, { trailer: 'X-Stream-Error', 'transfer-encoding': 'chunked' });
-    response.write(`${JSON.stringify({ Name: 'results/x', Hash: CID })}\n`);
-    response.addTrailers({ 'X-Stream-Error': 'the repository is broken' });
-    response.end();
+test('a large folder goes in pieces, and little of it is in memory at once', async (t) => {
+  const folder = await temporaryFolder(t);
+  await writeTree(folder, { a: randomBytes(30_000_000), b: randomBytes(10_000_000) });
+  const lengths: number[] = [];
+  const client = await taking(t, (request, response) => {
+    let bytes = 0;
+    request.on('data', (chunk: Buffer) => {
+      bytes += chunk.byteLength;
+    });
+    request.on('end', () => {
+      lengths.push(bytes);
+      response.end();
+    });
   });
-  await assert.rejects(
-    client.add(await temporaryFolder(t), { signal }),
-    unavailable(/did not say/, 'PublishFailed'),
-  );
+  await client.add(folder, { signal });
+  const total = lengths.reduce((sum, bytes) => sum + bytes, 0);
+  assert.ok(total > 40_000_000 && total < 41_000_000, `${total} bytes were sent`);
+  assert.ok(Math.max(...lengths) < 8_000_000, `the longest request is ${Math.max(...lengths)} bytes`);
 });
 
-test('what was added but cannot be pinned is an error', async (t) => {
-  const client = await daemon(t, (request, response) => {
-    if (request.url?.startsWith('/api/v0/add') === true) {
-      response.end(`${JSON.stringify({ Name: 'results', Hash: CID })}\n`);
-    } else response.writeHead(500).end('the pin store is broken');
-  });
-  await assert.rejects(
-    client.add(await temporaryFolder(t), { signal }),
-    unavailable(/the pin store is broken/, 'PublishFailed'),
-  );
+test('what is sent but refused, or cannot be pinned, is an error', async (t) => {
+  let refused = 'dag/import';
+  const handle: RequestListener = (request, response) => {
+    request.resume();
+    if (request.url?.startsWith(`/api/v0/${refused}`) === true) {
+      response.writeHead(500).end(`the repository cannot do ${refused}`);
+    } else response.end(JSON.stringify({ Pins: [CID] }));
+  };
+  const client = await daemon(t, handle, { stallMs: 10_000 });
+  const folder = await temporaryFolder(t);
+  await writeTree(folder, { a: randomBytes(20_000_000), b: randomBytes(20_000_000) });
+  await assert.rejects(client.add(folder, { signal }), unavailable(/cannot do dag\/import/, 'PublishFailed'));
+  refused = 'pin/add';
+  await assert.rejects(client.add(folder, { signal }), unavailable(/cannot do pin\/add/, 'PublishFailed'));
 });
 
 test('results that vanish while they are added are told', async (t) => {
   const folder = await temporaryFolder(t);
-  await writeTree(folder, { a: Buffer.alloc(20_000_000), b: 'x' });
-  const client = await adding(t, (_, request) => {
-    request.once('data', () => {
-      request.pause();
-      void rm(join(folder, 'b')).then(() => request.resume());
+  const many = Array.from({ length: 200 }, (_, index) => [`many/${index}`, `${index}`]);
+  await writeTree(folder, { a: randomBytes(20_000_000), z: 'x', ...Object.fromEntries(many) });
+  const client = await taking(t, (request, response) => {
+    void rm(join(folder, 'z'), { force: true }).then(() => {
+      request.resume().on('end', () => response.end());
     });
   });
-  await assert.rejects(
-    client.add(folder, { signal }),
-    unavailable(/the results cannot be read: ENOENT.*b'/, 'PublishFailed'),
-  );
+  await assert.rejects(client.add(folder, { signal }), unavailable(/ENOENT.*z'/, 'PublishFailed'));
 });
 
 test('a folder that ends early is not taken for the whole', async (t) => {
-  const archive = pack();
-  archive.entry({ name: `${CID}/a` }, Buffer.alloc(2048));
-  archive.finalize();
-  const whole = await buffer(archive as AsyncIterable<unknown> as AsyncIterable<Uint8Array>);
+  const whole = await tar();
   let length = 0;
   const client = await daemon(t, (_, response) => void response.end(whole.subarray(0, length)));
   const folder = await temporaryFolder(t);
