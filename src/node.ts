@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { detectCapacity } from './capacity/detect.ts';
 import { resolveCapacity } from './capacity/limits.ts';
 import { configTree, type NodeConfig } from './config/load.ts';
+import { policyOf } from './config/policy.ts';
 import { systemClock } from './core/clock.ts';
 import { NodeError, toErrorData } from './core/errors.ts';
 import type { IngestPort } from './core/ports.ts';
@@ -199,7 +200,7 @@ export async function startNode(
       node: {
         nodeId,
         info: () => facts.info(),
-        config: () => configTree(config),
+        config: () => configTree(compute?.effective() ?? config),
         debug: () => ({
           requester: requester?.debug() ?? null,
           delivery: delivery.debug(),
@@ -212,7 +213,7 @@ export async function startNode(
       },
       ...(requester === undefined ? {} : { requester }),
       ...(ingestPort === undefined ? {} : { ingest: ingestPort }),
-      ...(compute === undefined ? {} : { compute: compute.compute }),
+      ...(compute === undefined ? {} : { compute: compute.compute, bids: compute.bids }),
       logger: logger.child({ module: 'api' }),
       metrics,
     });
@@ -230,6 +231,7 @@ export async function startNode(
       publishers: offer?.publishers ?? [],
       capacity: compute === undefined ? undefined : plan.total,
       warnings: [...(compute === undefined ? [] : plan.warnings), ...exposureWarnings(config)],
+      setPolicy: (next) => compute?.setPolicy(policyOf(next)),
       stop,
       failed: failed.promise,
     };

@@ -4,7 +4,7 @@ import type { ErrorData } from './errors.ts';
 export type Outcome<T> =
   | { readonly kind: 'advance'; readonly value: T }
   /** Not decided yet: somebody else's word is awaited. */
-  | { readonly kind: 'wait'; readonly reason: string }
+  | { readonly kind: 'wait'; readonly reason: string; readonly value: T }
   | Rejection
   | { readonly kind: 'fail'; readonly error: ErrorData }
   | { readonly kind: 'cancelled'; readonly reason: string };

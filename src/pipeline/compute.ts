@@ -14,6 +14,7 @@ import type { ComputeStore } from '../store/compute-store.ts';
 import type { LocalExecution } from '../store/records.ts';
 import type { Item, PendingAsk } from './item.ts';
 import { readLiveLog, readResultLog } from './logs.ts';
+import { waitingMessage } from './records.ts';
 import { endingMessage } from './settle.ts';
 import type { Spine } from './spine.ts';
 
@@ -133,7 +134,8 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
   #asked(from: NodeId, ask: AskForBid, item: Item | undefined): void {
     const { spine, store, post } = this.#modules;
     if (item !== undefined) {
-      if (item.station !== 'settling') post(from, acceptance(item.record));
+      if (item.station === 'approval') post(from, waitingMessage(item.record));
+      else if (item.station !== 'settling') post(from, acceptance(item.record));
       return;
     }
     const ended = store.get(ask.executionId);

@@ -4,7 +4,7 @@ import type { Outcome, Rejection } from '../core/outcome.ts';
 import { formatResources } from '../core/resources.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import type { BidOutput } from '../workers/bid/protocol.ts';
+import type { BidOutput, BidPolicy } from '../workers/bid/protocol.ts';
 import type { IngestOutput } from '../workers/ingest/protocol.ts';
 import type { IngestStage } from './ingest/stage.ts';
 import type { PendingAsk } from './item.ts';
@@ -19,6 +19,8 @@ export interface IntakeModules {
   readonly logger: Logger;
   /** Every strategy said yes; a place in the admit queue and the promise are reserved. */
   readonly onBid: (header: ExecutionHeader, spec: Uint8Array) => void;
+  /** A probe said wait; nothing is reserved. A rejection when too many wait. */
+  readonly onWait: (header: ExecutionHeader, spec: Uint8Array, reason: string) => Rejection | undefined;
   /** An ask was refused: its requester must hear of it. */
   readonly onRefused: (ask: PendingAsk, rejection: Rejection) => void;
 }
@@ -31,15 +33,32 @@ export class Intake {
   readonly #modules: IntakeModules;
   readonly #pending = new Map<string, PendingAsk>();
   #closed = false;
+  /** Bids that can be decided at once; Infinity where no probe is asked. */
+  #probesAtOnce = Number.POSITIVE_INFINITY;
 
-  constructor(modules: IntakeModules) {
+  constructor(policy: BidPolicy, modules: IntakeModules) {
     this.#modules = modules;
+    this.setPolicy(policy);
     modules.ingest.onAsk((ask, outcome) => this.ingested(ask, outcome));
   }
 
   /** Asks being decided. */
   get size(): number {
     return this.#pending.size;
+  }
+
+  setPolicy({ probeExec, probeHttp, probeConcurrency }: BidPolicy): void {
+    const hasProbe = probeExec !== '' || probeHttp !== '';
+    this.#probesAtOnce = hasProbe ? probeConcurrency : Number.POSITIVE_INFINITY;
+  }
+
+  /**
+   * How many more asks can be decided. What is asked beyond the probes that may run would only be put off, and asked
+   * again; asks under way are not taken off those: their requester does, and a probe holds them long.
+   * @param places free in the admit queue
+   */
+  decidable(places: number): number {
+    return Math.min(places - this.size, this.#probesAtOnce);
   }
 
   /** Takes up an ask that has no record. One already on its way is answered when it is decided. */
@@ -99,20 +118,29 @@ export class Intake {
 
   /** Outcome of the bid stage. */
   decided(ask: PendingAsk, outcome: Outcome<BidOutput>): void {
-    const { logger, metrics, onBid } = this.#modules;
+    const { logger, metrics, onBid, onWait } = this.#modules;
     if (ask.explain !== undefined) {
       ask.explain(outcome);
     } else if (ask.dropped) {
       this.#pending.delete(ask.id);
     } else if (outcome.kind === 'reject') {
       this.#refuse(ask, outcome);
+    } else if (outcome.kind === 'wait' && ask.header !== undefined) {
+      const header = { ...ask.header, resources: outcome.value.resources };
+      const rejection = onWait(header, ask.spec, outcome.reason);
+      if (rejection !== undefined) {
+        this.#refuse(ask, rejection);
+        return;
+      }
+      this.#pending.delete(ask.id);
+      metrics.bid('waiting', '');
     } else if (outcome.kind !== 'advance' || ask.header === undefined) {
       const { message } = faultOf(outcome);
       logger.error({ executionId: ask.id }, `a bid could not be decided: ${message}`);
       this.#refuse(ask, transient('busy', `this node could not decide on the job: ${message}`));
     } else {
       const header = { ...ask.header, resources: outcome.value.resources };
-      const rejection = this.#reserve(header);
+      const rejection = this.reserve(header);
       if (rejection !== undefined) {
         this.#refuse(ask, rejection);
         return;
@@ -124,7 +152,7 @@ export class Intake {
   }
 
   /** One step after the last yes: a place to wait and the capacity, or neither. */
-  #reserve(header: ExecutionHeader): Rejection | undefined {
+  reserve(header: ExecutionHeader): Rejection | undefined {
     const { ledger, stages } = this.#modules;
     const { queue } = stages().admit;
     if (!queue.tryReserve()) {

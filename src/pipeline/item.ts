@@ -39,7 +39,7 @@ export interface PendingAsk {
 }
 
 /** Where an execution with a record stands. */
-export type Station = 'offered' | 'admit' | 'execute' | 'publish' | 'retry' | 'settling';
+export type Station = 'approval' | 'offered' | 'admit' | 'execute' | 'publish' | 'retry' | 'settling';
 
 /** Why an execution is being ended early. */
 export interface StopCause {

@@ -5,6 +5,7 @@ import type { BidPolicy } from '../workers/bid/protocol.ts';
 import type { ExecuteOutput, ExecuteReport, WasmOutput } from '../workers/execute/protocol.ts';
 import type { PublishOutput } from '../workers/publish/protocol.ts';
 import { Admission } from './admission.ts';
+import { Approvals } from './approvals.ts';
 import { Control } from './control.ts';
 import { Intake } from './intake.ts';
 import type { Item, PendingAsk, StopCause } from './item.ts';
@@ -19,33 +20,34 @@ import { cancelled, failureOf } from './verdicts.ts';
  * The way of an execution through this node, in the order of the drawing in src/README.md:
  *
  *   ingest ► bid ► park: offered ► admit ► execute ► publish ► settle
+ *             └──► approvals ──►┘
  *
  * A stage says what it thinks of an item; only this file decides where the item goes next.
  */
 export class Spine {
   readonly items: Map<string, Item> = new Map();
   readonly #modules: SpineModules;
-  readonly #intake: Intake;
+  readonly intake: Intake;
   readonly #stages: Stages;
   readonly #admission: Admission;
   readonly #park: Park;
   readonly #control: Control;
   readonly #settle: Settle;
+  readonly approvals: Approvals;
   readonly records: Records;
-  #probesAtOnce: number;
   #stopping = false;
   #roomChanged = false;
 
   constructor(options: SpineOptions, modules: SpineModules) {
     this.#modules = modules;
-    this.#probesAtOnce = probesAtOnce(options.bid);
     const { clock, ledger, store, logger } = modules;
     this.records = new Records(options, { store, clock, ledger });
     this.#park = new Park({ clock, onExpired: (item) => this.#withdraw(item) });
-    this.#intake = new Intake({
+    this.intake = new Intake(options.bid, {
       ...modules,
       stages: () => this.#stages,
       onBid: (header, spec) => this.#offered(header, spec),
+      onWait: (header, spec, reason) => this.approvals.begin(header, spec, reason),
       onRefused: (ask, rejection) => {
         modules.onRefused(ask, rejection);
         if (!rejection.final) this.#noteRoom();
@@ -54,7 +56,7 @@ export class Spine {
     // Asks were refused while submissions filled the queue: nothing else would tell that there is room again.
     modules.ingest.onSpace(() => this.#noteRoom());
     this.#stages = createStages(options, modules, {
-      bid: (ask, outcome) => this.#intake.decided(ask, outcome),
+      bid: (ask, outcome) => this.intake.decided(ask, outcome),
       takeAdmissible: (max) => this.#admission.take(max),
       admitted: (item, outcome) => this.#admitted(item, outcome),
       reported: (item, report) => this.#reported(item, report),
@@ -85,15 +87,28 @@ export class Spine {
       admission: this.#admission,
       onGone: (item) => this.#gone(item),
     });
+    this.approvals = new Approvals(
+      {
+        bound: options.limits.approvals,
+        jobLimit: options.bid.jobLimit,
+        timeoutMs: options.approvalTimeoutMs,
+      },
+      {
+        clock,
+        records: this.records,
+        settle: this.#settle,
+        reserve: (header) => this.intake.reserve(header),
+        onWaiting: (item) => this.#own(item),
+        onOffered: (item) => this.#park.offer(item),
+      },
+    );
   }
 
   /** Executions the node would take up now. */
   get openSlots(): number {
     if (this.#stopping) return 0;
     const { admit } = this.#stages;
-    // What is asked beyond the probes that may run would only be put off, and asked again. Asks under way are not
-    // taken off: their requester does, and a probe holds them long.
-    const decidable = Math.min(admit.queue.free - this.#intake.size, this.#probesAtOnce);
+    const decidable = this.intake.decidable(admit.queue.free);
     return Math.max(0, Math.min(this.#modules.ingest.runner.queue.free, decidable));
   }
 
@@ -104,7 +119,7 @@ export class Spine {
 
   /** Executions that hold capacity. */
   get active(): number {
-    return this.items.size - this.#stages.admit.queue.depth - this.#park.offered;
+    return this.items.size - this.#stages.admit.queue.depth - this.#park.offered - this.approvals.size;
   }
 
   /** Starts the threads before the first job needs them. */
@@ -121,9 +136,18 @@ export class Spine {
     this.#stages.bid.control({ kind: 'live', name: 'offer', value: offer });
   }
 
+  /** Which jobs are taken from now on. Bids being decided are decided as they began. */
+  setPolicy(policy: BidPolicy, approvalTimeoutMs: number): void {
+    this.intake.setPolicy(policy);
+    this.approvals.setTimeout(approvalTimeoutMs);
+    this.#stages.bid.control({ kind: 'live', name: 'policy', value: policy });
+    this.#stages.supervise.control({ kind: 'live', name: 'acceptNetworked', value: policy.acceptNetworked });
+    this.#noteRoom();
+  }
+
   /** Takes up an ask that is not known yet: it ends as an offer, or in `onRefused`. */
   ask(ask: PendingAsk): void {
-    this.#intake.ask(ask);
+    this.intake.ask(ask);
   }
 
   /** The requester accepts an offer. False when it is not offered here. */
@@ -135,8 +159,13 @@ export class Spine {
     return true;
   }
 
-  /** The requester turns an offer down. */
+  /** The requester turns an offer down, or one that waits for approval. */
   turnDown(id: string, reason: string): void {
+    const waiting = this.approvals.remove(id);
+    if (waiting !== undefined) {
+      this.#settle.end(waiting, cancelled(`bid rejected due to: ${reason}`));
+      return;
+    }
     const item = this.#park.takeOffered(id);
     if (item === undefined) return;
     this.#stages.admit.queue.releaseReserved();
@@ -146,7 +175,7 @@ export class Spine {
 
   /** Forgets an ask that has no record yet. */
   dropAsk(id: string): void {
-    this.#intake.drop(id);
+    this.intake.drop(id);
   }
 
   /** Ends an item early, wherever it stands. Capacity comes free only when nothing of it runs any more. */
@@ -156,6 +185,7 @@ export class Spine {
     if (item.stop !== undefined && (item.failure === undefined || cause.why === 'timeout')) return;
     item.stop = cause;
     switch (item.station) {
+      case 'approval':
       case 'offered':
         this.turnDown(item.id, cause.cause);
         break;
@@ -215,8 +245,9 @@ export class Spine {
    */
   async close(): Promise<void> {
     this.#stopping = true;
-    this.#intake.close();
+    this.intake.close();
     this.#park.stop();
+    this.approvals.stop();
     this.#control.stop();
     await this.#stages.close();
   }
@@ -358,12 +389,9 @@ export class Spine {
     this.#roomChanged = true;
     setImmediate(() => {
       this.#roomChanged = false;
-      if (!this.#stopping) this.#modules.onRoom(this.openSlots);
+      if (this.#stopping) return;
+      this.approvals.retry();
+      this.#modules.onRoom(this.openSlots);
     });
   }
-}
-
-/** Bids that can be decided at once; Infinity where no probe is asked. */
-function probesAtOnce({ probeExec, probeHttp, probeConcurrency }: BidPolicy): number {
-  return probeExec === '' && probeHttp === '' ? Number.POSITIVE_INFINITY : probeConcurrency;
 }

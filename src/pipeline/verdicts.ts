@@ -13,6 +13,17 @@ export function cancelled(message: string): Ending {
   return { state: 'Cancelled', error: { code: 'ExecutionCancelled', message } };
 }
 
+/** The end of a bid that was never made. Its requester hears of it as of any refusal. */
+export function refused({ code, final, reason, requested, available }: Rejection): Ending {
+  const details = {
+    RejectCode: code,
+    Final: String(final),
+    ...(requested === undefined ? {} : { Requested: requested }),
+    ...(available === undefined ? {} : { Available: available }),
+  };
+  return { state: 'Cancelled', error: { code: 'ExecutionCancelled', message: reason, details } };
+}
+
 /** What went wrong in a stage that did not advance. */
 export function faultOf(outcome: Outcome<unknown>): NodeError {
   if (outcome.kind !== 'fail') {

@@ -3,6 +3,7 @@ import { errorRegistry, isRetryable, NodeError } from '../core/errors.ts';
 import type { NodeId } from '../core/ids.ts';
 import type {
   BidResult,
+  BidWaiting,
   ComputeError,
   ExecutionStarted,
   MessageHandler,
@@ -15,7 +16,15 @@ import type { RequesterStore } from '../store/requester-store.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Broker } from './broker.ts';
 import type { Change } from './change.ts';
-import { bidRejected, executionCompleted, executionFailed, executionRunning, stateUpdate } from './events.ts';
+import { WAITING_DETAIL } from './change.ts';
+import {
+  bidRejected,
+  bidWaiting,
+  executionCompleted,
+  executionFailed,
+  executionRunning,
+  stateUpdate,
+} from './events.ts';
 import { type Lives, newTicket } from './lives.ts';
 import type { Nodes } from './nodes.ts';
 import type { Planner } from './planner.ts';
@@ -79,6 +88,9 @@ export class Inbox implements MessageHandler<RequesterBound> {
         case 'BidResult':
           this.#bid(from, message);
           break;
+        case 'BidWaiting':
+          this.#waiting(from, message);
+          break;
         case 'ExecutionStarted':
           this.#started(from, message);
           break;
@@ -132,6 +144,26 @@ export class Inbox implements MessageHandler<RequesterBound> {
     change.send(execution.nodeId, { type: 'BidAccepted', executionId });
     this.#planner.commit(change);
     if (live.blocked) this.#broker.wake();
+  }
+
+  #waiting(from: NodeId, { jobId, executionId, reason, untilMs }: BidWaiting): void {
+    const live = this.#lives.load(jobId);
+    const execution = this.#own(from, live?.executions.get(executionId));
+    if (live === undefined || execution?.computeState.type !== 'AskForBid') return;
+    const until = new Date(untilMs).toISOString();
+    // It is said again whenever the ask is repeated.
+    if (execution.computeState.details?.[WAITING_DETAIL] === until) return;
+    const change = this.#planner.begin(live);
+    const event = bidWaiting(execution.nodeId, reason, until);
+    change.executionEvent(execution, event);
+    change.move(
+      execution,
+      { type: 'AskForBid', message: event.message, details: { [WAITING_DETAIL]: until } },
+      execution.desiredState,
+    );
+    if (live.record.state.type === 'Pending') change.setJobState('Pending', event.message);
+    this.#planner.commit(change);
+    this.#broker.wake();
   }
 
   /** Nobody else may speak for the node that an execution was given to. */

@@ -15,6 +15,7 @@ import { Spine } from '../../src/pipeline/spine.ts';
 import { createComputeStore } from '../../src/store/environment-compute-store.ts';
 import { openMemoryEnvironment } from '../../src/store/memory-environment.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
+import { OPTIONS as BID_OPTIONS } from '../support/bid.ts';
 import { executeOptions, storageOptions } from '../support/execute-options.ts';
 import { temporaryFolder } from '../support/folders.ts';
 import { dockerJob, mockJob } from '../support/jobs.ts';
@@ -80,12 +81,10 @@ async function setup(
       threads: { bid: 1, admit: 1, supervise: 1, wasm: 1, publish: 1 },
       defaultExecutionTimeoutMs: 600_000,
       gpus: [],
+      approvalTimeoutMs: 86_400_000,
       bid: {
+        ...BID_OPTIONS,
         nodeId: TEST_NODE,
-        locality: 'anywhere',
-        rejectStateless: false,
-        acceptNetworked: false,
-        allowHostNetwork: false,
         minExecutionTimeoutMs: 0,
         maxExecutionTimeoutMs: Number.POSITIVE_INFINITY,
         defaultExecutionTimeoutMs: 600_000,

@@ -19,6 +19,10 @@ export interface BidConfig {
   readonly probeTimeoutMs: number;
   readonly probeConcurrency: number;
   readonly probeOnError: 'reject' | 'transient';
+  /** How long a bid may wait for an operator's approval. */
+  readonly approvalTimeoutMs: number;
+  /** Id of the client whose signed approvals count; "" for nobody's. */
+  readonly approver: string;
   /** PATH of exec probes. */
   readonly probePath: string;
 }
@@ -101,6 +105,22 @@ export const bidSettings: readonly Setting[] = [
     doc: 'What it means when a probe times out, cannot start or cannot be reached: the job is refused for good (reject), or put off and asked for again (transient).',
   },
   {
+    key: 'JobAdmissionControl.ApprovalTimeout',
+    flag: 'job-selection-approval-timeout',
+    kind: 'duration',
+    default: '24h',
+    doc: 'How long a job that a probe left to an operator (shouldWait) may wait for approval.',
+  },
+  {
+    key: 'JobAdmissionControl.Approver',
+    flag: 'job-selection-approver',
+    env: ['BACALHAU_JOB_APPROVER'],
+    kind: 'string',
+    default: '',
+    unset: 'nobody',
+    doc: 'Id of the client (hex SHA-256 of its public key) whose signed approvals count: POST /api/v1/compute/approve.',
+  },
+  {
     key: 'Compute.JobTimeouts.Min',
     aliases: ['Node.Compute.JobTimeouts.MinJobExecutionTimeout'],
     flag: 'min-job-execution-timeout',
@@ -167,6 +187,8 @@ export function readBid(settings: SettingReader): BidConfig {
     probeTimeoutMs,
     probeConcurrency: settings.integer('JobAdmissionControl.ProbeConcurrency'),
     probeOnError: settings.text('JobAdmissionControl.ProbeOnError') === 'reject' ? 'reject' : 'transient',
+    approvalTimeoutMs: settings.durationMs('JobAdmissionControl.ApprovalTimeout'),
+    approver: settings.text('JobAdmissionControl.Approver').trim().toLowerCase(),
     probePath: settings.hostEnv(['PATH'])['PATH'] ?? STANDARD_PATH,
     locality: settings.text('JobAdmissionControl.Locality') === 'anywhere' ? 'anywhere' : 'local',
     rejectStateless: settings.boolean('JobAdmissionControl.RejectStatelessJobs'),

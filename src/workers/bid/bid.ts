@@ -1,3 +1,4 @@
+import type { Explanation } from '../../core/bids.ts';
 import { toErrorData } from '../../core/errors.ts';
 import type { JobSpec, Resources } from '../../core/job.ts';
 import type { Outcome } from '../../core/outcome.ts';
@@ -14,7 +15,7 @@ import {
 import { inputBytes } from './input-bytes.ts';
 import { createStrategies, type PolicyModules } from './policy.ts';
 import type { CommandRunner } from './probes/exec.ts';
-import type { BidInput, BidOptions, BidOutput, BidPolicy, Explanation, Offer } from './protocol.ts';
+import type { BidInput, BidOptions, BidOutput, BidPolicy, Offer } from './protocol.ts';
 import type { PlatformLookup } from './strategies/image-platform.ts';
 import type { AskedJob, Strategy } from './strategy.ts';
 import { BidTally } from './tally.ts';
@@ -84,7 +85,7 @@ export class Bidder {
       job = { header: input.header, spec, resources: input.header.resources, offer };
       if (input.explain) return await this.#explain(strategies, job, slow);
       const decision = decideQuickly(strategies, job, this.#observe);
-      if (decision.kind !== 'bid') return decision;
+      if (decision.kind === 'reject') return decision;
     } catch (thrown) {
       const reason = `this node does not accept the job: ${toErrorData(thrown).message}`;
       return { kind: 'reject', final: true, code: 'invalid', reason };
@@ -110,7 +111,8 @@ export class Bidder {
     // What the inputs take on disk may be more than a job may have, or more than there is.
     const again: Decision = raised === job ? decision : decideQuickly(strategies, raised);
     if (again.kind === 'reject') return again;
-    return decision.kind === 'wait' ? decision : advance(raised.resources);
+    if (decision.kind === 'bid') return advance(raised.resources);
+    return { kind: 'wait', reason: decision.reason, value: { resources: raised.resources } };
   }
 
   async #explain(

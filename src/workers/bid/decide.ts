@@ -1,6 +1,7 @@
+import type { StrategyReport } from '../../core/bids.ts';
 import { toErrorData } from '../../core/errors.ts';
 import type { Rejection } from '../../core/outcome.ts';
-import type { StrategyName, StrategyReport } from './protocol.ts';
+import type { StrategyName } from './protocol.ts';
 import type { AskedJob, SlowStrategy, Strategy, Verdict } from './strategy.ts';
 
 /** Every reason begins so: Bacalhau's words. */

@@ -1,8 +1,8 @@
 import type { SharedLedger } from '../../capacity/ledger.ts';
+import type { Explanation } from '../../core/bids.ts';
 import type { NodeId } from '../../core/ids.ts';
 import type { ExecutionHeader } from '../../core/item.ts';
 import type { Resources } from '../../core/job.ts';
-import type { RejectCode } from '../../core/outcome.ts';
 
 export interface BidInput {
   readonly header: ExecutionHeader;
@@ -50,26 +50,6 @@ export const strategyNames: readonly StrategyName[] = [
   'max_capacity',
   'no_room',
 ];
-
-/** What one strategy said of a job, for people. */
-export interface StrategyReport {
-  readonly strategy: StrategyName;
-  /** "not now": refused, but a later ask may be answered otherwise. "not asked": it has nothing to look at. */
-  readonly verdict: 'yes' | 'no' | 'not now' | 'wait' | 'not asked';
-  readonly reason: string;
-  readonly ms: number;
-}
-
-/** What the whole policy says of a job that nobody wants to run yet. */
-export interface Explanation {
-  readonly decision: 'bid' | 'wait' | 'reject';
-  /** Set when rejected. */
-  readonly code: RejectCode | '';
-  /** Of a rejection: the same ask would not be answered otherwise later. */
-  readonly final: boolean;
-  readonly reason: string;
-  readonly strategies: readonly StrategyReport[];
-}
 
 /** Which jobs the node takes: what an operator may change while it runs (live setting "policy"). */
 export interface BidPolicy {
