@@ -5,7 +5,7 @@ import { detectCapacity } from './capacity/detect.ts';
 import { resolveCapacity } from './capacity/limits.ts';
 import { configTree, type NodeConfig } from './config/load.ts';
 import { policyOf } from './config/policy.ts';
-import { systemClock } from './core/clock.ts';
+import { type Clock, systemClock } from './core/clock.ts';
 import { NodeError, toErrorData } from './core/errors.ts';
 import type { IngestPort } from './core/ports.ts';
 import { createIpfsClient } from './ipfs/create.ts';
@@ -36,10 +36,13 @@ const UNDO_MS = 5000;
  */
 export async function startNode(
   config: NodeConfig,
-  modules: { readonly logger: Logger },
+  modules: {
+    readonly logger: Logger;
+    /** Default: the machine's. */
+    readonly clock?: Clock;
+  },
 ): Promise<RunningNode> {
-  const { logger } = modules;
-  const clock = systemClock;
+  const { logger, clock = systemClock } = modules;
   const { dataDir, roles } = config.node;
   const stops: ((deadlineMs: number) => Promise<void>)[] = [];
   const failed = Promise.withResolvers<Error>();
