@@ -63,6 +63,7 @@ async function setup(
       limits: bounds,
       threads: 1,
       ingest: { nodeId: TEST_NODE, instanceId: '', defaultPublisher: '', defaultResources: NO_RESOURCES },
+      bodyBytes: 10_485_760,
     },
     { logger: silentLogger, metrics, onFatal },
   );
