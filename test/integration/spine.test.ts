@@ -62,7 +62,13 @@ async function setup(
     {
       limits: bounds,
       threads: 1,
-      ingest: { nodeId: TEST_NODE, instanceId: '', defaultPublisher: '', defaultResources: NO_RESOURCES },
+      ingest: {
+        nodeId: TEST_NODE,
+        instanceId: '',
+        defaultPublisher: '',
+        defaultResources: NO_RESOURCES,
+        bodyBytes: bounds.bodyBytes,
+      },
       bodyBytes: 10_485_760,
     },
     { logger: silentLogger, metrics, onFatal },
