@@ -69,7 +69,6 @@ async function setup(
         defaultResources: NO_RESOURCES,
         bodyBytes: bounds.bodyBytes,
       },
-      bodyBytes: 10_485_760,
     },
     { logger: silentLogger, metrics, onFatal },
   );
