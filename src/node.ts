@@ -87,6 +87,7 @@ export async function startNode(
           instanceId,
           defaultPublisher: config.requester.defaultPublisher,
           defaultResources: plan.defaults,
+          bodyBytes: config.limits.bodyBytes,
         },
       },
       { logger, metrics, onFatal },

@@ -46,7 +46,6 @@ export class Lookup {
    * @throws NodeError JobNotFound, MultipleJobsFound
    */
   async find(idOrName: string, namespace: string): Promise<JobRecord> {
-    await this.#store.committed();
     const space = namespace === '' || namespace === ALL_NAMESPACES ? DEFAULT_NAMESPACE : namespace;
     const named = this.#store.byName(space, idOrName);
     const ids = named === undefined ? await this.#ids(idOrName) : [named];
@@ -58,6 +57,8 @@ export class Lookup {
     }
     const record = id === undefined ? undefined : this.#store.job(id);
     if (record === undefined) throw new NodeError('JobNotFound', `job not found: ${idOrName}`);
+    // Nothing is told that a crash could take back.
+    await this.#store.committed();
     return record;
   }
 
@@ -155,6 +156,7 @@ export class Lookup {
   async #ids(id: string): Promise<JobId[]> {
     if (id === '') return [];
     if (isCompleteId(id)) return [id];
+    await this.#store.committed();
     const prefixed = this.#store.byPrefix(id, AMBIGUOUS);
     return prefixed.length > 0 ? prefixed : this.#store.byShortId(id);
   }

@@ -177,10 +177,7 @@ class RequesterRole implements Requester {
   }
 
   async history(idOrName: string, namespace: string, query: HistoryQuery): Promise<HistoryPage> {
-    const record = await this.#lookup.find(idOrName, namespace);
-    // The record may be newer than what is committed, and its end must not be told before its last rows.
-    await this.#store.committed();
-    return this.#lookup.history(record, query);
+    return this.#lookup.history(await this.#lookup.find(idOrName, namespace), query);
   }
 
   async executions(
@@ -188,11 +185,15 @@ class RequesterRole implements Requester {
     namespace: string,
     query: ExecutionQuery,
   ): Promise<RequesterExecution[]> {
-    return this.#lookup.executions(await this.#lookup.find(idOrName, namespace), query);
+    const found = this.#lookup.executions(await this.#lookup.find(idOrName, namespace), query);
+    await this.#store.committed();
+    return found;
   }
 
   async results(idOrName: string, namespace: string): Promise<SpecConfig[]> {
-    return this.#lookup.results(await this.#lookup.find(idOrName, namespace));
+    const found = this.#lookup.results(await this.#lookup.find(idOrName, namespace));
+    await this.#store.committed();
+    return found;
   }
 
   async stop(idOrName: string, namespace: string, reason: string): Promise<{ evaluationId: string }> {

@@ -18,7 +18,7 @@ import { createMetrics } from '../../src/telemetry/metrics.ts';
 import { OPTIONS as BID_OPTIONS } from '../support/bid.ts';
 import { executeOptions, storageOptions } from '../support/execute-options.ts';
 import { temporaryFolder } from '../support/folders.ts';
-import { dockerJob, mockJob } from '../support/jobs.ts';
+import { dockerJob, helloModule, mockJob, wasmJob } from '../support/jobs.ts';
 import { type Wire, waitUntil } from '../support/node.ts';
 import { MACHINE, MIB, silentLogger } from '../support/pipeline.ts';
 import { parsePrometheus, sample } from '../support/prometheus.ts';
@@ -63,7 +63,13 @@ async function setup(
     {
       limits: bounds,
       threads: 1,
-      ingest: { nodeId: TEST_NODE, instanceId: '', defaultPublisher: '', defaultResources: NO_RESOURCES },
+      ingest: {
+        nodeId: TEST_NODE,
+        instanceId: '',
+        defaultPublisher: '',
+        defaultResources: NO_RESOURCES,
+        bodyBytes: bounds.bodyBytes,
+      },
     },
     { logger: silentLogger, metrics, onFatal },
   );
@@ -247,14 +253,16 @@ test('through queues of one, nothing is lost and no queue holds two', async (t) 
   const ones = { bidQueue: 1, executeQueue: 1, wasmQueue: 1, publishQueue: 1 };
   const { accept, gone, ledger, stateOf, metric } = await setup(t, { bounds: ones });
   const small = { CPU: '10m', Memory: '4mb', Disk: '1mb' };
+  const module = await helloModule();
   const ids: string[] = [];
   for (let count = 0; count < 40; count += 1) {
-    ids.push(await accept(mockJob({ Stdout: 'x' }, { publisher: 'local', resources: small })));
+    const parts = { publisher: 'local', resources: small };
+    ids.push(await accept(count % 2 === 0 ? wasmJob(module, parts) : mockJob({ Stdout: 'x' }, parts)));
   }
   await waitUntil(() => gone.length === ids.length, 'all have gone');
   assert.deepEqual(new Set(gone), new Set(ids));
   assert.ok(ids.every((id) => stateOf(id) === 'Completed'));
-  for (const stage of ['bid', 'execute', 'publish']) {
+  for (const stage of ['bid', 'execute', 'wasm', 'publish']) {
     assert.ok((await metric('bacalhau_stage_queue_high_water', { stage })) <= 1, stage);
   }
   assertFree(ledger);

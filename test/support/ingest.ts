@@ -6,6 +6,7 @@ import { Ingest } from '../../src/workers/ingest/ingest.ts';
 import type { IngestOptions } from '../../src/workers/ingest/protocol.ts';
 
 export const INGEST_OPTIONS: IngestOptions = {
+  bodyBytes: 10_485_760,
   nodeId: '12D3KooWTestNode',
   instanceId: 'server-instance',
   defaultPublisher: '',

@@ -18,11 +18,15 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
  * tried, then YAML. Messages never repeat the body, which may hold a token.
  * @throws NodeError BodyTooLarge, MalformedBody
  */
-export function decodeBody(body: Uint8Array, contentType: string): Source {
-  if (body.byteLength > limits.bodyBytes) {
+export function decodeBody(
+  body: Uint8Array,
+  contentType: string,
+  maxBytes: number = limits.bodyBytes,
+): Source {
+  if (body.byteLength > maxBytes) {
     throw new NodeError(
       'BodyTooLarge',
-      `the body has ${body.byteLength} bytes (the maximum allowed is ${limits.bodyBytes})`,
+      `the body has ${body.byteLength} bytes (the maximum allowed is ${maxBytes})`,
     );
   }
   const text = decodeText(body);

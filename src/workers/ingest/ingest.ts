@@ -35,7 +35,10 @@ export class Ingest {
 
   #submitted(submission: Submission): CheckedJob {
     const faults = new Faults();
-    const found = findJob(decodeBody(submission.body, submission.contentType), faults);
+    const found = findJob(
+      decodeBody(submission.body, submission.contentType, this.#options.bodyBytes),
+      faults,
+    );
     const normalised = found === undefined ? undefined : normaliseJob(found.job, 'Job', faults);
     if (normalised !== undefined) validateJob(normalised.job, 'Job', faults);
     const sane =

@@ -29,4 +29,6 @@ export interface IngestOptions {
   readonly defaultPublisher: string;
   /** A job that states no resources asks for these (already clamped to the machine). */
   readonly defaultResources: Resources;
+  /** Largest submission. */
+  readonly bodyBytes: number;
 }

@@ -78,6 +78,19 @@ describe('documents', () => {
     }
   }
 
+  it('name source files that exist', async () => {
+    for (const { path, text } of all) {
+      for (const [, file] of text.matchAll(/`([\w./-]+\/[\w.-]+\.ts)`/g)) {
+        const places = [ROOT, join(ROOT, 'src'), join(ROOT, dirname(path))].map((at) => join(at, file ?? ''));
+        const found = await Promise.all(places.map((place) => stat(place).catch(() => undefined)));
+        assert.ok(
+          found.some((one) => one !== undefined),
+          `${path} names ${file}, which does not exist`,
+        );
+      }
+    }
+  });
+
   it('name npm scripts that exist', async () => {
     const { scripts } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as {
       scripts: Record<string, string>;

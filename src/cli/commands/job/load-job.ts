@@ -2,6 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { NodeError } from '../../../core/errors.ts';
+import { limits } from '../../../core/limits.ts';
+import { NO_RESOURCES } from '../../../core/resources.ts';
 import type { CliContext } from '../../context.ts';
 import { fillTemplate, type JobFile, readJobFile } from '../../job-file.ts';
 import { collect, pairs } from '../../run-flags.ts';
@@ -75,7 +77,8 @@ async function checkJob(job: JobFile): Promise<void> {
     nodeId: '',
     instanceId: '',
     defaultPublisher: '',
-    defaultResources: { cpu: 0, memory: 0, disk: 0, gpu: 0 },
+    defaultResources: NO_RESOURCES,
+    bodyBytes: limits.bodyBytes,
   });
   const [text, contentType] =
     job.kind === 'spec'
