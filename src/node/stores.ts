@@ -30,7 +30,9 @@ export async function openStores(config: NodeConfig, nodeId: NodeId, paths: Node
   const environments = opened.map((result) => (result.status === 'fulfilled' ? result.value : undefined));
   const failure = opened.find((result) => result.status === 'rejected');
   if (failure !== undefined) {
-    await Promise.all(environments.flatMap((environment) => (environment === undefined ? [] : [environment.close()])));
+    await Promise.all(
+      environments.flatMap((environment) => (environment === undefined ? [] : [environment.close()])),
+    );
     throw failure.reason;
   }
   const [compute, requester] = environments;

@@ -1,83 +1,92 @@
 import type { Ledger } from '../capacity/ledger.ts';
+import { less } from '../capacity/ledger-layout.ts';
+import { Rest } from '../capacity/ledger-steps.ts';
 import type { Clock } from '../core/clock.ts';
-import type { Gpu } from '../core/job.ts';
+import type { Gpu, Resources } from '../core/job.ts';
+import { fits } from '../core/resources.ts';
 import type { Item } from './item.ts';
 import type { BoundedQueue } from './queue.ts';
 
-/** How far behind a large item smaller ones are looked for: bounds the work of one look. */
+/** How many shapes that do not fit are passed in one look: bounds its work. */
 const WINDOW = 64;
 
-/** An item that has waited this long is passed no more: what comes free is kept for it. */
-const AGING_MS = 30_000;
+/** An item that has waited this long is passed only by what takes nothing of what it lacks. */
+export const AGING_MS = 30_000;
 
 export interface AdmissionModules {
   readonly queue: BoundedQueue<Item>;
   readonly ledger: Ledger;
   readonly gpus: readonly Gpu[];
   readonly clock: Clock;
+  /** False while the disk has less left than the item may write, whatever the ledger says. */
+  readonly hasDisk: (item: Item) => boolean;
   /** Reserves the places an item needs downstream; false when there is none. */
   readonly reservePlaces: (item: Item) => boolean;
+  /** Capacity was taken or given back. */
+  readonly onChange: () => void;
+}
+
+/** Items that need the same wait in one lane: where its oldest does not fit, none does. */
+export function shapeOf(item: Item): string {
+  const { cpu, memory, disk, gpu } = item.header.resources;
+  return `${cpu} ${memory} ${disk} ${gpu} ${item.header.engine === 'wasm' ? 'wasm' : ''}`;
 }
 
 /**
- * The order in which accepted executions get capacity: priority, then arrival. Smaller ones may pass one that
- * does not fit, until it has aged.
+ * The order in which accepted executions get capacity: priority, then arrival. Smaller ones may pass one that does
+ * not fit. Once that one has aged, what it needs is kept for it: only what is left beside it may be taken, so that
+ * it waits no longer than what runs. Capacity is kept for one at a time, the first in order.
  */
 export class Admission {
   readonly #modules: AdmissionModules;
-  readonly #freeGpus: Gpu[];
 
   constructor(modules: AdmissionModules) {
     this.#modules = modules;
-    this.#freeGpus = [...modules.gpus];
   }
 
   /** Takes at most `max` items that fit now, and moves their reservations from promised to used. */
   take(max: number): Item[] {
-    const { queue, clock } = this.#modules;
+    const { queue, clock, ledger } = this.#modules;
     const taken: Item[] = [];
-    let looked = 0;
-    for (const item of queue) {
-      if (taken.length >= max || looked >= WINDOW) break;
-      if (this.#tryAdmit(item)) {
+    let passed = 0;
+    let kept: Resources | undefined;
+    for (const item of queue.firsts()) {
+      if (taken.length >= max || passed >= WINDOW) break;
+      const { resources } = item.header;
+      if ((kept === undefined || fits(resources, less(ledger.free(), kept))) && this.#tryAdmit(item)) {
         taken.push(item);
-      } else {
-        looked += 1;
-        if (clock.nowMs() - item.queuedAtMs > AGING_MS) break;
+        continue;
       }
+      passed += 1;
+      if (kept === undefined && clock.nowMs() - item.queuedAtMs > AGING_MS) kept = resources;
     }
+    if (taken.length > 0) this.#modules.onChange();
     return taken;
   }
 
   /** Returns what a stopped run held, all but its disk. */
   releaseRun(item: Item): void {
-    if (item.account !== 'used') return;
-    this.#modules.ledger.releaseUsed(item.units - item.diskUnits);
-    this.#freeGpus.push(...item.gpus);
-    this.#freeGpus.sort((a, b) => a.Index - b.Index);
+    this.#modules.ledger.stop(item.ticket);
     item.gpus = [];
-    item.account = 'disk';
+    this.#modules.onChange();
   }
 
   /** Returns everything the item still holds. */
   releaseAll(item: Item): void {
-    this.releaseRun(item);
-    if (item.account === 'disk') this.#modules.ledger.releaseUsed(item.diskUnits);
-    if (item.account === 'promised') this.#modules.ledger.releasePromised(item.units);
-    item.account = 'none';
+    const { ledger } = this.#modules;
+    // A stale ticket does nothing, so an item gives back once, whatever ends it.
+    if (ledger.phase(item.ticket) === Rest.free) return;
+    ledger.close(item.ticket);
+    item.gpus = [];
+    this.#modules.onChange();
   }
 
   #tryAdmit(item: Item): boolean {
-    const { ledger, queue, reservePlaces } = this.#modules;
-    const { gpu } = item.header.resources;
-    if (gpu > this.#freeGpus.length || !ledger.tryUse(item.units)) return false;
-    if (!reservePlaces(item)) {
-      ledger.releaseUsed(item.units);
-      return false;
-    }
-    ledger.releasePromised(item.units);
-    item.account = 'used';
-    item.gpus = this.#freeGpus.splice(0, gpu);
+    const { ledger, queue, gpus, hasDisk, reservePlaces } = this.#modules;
+    if (!ledger.fitsNow(item.ticket) || !hasDisk(item) || !reservePlaces(item)) return false;
+    // Nobody else takes from `used`, so what fitted still fits.
+    if (!ledger.use(item.ticket)) throw new Error(`execution ${item.id} holds no promise`);
+    item.gpus = ledger.devices(item.ticket).flatMap((index) => gpus[index] ?? []);
     queue.remove(item.id);
     return true;
   }

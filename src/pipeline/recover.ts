@@ -56,8 +56,15 @@ export async function recover(modules: RecoverModules): Promise<Recovered> {
     const removed = await modules.reapContainers();
     if (removed > 0) logger.info({ removed }, 'removed containers of the node before this restart');
   }
+  // Offers end in the order they are parked in.
+  items.sort((a, b) => (a.record.wait?.untilMs ?? 0) - (b.record.wait?.untilMs ?? 0));
   for (const item of items) {
     live.add(item.id);
+    if (item.record.state !== 'Publishing' && !spine.fitsMachine(item)) {
+      counts.givenUp += 1;
+      spine.giveUp(item, 'the node restarted with less capacity than it needs');
+      continue;
+    }
     switch (item.record.state) {
       case 'Created':
         counts.offered += 1;

@@ -41,7 +41,9 @@ async function settled(node: TestNode): Promise<void> {
     const busy = ['bacalhau_stage_in_flight', 'bacalhau_stage_queue_depth'].some((name) =>
       labelled(metrics, name).some(({ value }) => value > 0),
     );
-    const accounts = labelled(metrics, 'bacalhau_capacity').filter(({ labels }) => labels['account'] !== 'total');
+    const accounts = labelled(metrics, 'bacalhau_capacity').filter(
+      ({ labels }) => labels['account'] !== 'total',
+    );
     return (
       !busy &&
       accounts.every(({ value }) => value === 0) &&
@@ -94,7 +96,8 @@ test('1,000 mock and 1,000 WASM jobs at once through queues of 8', { timeout: 24
         const completed = executions.filter(({ state }) => state === computeStateCodes.Completed);
         assert.equal(completed.length, 1, `${id}: ${JSON.stringify(executions)}`);
         const others = executions.filter(
-          ({ state }) => state !== computeStateCodes.Completed && state !== computeStateCodes.AskForBidRejected,
+          ({ state }) =>
+            state !== computeStateCodes.Completed && state !== computeStateCodes.AskForBidRejected,
         );
         assert.deepEqual(others, [], `${id} has executions that were neither completed nor refused a bid`);
         const ends = (type: string, message: string): number =>
@@ -109,7 +112,8 @@ test('1,000 mock and 1,000 WASM jobs at once through queues of 8', { timeout: 24
   });
 
   await t.test('every execution went through every stage, off the main thread', () => {
-    const out = (stage: string): number => since('bacalhau_stage_items_out_total', { stage, outcome: 'advance' });
+    const out = (stage: string): number =>
+      since('bacalhau_stage_items_out_total', { stage, outcome: 'advance' });
     assert.ok(out('ingest') >= 2 * TOTAL, `ingest: a job and its ask: ${out('ingest')}`);
     assert.ok(out('bid') >= TOTAL, `bid: ${out('bid')}`);
     for (const stage of ['admit', 'execute', 'publish']) assert.equal(out(stage), TOTAL, stage);
@@ -122,8 +126,11 @@ test('1,000 mock and 1,000 WASM jobs at once through queues of 8', { timeout: 24
         threads.every(({ labels }) => labels['thread'] !== '0'),
         `${stage} ran on the main thread`,
       );
-      const all = labelled(metrics, 'bacalhau_stage_items_out_total').filter(({ labels }) => labels['stage'] === stage);
-      const sum = (rows: readonly { value: number }[]): number => rows.reduce((total, { value }) => total + value, 0);
+      const all = labelled(metrics, 'bacalhau_stage_items_out_total').filter(
+        ({ labels }) => labels['stage'] === stage,
+      );
+      const sum = (rows: readonly { value: number }[]): number =>
+        rows.reduce((total, { value }) => total + value, 0);
       assert.equal(sum(threads), sum(all), `${stage}: items by thread`);
     }
   });
@@ -139,7 +146,10 @@ test('1,000 mock and 1,000 WASM jobs at once through queues of 8', { timeout: 24
 
   await t.test('an endless WASM job does not hold the main loop, and its timeout ends it', async (t) => {
     const endless = await node.submit(wasmJob(await endlessModule(), { timeouts: { ExecutionTimeout: 12 } }));
-    await node.waitUntil(async () => (await node.jobState(endless)).state === 'Running', 'the endless job runs');
+    await node.waitUntil(
+      async () => (await node.jobState(endless)).state === 'Running',
+      'the endless job runs',
+    );
     let delayMs = Number.POSITIVE_INFINITY;
     for (let window = 0; window < WINDOWS && delayMs >= MOST_DELAY_MS; window += 1) {
       await node.metrics();
@@ -161,14 +171,18 @@ test('1,000 mock and 1,000 WASM jobs at once through queues of 8', { timeout: 24
     await round(node, mixture(TOTAL));
     await settled(node);
     const secondMiB = await leastAnonymousMiB(node);
-    t.diagnostic(`anonymous memory: ${firstMiB.toFixed(0)} MiB, after a second round ${secondMiB.toFixed(0)} MiB`);
+    t.diagnostic(
+      `anonymous memory: ${firstMiB.toFixed(0)} MiB, after a second round ${secondMiB.toFixed(0)} MiB`,
+    );
     assert.ok(secondMiB < firstMiB + GROWTH_MIB, `${firstMiB.toFixed(0)} → ${secondMiB.toFixed(0)} MiB`);
     assert.deepEqual(await readdir(node.tmpDir), before.temporary);
     assert.deepEqual(await readdir(join(node.dataDir, 'executions')), []);
     assert.deepEqual(await readdir(join(node.dataDir, 'downloads')), []);
     assert.deepEqual(await childrenOf(node.pid), before.children);
     const now = await descriptors(node.pid);
-    t.diagnostic(`descriptors: ${JSON.stringify({ ...now, files: now.files.length })}, before ${JSON.stringify({ ...before.descriptors, files: before.descriptors.files.length })}`);
+    t.diagnostic(
+      `descriptors: ${JSON.stringify({ ...now, files: now.files.length })}, before ${JSON.stringify({ ...before.descriptors, files: before.descriptors.files.length })}`,
+    );
     assert.deepEqual(now.files, before.descriptors.files);
     assert.equal(now.pipes, before.descriptors.pipes);
     // Sockets are this test's connections.

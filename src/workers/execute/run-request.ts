@@ -27,7 +27,7 @@ export function resultsDirectoryOf(input: ExecuteInput): string {
 /**
  * What an engine is asked to run. The environment is Task.Env with its "env:NAME" values copied from the host,
  * then the node's own variables.
- * @throws NodeError ValidationFailed
+ * @throws NodeError ValidationFailed; EngineFailed where a GPU is missing that the node offers
  */
 export function buildRunRequest(
   input: ExecuteInput,
@@ -36,6 +36,12 @@ export function buildRunRequest(
   spec: JobSpec = parseSpec(input.spec),
 ): RunRequest {
   const { header } = input;
+  if (input.gpus.length < header.resources.gpu) {
+    throw new NodeError(
+      'EngineFailed',
+      `${header.resources.gpu} GPUs were asked for and ${input.gpus.length} of those assigned exist on this node (its operator offers more than were found)`,
+    );
+  }
   return {
     header,
     spec,
