@@ -10,6 +10,9 @@ import type { BoundedQueue } from './queue.ts';
 /** How many shapes that do not fit are passed in one look: bounds its work. */
 const WINDOW = 64;
 
+/** So many of a shape go one after another once room was made for the first: most of the gain (docs/adr/0006). */
+const SERIES = 8;
+
 /** An item that has waited this long is passed only by what takes nothing of what it lacks. */
 export const AGING_MS = 30_000;
 
@@ -35,10 +38,15 @@ export function shapeOf(item: Item): string {
 /**
  * The order in which accepted executions get capacity: priority, then arrival. Smaller ones may pass one that does
  * not fit. Once that one has aged, what it needs is kept for it: only what is left beside it may be taken, so that
- * it waits no longer than what runs. Capacity is kept for one at a time, the first in order.
+ * it waits no longer than what runs. Capacity is kept for one at a time, the first in order; when it starts, a few
+ * more of its shape that have aged as well follow before the room is filled up with others.
  */
 export class Admission {
   readonly #modules: AdmissionModules;
+  /** The item that capacity is kept for. */
+  #waiting: Item | undefined;
+  /** What goes first now that room was made for one of them. */
+  #series: { readonly like: Item; left: number } | undefined;
 
   constructor(modules: AdmissionModules) {
     this.#modules = modules;
@@ -46,22 +54,47 @@ export class Admission {
 
   /** Takes at most `max` items that fit now, and moves their reservations from promised to used. */
   take(max: number): Item[] {
-    const { queue, clock, ledger } = this.#modules;
+    const { queue, ledger } = this.#modules;
     const taken: Item[] = [];
+    let kept = this.#takeSeries(max, taken);
     let passed = 0;
-    let kept: Resources | undefined;
     for (const item of queue.firsts()) {
       if (taken.length >= max || passed >= WINDOW) break;
       const { resources } = item.header;
       if ((kept === undefined || fits(resources, less(ledger.free(), kept))) && this.#tryAdmit(item)) {
         taken.push(item);
+        if (item === this.#waiting) this.#series = { like: item, left: SERIES };
         continue;
       }
       passed += 1;
-      if (kept === undefined && clock.nowMs() - item.queuedAtMs > AGING_MS) kept = resources;
+      if (kept === undefined && this.#hasAged(item)) {
+        kept = resources;
+        this.#waiting = item;
+      }
     }
     if (taken.length > 0) this.#modules.onChange();
     return taken;
+  }
+
+  /** Others that are like the one capacity was kept for: what it cost to make room is paid once for all of them. */
+  #takeSeries(max: number, taken: Item[]): Resources | undefined {
+    while (this.#series !== undefined && taken.length < max) {
+      const next = this.#series.left > 0 ? this.#modules.queue.firstLike(this.#series.like) : undefined;
+      if (next === undefined || !this.#hasAged(next)) {
+        this.#series = undefined;
+        return undefined;
+      }
+      // A higher priority comes before any series.
+      if (this.#modules.queue.peek()?.priority !== next.priority) return undefined;
+      if (!this.#tryAdmit(next)) return next.header.resources;
+      this.#series.left -= 1;
+      taken.push(next);
+    }
+    return undefined;
+  }
+
+  #hasAged(item: Item): boolean {
+    return this.#modules.clock.nowMs() - item.queuedAtMs > AGING_MS;
   }
 
   /** Returns what a stopped run held, all but its disk. */

@@ -127,6 +127,12 @@ export class BoundedQueue<T extends Queueable> {
     }
   }
 
+  /** The oldest item of this one's priority and shape. */
+  firstLike(item: T): T | undefined {
+    const group = this.#groups.find(({ priority }) => priority === item.priority);
+    return group?.byShape.get(this.#shapeOf(item))?.head.item;
+  }
+
   /** All items, in the order they came. */
   *[Symbol.iterator](): Generator<T> {
     for (const { entry } of this.#entries.values()) yield entry.item;
