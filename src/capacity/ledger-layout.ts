@@ -52,7 +52,9 @@ export class Layout {
     this.#fields = fields;
     this.#guards = guards;
     this.#exact = limit;
-    this.limit = this.#pack((field) => count(limit[field.dimension], field.unit, Math.floor));
+    this.limit = this.#pack(({ dimension, unit, mask }) =>
+      Math.min(Number(mask), count(limit[dimension], unit, Math.floor)),
+    );
   }
 
   /** Size of one step of a dimension, in cores, bytes or GPUs. */

@@ -75,12 +75,11 @@ export function stateAfter(state: number, writer: number, phase: number): number
   return (serial << (PHASE_BITS + WRITER_BITS)) | (writer << PHASE_BITS) | phase | 0;
 }
 
+/** What a request is in each of the words it is kept in: `run` is `used` without the disk. */
+export type SlotAmounts = Readonly<Record<'promised' | 'used' | 'run' | 'disk', Units>>;
+
 /** The owner writes a slot's amounts before anybody else knows of its ticket. */
-export function writeAmounts(
-  words: LedgerWords,
-  slot: number,
-  amounts: Readonly<Record<'promised' | 'used' | 'run' | 'disk', Units>>,
-): void {
+export function writeAmounts(words: LedgerWords, slot: number, amounts: SlotAmounts): void {
   for (const name of ['promised', 'used', 'run', 'disk'] as const) {
     Atomics.store(words.amounts, slot * AMOUNT_WORDS + AMOUNTS[name], amounts[name]);
   }

@@ -7,6 +7,7 @@ import {
   ledgerBytes,
   phaseIn,
   type SharedLedger,
+  type SlotAmounts,
   stateAfter,
   writeAmounts,
   writerIn,
@@ -37,6 +38,7 @@ export class Ledger extends LedgerView {
   readonly #free: number[];
   /** Restored reservations whose promise did not fit any more: nothing new is promised while there are any. */
   readonly #over = new Set<Ticket>();
+  #last: (Resources & { readonly amounts: SlotAmounts }) | undefined;
 
   /** @throws NodeError ConfigInvalid: more GPUs than one word tells apart */
   constructor(options: LedgerOptions) {
@@ -69,13 +71,11 @@ export class Ledger extends LedgerView {
 
   /** A ticket that holds nothing yet; undefined when the request can never fit, or no slot is free. */
   issue(request: Resources): Ticket | undefined {
-    const used = this.usedLayout.request(request);
-    const promised = this.promisedLayout.request(request);
-    const disk = this.usedLayout.request({ ...NO_RESOURCES, disk: request.disk });
-    if (used === undefined || promised === undefined || disk === undefined) return undefined;
+    const amounts = this.#amountsOf(request);
+    if (amounts === undefined) return undefined;
     const slot = this.#free.pop();
     if (slot === undefined) return undefined;
-    writeAmounts(this.words, slot, { promised, used, run: used - disk, disk });
+    writeAmounts(this.words, slot, amounts);
     this.#setState(slot, Rest.open);
     return Atomics.load(this.words.uses, slot) * this.slots + slot;
   }
@@ -96,10 +96,8 @@ export class Ledger extends LedgerView {
   restore(request: Resources): Ticket | undefined {
     const ticket = this.issue(request);
     if (ticket === undefined || this.lease(ticket)) return ticket;
-    const slot = ticket % this.slots;
-    const used = this.usedLayout.request(request) ?? 0n;
-    const disk = this.usedLayout.request({ ...NO_RESOURCES, disk: request.disk }) ?? 0n;
-    writeAmounts(this.words, slot, { promised: 0n, used, run: used - disk, disk });
+    const amounts = this.#amountsOf(request);
+    if (amounts !== undefined) writeAmounts(this.words, ticket % this.slots, { ...amounts, promised: 0n });
     this.#over.add(ticket);
     this.lease(ticket);
     return ticket;
@@ -137,6 +135,22 @@ export class Ledger extends LedgerView {
    */
   reclaim(writer: number): void {
     this.settle(writer);
+  }
+
+  /** Amounts of a request; undefined when it can never fit. Jobs come in series, so the last ones are kept. */
+  #amountsOf(request: Resources): SlotAmounts | undefined {
+    const { cpu, memory, disk, gpu } = request;
+    const last = this.#last;
+    if (last?.cpu === cpu && last.memory === memory && last.disk === disk && last.gpu === gpu) {
+      return last.amounts;
+    }
+    const used = this.usedLayout.request(request);
+    const promised = this.promisedLayout.request(request);
+    const kept = this.usedLayout.request({ ...NO_RESOURCES, disk });
+    if (used === undefined || promised === undefined || kept === undefined) return undefined;
+    const amounts = { promised, used, run: used - kept, disk: kept };
+    this.#last = { cpu, memory, disk, gpu, amounts };
+    return amounts;
   }
 
   #setState(slot: number, phase: number): void {
