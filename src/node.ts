@@ -68,7 +68,7 @@ export async function startNode(
     const helper = new Helper({}, { logger });
     helper.warm();
     stops.push(() => helper.stop());
-    const stores = await openStores(config, nodeId, paths);
+    const stores = await openStores(config, nodeId, paths, { logger });
     stops.push(() => stores.close());
     const detected = await detectCapacity({ dataDirectory: dataDir }, { runner: helper, logger });
     const plan = resolveCapacity(config.capacity, config.requester.defaultResources, detected);

@@ -2,6 +2,7 @@ import type { WebSocket as Socket } from 'ws';
 import type { ClientConfig } from '../config/client.ts';
 import { NodeError } from '../core/errors.ts';
 import type { LogChunk } from '../core/ports.ts';
+import { packageVersion } from '../version.ts';
 import { formatJson, parseJson } from './json.ts';
 import { type Wire, wire, wireNumber, wireText } from './wire.ts';
 
@@ -43,6 +44,9 @@ function causeCode(thrown: unknown): string {
   const cause = thrown instanceof Error ? (thrown.cause ?? thrown) : thrown;
   return typeof cause === 'object' && cause !== null && 'code' in cause ? String(cause.code) : '';
 }
+
+/** Says that this client knows the present keys: a server that serves old ones too answers with half as much. */
+const IDENTITY = { 'x-bacalhau-git-version': `v${packageVersion()}` } as const;
 
 /** The REST API of a node. Requests have a deadline; errors are NodeErrors with the server's words. */
 export class ApiClient {
@@ -151,7 +155,8 @@ export class ApiClient {
     try {
       const response = await this.#fetch(url, {
         method,
-        ...(body === undefined ? {} : { body, headers: { 'content-type': contentType } }),
+        ...(body === undefined ? {} : { body }),
+        headers: { ...IDENTITY, ...(body === undefined ? {} : { 'content-type': contentType }) },
         signal: AbortSignal.any([this.#signal, AbortSignal.timeout(REQUEST_MS)]),
       });
       status = response.status;

@@ -1,5 +1,6 @@
 import { type Command, CommanderError, Help, type Option } from 'commander';
 import { errorRegistry, NodeError } from '../core/errors.ts';
+import { packageVersion } from '../version.ts';
 import { arrange } from './arrange.ts';
 import { agentCommand } from './commands/agent.ts';
 import { configCommand } from './commands/config.ts';
@@ -11,7 +12,6 @@ import { command } from './commands/shared.ts';
 import { versionCommand } from './commands/version.ts';
 import { wasmCommand } from './commands/wasm.ts';
 import { type CliContext, ExitStatus, hasColour, style } from './context.ts';
-import { packageVersion } from './version.ts';
 
 /** Exit code of every error, and of a job that did not succeed. */
 const EXIT_ERROR = 1;

@@ -43,3 +43,6 @@ export interface Published {
   /** `{Type: ""}` where nothing was published. */
   readonly published: SpecConfig;
 }
+
+/** End of the name of an archive that is still being written. */
+export const PARTIAL_SUFFIX: string = '.partial';

@@ -42,11 +42,13 @@ export async function untar(
   const archive = extract();
   let received = 0;
   let entriesEnd = 0;
+  let ended = false;
   const count = async function* (): AsyncGenerator<Uint8Array> {
     for await (const chunk of source) {
       received += chunk.byteLength;
       yield chunk;
     }
+    ended = true;
   };
   const feeding = pipeline(count, archive, { signal: limits.signal });
   // The reader below sees the same failure; this keeps it from counting as unhandled meanwhile.
@@ -64,7 +66,11 @@ export async function untar(
   } catch (thrown) {
     archive.destroy();
     limits.signal.throwIfAborted();
-    if (thrown instanceof Error && thrown.message === CUT_MESSAGE) throw new ArchiveCut(thrown);
+    if (thrown instanceof NodeError) throw thrown;
+    // An entry that is being read fails with another error than the archive itself.
+    const cut =
+      (ended && received < entriesEnd) || (thrown instanceof Error && thrown.message === CUT_MESSAGE);
+    if (cut) throw new ArchiveCut(thrown);
     throw isArchiveError(thrown)
       ? new NodeError('InputInvalid', `not a tar archive: ${thrown.message}`, { cause: thrown })
       : thrown;

@@ -106,7 +106,6 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
         envAllowList: config.execute.envAllowList,
         hostEnv: config.execute.hostEnv,
         superviseThreads: config.workers.supervise,
-        wasmCacheDirectory: paths.wasmCache,
       },
       publish: { storages, archivesDirectory: paths.archives, archivesUrl: `${options.publicUrl}/results` },
     },
@@ -164,7 +163,7 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
       openCapacity: ledger.open(),
     }),
     async start() {
-      for (const directory of [paths.executions, paths.archives, paths.ipfsBlocks, paths.wasmCache]) {
+      for (const directory of [paths.executions, paths.archives, paths.ipfsBlocks]) {
         await mkdir(directory, { recursive: true, mode: 0o700 });
       }
       await disk.start();
@@ -175,7 +174,9 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
         spine,
         logger,
         executionsDirectory: paths.executions,
+        archivesDirectory: paths.archives,
         reapContainers: () => reap(config.docker.host, nodeId, logger),
+        dockerAnswers: offer.engines.includes('docker'),
       });
       return counts;
     },

@@ -6,7 +6,6 @@ export interface NodePaths {
   readonly executions: string;
   readonly archives: string;
   readonly ipfsBlocks: string;
-  readonly wasmCache: string;
   /** Folders of downloads being packed; emptied at start. */
   readonly downloads: string;
   readonly computeStore: string;
@@ -23,7 +22,6 @@ export function nodePaths(
     executions: join(dataDir, 'executions'),
     archives: join(dataDir, 'results'),
     ipfsBlocks: join(dataDir, 'ipfs'),
-    wasmCache: join(dataDir, 'wasm'),
     downloads: join(dataDir, 'downloads'),
     computeStore:
       stores.compute.path === '' ? join(dataDir, `${nodeId}-compute`, 'executions.db') : stores.compute.path,

@@ -9,6 +9,7 @@ import { openLmdbEnvironment } from '../store/lmdb-environment.ts';
 import { openMemoryEnvironment } from '../store/memory-environment.ts';
 import type { RequesterStore } from '../store/requester-store.ts';
 import { lastSeq } from '../store/role-log.ts';
+import type { Logger } from '../telemetry/logger.ts';
 import type { NodePaths } from './paths.ts';
 
 /** The stores of the roles this node has. */
@@ -19,7 +20,12 @@ export interface Stores {
 }
 
 /** Opens them; history of both goes on with one sequence. @throws NodeError StoreLocked, StoreForeign, StoreFailed */
-export async function openStores(config: NodeConfig, nodeId: NodeId, paths: NodePaths): Promise<Stores> {
+export async function openStores(
+  config: NodeConfig,
+  nodeId: NodeId,
+  paths: NodePaths,
+  modules: { readonly logger: Logger },
+): Promise<Stores> {
   const { roles } = config.node;
   const opened = await Promise.allSettled([
     roles.compute ? open('compute', config.stores.compute.type, paths.computeStore, nodeId) : undefined,
@@ -36,6 +42,10 @@ export async function openStores(config: NodeConfig, nodeId: NodeId, paths: Node
     throw failure.reason;
   }
   const [compute, requester] = environments;
+  for (const role of ['compute', 'requester'] as const) {
+    if (!roles[role] || config.stores[role].type !== 'memory') continue;
+    modules.logger.warn(`the state of the ${role} is kept in memory: it is lost when this node ends`);
+  }
   const start = Math.max(
     0,
     ...environments.flatMap((environment) => (environment === undefined ? [] : [lastSeq(environment)])),

@@ -61,13 +61,16 @@ export class Admission {
     for (const item of queue.firsts()) {
       if (taken.length >= max || passed >= WINDOW) break;
       const { resources } = item.header;
-      if ((kept === undefined || fits(resources, less(ledger.free(), kept))) && this.#tryAdmit(item)) {
+      const mayTry = kept === undefined || fits(resources, less(ledger.free(), kept));
+      const verdict = mayTry ? this.#tryAdmit(item) : 'no capacity';
+      if (verdict === 'admitted') {
         taken.push(item);
         if (item === this.#waiting) this.#series = { like: item, left: SERIES };
         continue;
       }
       passed += 1;
-      if (kept === undefined && this.#hasAged(item)) {
+      // Who waits for a place of one engine is not helped by capacity that others leave unused.
+      if (kept === undefined && verdict === 'no capacity' && this.#hasAged(item)) {
         kept = resources;
         this.#waiting = item;
       }
@@ -86,7 +89,9 @@ export class Admission {
       }
       // A higher priority comes before any series.
       if (this.#modules.queue.peek()?.priority !== next.priority) return undefined;
-      if (!this.#tryAdmit(next)) return next.header.resources;
+      const verdict = this.#tryAdmit(next);
+      if (verdict === 'no capacity') return next.header.resources;
+      if (verdict === 'no place') return undefined;
       this.#series.left -= 1;
       taken.push(next);
     }
@@ -114,13 +119,14 @@ export class Admission {
     this.#modules.onChange();
   }
 
-  #tryAdmit(item: Item): boolean {
+  #tryAdmit(item: Item): 'admitted' | 'no capacity' | 'no place' {
     const { ledger, queue, gpus, hasDisk, reservePlaces } = this.#modules;
-    if (!ledger.fitsNow(item.ticket) || !hasDisk(item) || !reservePlaces(item)) return false;
+    if (!ledger.fitsNow(item.ticket)) return 'no capacity';
+    if (!hasDisk(item) || !reservePlaces(item)) return 'no place';
     // Nobody else takes from `used`, so what fitted still fits.
     if (!ledger.use(item.ticket)) throw new Error(`execution ${item.id} holds no promise`);
     item.gpus = ledger.devices(item.ticket).flatMap((index) => gpus[index] ?? []);
     queue.remove(item.id);
-    return true;
+    return 'admitted';
   }
 }

@@ -86,7 +86,7 @@ export class Records {
       inputs: [],
       result: record.result ?? undefined,
       ran: false,
-      failure: undefined,
+      failure: record.error ?? undefined,
       stop: undefined,
       timers: new Set(),
       watchers: new Set(),
@@ -111,6 +111,7 @@ export class Records {
     const unrecordedRun = item.ran && item.record.state === 'BidAccepted';
     this.#change(item, 'Publishing', 'Publishing Results', 'Publishing results', {
       result: item.result ?? null,
+      error: item.failure ?? null,
       attempts: item.record.attempts + (unrecordedRun ? 1 : 0),
     });
   }
@@ -118,9 +119,11 @@ export class Records {
   /** Found running after a restart: it starts again from the queue. */
   again(item: Item): void {
     this.#change(item, 'BidAccepted', 'Restart', 'Running again after a restart of the node', {
-      attempts: item.record.attempts + 1,
       result: null,
+      error: null,
     });
+    item.result = undefined;
+    item.failure = undefined;
   }
 
   #change(

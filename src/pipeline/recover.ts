@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ExecutionId } from '../core/ids.ts';
+import { PARTIAL_SUFFIX } from '../core/item.ts';
 import type { ComputeStore } from '../store/compute-store.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Item } from './item.ts';
@@ -18,11 +19,18 @@ export const MAX_ATTEMPTS = 5;
 
 export interface RecoverModules {
   readonly store: ComputeStore;
-  readonly spine: Spine;
+  readonly spine: Pick<
+    Spine,
+    'records' | 'fitsMachine' | 'restoreOffered' | 'restoreAccepted' | 'restoreFinished' | 'giveUp'
+  >;
   readonly logger: Logger;
   readonly executionsDirectory: string;
-  /** Removes every container of this node. Called when a Docker execution was found running. */
+  /** Where the local publisher keeps archives. */
+  readonly archivesDirectory: string;
+  /** Removes every container of this node. */
   readonly reapContainers: () => Promise<number>;
+  /** True when Docker answers: a store in memory has forgotten whose containers are left. */
+  readonly dockerAnswers: boolean;
 }
 
 export interface Recovered {
@@ -40,6 +48,7 @@ export interface Recovered {
 export async function recover(modules: RecoverModules): Promise<Recovered> {
   const { store, spine, logger, executionsDirectory } = modules;
   const { records } = spine;
+  await removePartials(modules.archivesDirectory);
   const counts = { offered: 0, queued: 0, restarted: 0, publishing: 0, givenUp: 0 };
   const live = new Set<ExecutionId>();
   const late: Item[] = [];
@@ -52,12 +61,12 @@ export async function recover(modules: RecoverModules): Promise<Recovered> {
     after = page.at(-1)?.record.header.executionId;
   }
   const items = pages.flat();
-  if (items.some((item) => item.header.engine === 'docker' && item.record.state !== 'Created')) {
+  const mayRun = (item: Item): boolean => item.header.engine === 'docker' && item.record.state !== 'Created';
+  if (modules.dockerAnswers || items.some(mayRun)) {
     const removed = await modules.reapContainers();
     if (removed > 0) logger.info({ removed }, 'removed containers of the node before this restart');
   }
-  // Offers end in the order they are parked in.
-  items.sort((a, b) => (a.record.wait?.untilMs ?? 0) - (b.record.wait?.untilMs ?? 0));
+  sortOffers(items);
   for (const item of items) {
     live.add(item.id);
     if (item.record.state !== 'Publishing' && !spine.fitsMachine(item)) {
@@ -71,7 +80,7 @@ export async function recover(modules: RecoverModules): Promise<Recovered> {
         if (!spine.restoreOffered(item)) spine.giveUp(item, 'the node restarted with no room for it');
         break;
       case 'Publishing':
-        if (item.result !== undefined && existsSync(join(executionsDirectory, item.id, 'results'))) {
+        if (hasRun(item) && existsSync(join(executionsDirectory, item.id, 'results'))) {
           counts.publishing += 1;
           item.ran = true;
           item.placement = { directory: join(executionsDirectory, item.id), gpus: [] };
@@ -122,6 +131,22 @@ export async function recover(modules: RecoverModules): Promise<Recovered> {
   }
 }
 
+/** Its run has ended, well or not; what follows is publishing. */
+function hasRun({ result, failure }: Item): boolean {
+  return result !== undefined || failure !== undefined;
+}
+
+/** Offers are parked in the order of their ends; everything else stays where it is. */
+function sortOffers(items: Item[]): void {
+  const places = items.flatMap((item, index) => (item.record.state === 'Created' ? [index] : []));
+  const offers = places.flatMap((index) => items[index] ?? []);
+  offers.sort((a, b) => (a.record.wait?.untilMs ?? 0) - (b.record.wait?.untilMs ?? 0));
+  for (const [at, index] of places.entries()) {
+    const offer = offers[at];
+    if (offer !== undefined) items[index] = offer;
+  }
+}
+
 /** Folders of executions that have ended, or were never recorded. */
 async function removeStrays(
   directory: string,
@@ -132,4 +157,11 @@ async function removeStrays(
   const strays = names.filter((name) => !live.has(name));
   for (const name of strays) await rm(join(directory, name), { recursive: true, force: true });
   if (strays.length > 0) logger.info({ count: strays.length }, 'removed folders of ended executions');
+}
+
+/** Archives that were being written. Their executions are published again. */
+async function removePartials(directory: string): Promise<void> {
+  const names = await readdir(directory).catch(() => []);
+  for (const name of names)
+    if (name.endsWith(PARTIAL_SUFFIX)) await rm(join(directory, name), { force: true });
 }

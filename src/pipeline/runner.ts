@@ -4,6 +4,7 @@ import type { Logger } from '../telemetry/logger.ts';
 import type { StageMetrics } from '../telemetry/metrics.ts';
 import { Pool, type PoolOptions } from '../workers/pool.ts';
 import type { Control, Question, WorkItem } from '../workers/protocol.ts';
+import { Pump } from './pump.ts';
 import type { BoundedQueue, Queueable } from './queue.ts';
 
 export interface RunnerOptions<T, In> {
@@ -33,9 +34,6 @@ export interface RunnerModules<T extends Queueable, Out, Report> {
   readonly take?: (max: number) => readonly T[];
 }
 
-/** Outcomes that were sent but not received this long after their batch ended are lost. */
-export const LATE_OUTCOME_MS = 2000;
-
 interface Flight<T> {
   readonly item: T;
   readonly deaths: number;
@@ -55,8 +53,7 @@ export class StageRunner<T extends Queueable, In, Out, Report = never> {
   readonly #returned: Flight<T>[] = [];
   readonly #landings: (() => void)[] = [];
   #batches = 0;
-  #scheduled = false;
-  #paused = false;
+  readonly #pump = new Pump(() => this.#move());
 
   constructor(options: RunnerOptions<T, In>, modules: RunnerModules<T, Out, Report>) {
     this.#options = options;
@@ -112,14 +109,19 @@ export class StageRunner<T extends Queueable, In, Out, Report = never> {
     this.wake();
   }
 
+  /** Takes out an item that still waits for a thread; undefined when it does not. */
+  takeOut(id: string): T | undefined {
+    const at = this.#returned.findIndex(({ item }) => item.id === id);
+    const item = at < 0 ? this.queue.remove(id) : this.#returned.splice(at, 1)[0]?.item;
+    if (item === undefined) return undefined;
+    this.#modules.metrics.itemsOut('cancelled');
+    this.#gauge();
+    return item;
+  }
+
   /** Looks at the queue soon. */
   wake(): void {
-    if (this.#scheduled || this.#paused) return;
-    this.#scheduled = true;
-    queueMicrotask(() => {
-      this.#scheduled = false;
-      this.#pump();
-    });
+    this.#pump.wake();
   }
 
   control(message: Control): void {
@@ -145,7 +147,7 @@ export class StageRunner<T extends Queueable, In, Out, Report = never> {
 
   /** Takes nothing more from the queue. */
   pause(): void {
-    this.#paused = true;
+    this.#pump.pause();
   }
 
   async stop(): Promise<void> {
@@ -158,8 +160,8 @@ export class StageRunner<T extends Queueable, In, Out, Report = never> {
     this.#modules.metrics.setInFlight(this.#flights.size);
   }
 
-  #pump(): void {
-    while (!this.#paused && this.#batches < this.#pool.capacity) {
+  #move(): void {
+    while (!this.#pump.paused && this.#batches < this.#pool.capacity) {
       const flights = this.#take();
       if (flights.length === 0) return;
       this.#fly(flights);
@@ -196,27 +198,18 @@ export class StageRunner<T extends Queueable, In, Out, Report = never> {
     this.#gauge();
     this.#batches += 1;
     this.#pool.run(items, { transfer }).then(
-      () => this.#landed(flights, undefined),
+      () => this.#landed(flights),
       (error: unknown) => this.#landed(flights, error),
     );
   }
 
-  #landed(flights: readonly Flight<T>[], error: unknown): void {
+  #landed(flights: readonly Flight<T>[], error?: unknown): void {
     this.#batches -= 1;
-    const missing = flights.filter((flight) => this.#flights.get(flight.item.id) === flight);
-    if (missing.length > 0) {
-      // A batch's end and its last outcomes come over different ports, in any order.
-      if (error === undefined) setTimeout(() => this.#strandAll(missing, error), LATE_OUTCOME_MS).unref();
-      else this.#strandAll(missing, error);
-    }
-    this.wake();
-  }
-
-  #strandAll(flights: readonly Flight<T>[], error: unknown): void {
     // After `stop` nothing moves any more: the records say where each item stands.
-    if (this.#paused) return;
-    for (const flight of flights) {
-      if (this.#flights.get(flight.item.id) === flight) this.#strand(flight, error);
+    if (error !== undefined && !this.#pump.paused) {
+      for (const flight of flights) {
+        if (this.#flights.get(flight.item.id) === flight) this.#strand(flight, error);
+      }
     }
     this.wake();
   }
@@ -229,7 +222,7 @@ export class StageRunner<T extends Queueable, In, Out, Report = never> {
       this.#returned.push({ item: flight.item, deaths: 1 });
       return;
     }
-    const cause = error === undefined ? 'no outcome was reported' : toErrorData(error).message;
+    const cause = toErrorData(error).message;
     const lost = new NodeError(
       'ExecutionLost',
       `the ${this.#pool.name} thread that held ${id} ended: ${cause}`,
@@ -245,6 +238,6 @@ export class StageRunner<T extends Queueable, In, Out, Report = never> {
     this.#gauge();
     for (const resolve of this.#landings.splice(0)) resolve();
     // While stopping, what was let go of is no failure: its record says where it goes on.
-    if (!this.#paused || outcome.kind === 'advance') this.#modules.onOutcome(flight.item, outcome);
+    if (!this.#pump.paused || outcome.kind === 'advance') this.#modules.onOutcome(flight.item, outcome);
   }
 }

@@ -52,6 +52,8 @@ export class Spine {
         if (!rejection.final) this.#noteRoom();
       },
     });
+    // Asks were refused while submissions filled the queue: nothing else would tell that there is room again.
+    modules.ingest.onSpace(() => this.#noteRoom());
     this.#stages = createStages(options, modules, {
       bid: (ask, outcome) => this.#intake.decided(ask, outcome),
       takeAdmissible: (max) => this.#admission.take(max),
@@ -156,7 +158,9 @@ export class Spine {
 
   /** Ends an item early, wherever it stands. Capacity comes free only when nothing of it runs any more. */
   stop(item: Item, cause: StopCause): void {
-    if (item.stop !== undefined || item.station === 'settling') return;
+    if (item.station === 'settling') return;
+    // The first one counts; but what a timed out run left is published only as long as somebody wants it.
+    if (item.stop !== undefined && (item.failure === undefined || cause.why === 'timeout')) return;
     item.stop = cause;
     switch (item.station) {
       case 'offered':
@@ -164,14 +168,14 @@ export class Spine {
         break;
       case 'admit':
         // In flight to the admit pool when it is not in the queue: its outcome ends it.
-        if (this.#stages.admit.queue.remove(item.id) !== undefined) this.#endStopped(item, cause);
+        if (this.#stages.admit.takeOut(item.id) !== undefined) this.#endStopped(item, cause);
         break;
       case 'execute':
         if (this.#stages.takeQueued(item)) this.#endStopped(item, cause);
         else this.#stages.kill(item, cause);
         break;
       case 'publish':
-        if (this.#stages.publish.queue.remove(item.id) !== undefined) this.#endStopped(item, cause);
+        if (this.#stages.publish.takeOut(item.id) !== undefined) this.#endStopped(item, cause);
         else this.#stages.publish.kill(item.id, cause.why, cause.cause);
         break;
       case 'retry':

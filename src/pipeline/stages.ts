@@ -32,7 +32,7 @@ const COMPUTE_BATCHES = 2;
 /** Batches that mostly wait: as many as capacity lets in, so the pool must not be what counts them. */
 const WAITING_BATCHES = 65_536;
 
-/** How long a stop waits for the supervise threads to let go of what runs. */
+/** How long a stop waits for threads to let go of what they supervise or publish. */
 const DETACH_MS = 3000;
 
 /** An idle WASM thread is kept this long: starting one takes 33 ms, keeping one about 12 MB. */
@@ -217,11 +217,11 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
       if (item.header.engine === 'wasm') wasm.queue.releaseReserved();
     },
     takeQueued(item) {
-      if (supervise.queue.remove(item.id) !== undefined) {
+      if (supervise.takeOut(item.id) !== undefined) {
         if (item.header.engine === 'wasm') wasm.queue.releaseReserved();
         return true;
       }
-      return wasm.queue.remove(item.id) !== undefined;
+      return wasm.takeOut(item.id) !== undefined;
     },
     kill(item, cause) {
       if (!wasm.kill(item.id, cause)) supervise.kill(item.id, cause.why, cause.cause);
@@ -231,7 +231,8 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
       for (const runner of runners) runner.pause();
       supervise.control({ kind: 'detach' });
       publish.control({ kind: 'detach' });
-      await Promise.race([supervise.landed(), delay(DETACH_MS, undefined, { ref: false })]);
+      const landed = Promise.all([supervise.landed(), publish.landed()]);
+      await Promise.race([landed, delay(DETACH_MS, undefined, { ref: false })]);
       await Promise.all(runners.map((runner) => runner.stop()));
     },
   };

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { NodeError } from '../core/errors.ts';
+import { PARTIAL_SUFFIX } from '../core/item.ts';
 import { packDirectory } from '../files/pack.ts';
 import { publishError } from './ipfs.ts';
 import type { Publisher } from './publisher.ts';
@@ -33,7 +34,7 @@ export function createLocalPublisher(options: LocalPublisherOptions): Publisher 
         throw new NodeError('PublishFailed', `publisher local: ${executionId} cannot be a file name`);
       }
       const name = `${executionId}.tar.gz`;
-      const temporary = join(options.directory, `.${name}.partial`);
+      const temporary = join(options.directory, `.${name}${PARTIAL_SUFFIX}`);
       try {
         await mkdir(options.directory, { recursive: true });
         await pipeline(

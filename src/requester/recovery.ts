@@ -74,7 +74,12 @@ export class Recovery {
     }
     this.#lives.keep(live);
     this.#deadlines.changed(live);
-    this.#planner.settle(this.#planner.begin(live), this.#broker.passingGate(null));
+    const change = this.#planner.begin(live);
+    // Said again: a node that has forgotten the execution, or ended it unheard, answers.
+    for (const { id: executionId, nodeId, computeState } of active) {
+      if (computeState.type !== 'AskForBid') change.send(nodeId, { type: 'BidAccepted', executionId });
+    }
+    this.#planner.settle(change, this.#broker.passingGate(null));
   }
 
   /** Tells without reading executions: of a hundred thousand jobs, most only wait. */

@@ -177,7 +177,10 @@ class RequesterRole implements Requester {
   }
 
   async history(idOrName: string, namespace: string, query: HistoryQuery): Promise<HistoryPage> {
-    return this.#lookup.history(await this.#lookup.find(idOrName, namespace), query);
+    const record = await this.#lookup.find(idOrName, namespace);
+    // The record may be newer than what is committed, and its end must not be told before its last rows.
+    await this.#store.committed();
+    return this.#lookup.history(record, query);
   }
 
   async executions(

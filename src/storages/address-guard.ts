@@ -47,7 +47,7 @@ export function createAddressGuard(allowList: readonly string[], resolve: Resolv
       if (usable.length > 0) return usable;
       throw new NodeError(
         'InputForbidden',
-        `urlDownload: ${host} has no public address (${found.map(({ address }) => address).join(', ')}), and this node downloads from private ones only where its allow-list names them`,
+        `urlDownload: ${host} has no public address (${found.map(({ address }) => address).join(', ')}), and this node downloads from private ones only where its allow-list names them (--url-allow-list)`,
       );
     },
   };

@@ -39,6 +39,22 @@ export interface PoolListener<Out, Report> {
   onQuestion?(question: Question): Promise<unknown>;
 }
 
+/** Outcomes that were sent but not received this long after their batch ended are lost. */
+const LATE_OUTCOME_MS = 2000;
+
+interface OpenBatch {
+  left: number;
+  readonly all: PromiseWithResolvers<void>;
+}
+
+function outcomesOf(batch: OpenBatch, pool: string): Promise<void> {
+  const late = setTimeout(
+    () => batch.all.reject(new Error(`${batch.left} outcomes of the ${pool} pool were lost`)),
+    LATE_OUTCOME_MS,
+  );
+  return batch.all.promise.finally(() => clearTimeout(late));
+}
+
 /** Short young generations keep an idle thread near 10 MB; a stage's working set is a batch. */
 const YOUNG_GENERATION_MB = 8;
 
@@ -54,6 +70,8 @@ export class Pool<In, Out, Report = never> {
   readonly #channelName: string;
   /** Last value of each live setting, for threads that start later. */
   readonly #live = new Map<string, unknown>();
+  /** Batches by the ids of their items that have no outcome yet. */
+  readonly #open = new Map<string, OpenBatch>();
   #piscina: Piscina | undefined;
   #stopped = false;
 
@@ -81,23 +99,31 @@ export class Pool<In, Out, Report = never> {
 
   /** Starts `minThreads` threads now instead of with the first batch. */
   warm(): void {
-    this.#open();
+    this.#threads();
   }
 
   /**
    * Runs a batch. Outcomes arrive through the listener; the promise resolves after the last of them, and
-   * rejects when the thread ended before (its own end, or `signal`, which ends the thread).
+   * rejects when the thread ended before (its own end, or `signal`, which ends the thread). Ids of items are
+   * unique among those in flight.
    */
-  run(
+  async run(
     items: readonly WorkItem<In>[],
     options: { signal?: AbortSignal; transfer?: readonly ArrayBuffer[] } = {},
   ): Promise<void> {
-    if (this.#stopped) return Promise.reject(new Error(`pool ${this.name} is stopped`));
-    const batch: WorkBatch<In> = { items };
-    return this.#open().run(batch, {
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
-      ...(options.transfer === undefined ? {} : { transferList: [...options.transfer] }),
-    }) as Promise<void>;
+    if (this.#stopped) throw new Error(`pool ${this.name} is stopped`);
+    const batch: OpenBatch = { left: items.length, all: Promise.withResolvers() };
+    for (const item of items) this.#open.set(item.id, batch);
+    try {
+      await this.#threads().run({ items } satisfies WorkBatch<In>, {
+        ...(options.signal === undefined ? {} : { signal: options.signal }),
+        ...(options.transfer === undefined ? {} : { transferList: [...options.transfer] }),
+      });
+      // A batch's end and its last outcomes come over different ports, in any order.
+      if (batch.left > 0) await outcomesOf(batch, this.name);
+    } finally {
+      for (const item of items) if (this.#open.get(item.id) === batch) this.#open.delete(item.id);
+    }
   }
 
   /** Tells every thread; reaches running items. */
@@ -120,7 +146,7 @@ export class Pool<In, Out, Report = never> {
     await this.#piscina?.destroy();
   }
 
-  #open(): Piscina {
+  #threads(): Piscina {
     if (this.#piscina !== undefined) return this.#piscina;
     const options = this.#options;
     const thread: ThreadOptions = {
@@ -157,6 +183,7 @@ export class Pool<In, Out, Report = never> {
         break;
       case 'outcome':
         this.#listener.onOutcome(message.id, message.outcome, message.durationMs, message.thread);
+        this.#landed(message.id);
         break;
       case 'report':
         this.#listener.onReport(message.id, message.report);
@@ -171,6 +198,14 @@ export class Pool<In, Out, Report = never> {
         void this.#answer(message.number, message.thread, message.question);
         break;
     }
+  }
+
+  #landed(id: string): void {
+    const batch = this.#open.get(id);
+    if (batch === undefined) return;
+    this.#open.delete(id);
+    batch.left -= 1;
+    if (batch.left === 0) batch.all.resolve();
   }
 
   async #answer(number: number, thread: number, question: Question): Promise<void> {

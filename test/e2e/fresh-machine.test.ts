@@ -14,7 +14,7 @@ async function done(process: FreshProcess, what: string, timeoutMs = 60_000): Pr
   const code = await process.ended;
   clearTimeout(timer);
   assert.equal(code, 0, `${what} ended with ${code}:\n${process.output.slice(-4000)}`);
-  return process.output;
+  return process.stdout;
 }
 
 function isFree(port: number, host: string): Promise<boolean> {
@@ -101,7 +101,7 @@ it("the README's two commands work on a fresh Debian with Node 20 and npm only",
   assert.match(id, /^j-[0-9a-f-]{36}$/);
   const results = await done(
     fresh.shell(
-      `npx bacalhau job describe ${id} >/dev/null && npx bacalhau job get ${id} >&2 && cat job-${id}/stdout && cat job-${id}/exitCode`,
+      `npx bacalhau job describe ${id} >/dev/null && npx bacalhau job get ${id} >/dev/null && cat job-${id}/stdout && cat job-${id}/exitCode`,
       client,
     ),
     'npx bacalhau job get',

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { mkdtemp, open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { cacheDirectory, run, servicesForbidden, which } from '../support/services/service.ts';
+import { run, servicesForbidden, which } from '../support/services/service.ts';
+import { goProgram } from '../support/wasm-go.ts';
 import {
   builtProgram,
   resultFile,
@@ -16,7 +16,6 @@ import {
 } from '../support/wasm-run.ts';
 
 const sources = fileURLToPath(new URL('../support/wasm/', import.meta.url));
-const GO_BUILD_MS = 300_000;
 
 function skip(t: TestContext, reason: string): void {
   console.log(`SKIPPED ${t.name}: ${reason}`);
@@ -68,28 +67,6 @@ test('the same C program, built from its source here', async (t) => {
     return skip(t, `clang does not build for wasm32-wasi: ${compiled.stderr.slice(0, 200)}`);
   await checkFilesProgram(t, await readFile(built));
 });
-
-/** The Go program, built once and kept by the hash of its source. */
-async function goProgram(): Promise<Uint8Array | string> {
-  const go = await which('go');
-  if (go === undefined) return 'no Go toolchain on the PATH (Go 1.21 or newer builds it)';
-  const source = await readFile(join(sources, 'walker/main.go'));
-  const version = await run(go, ['version']);
-  const key = createHash('sha256').update(source).update(version.stdout).digest('hex').slice(0, 16);
-  const built = join(await cacheDirectory('wasm'), `walker-${key}.wasm`);
-  try {
-    return await readFile(built);
-  } catch {
-    // Not built yet.
-  }
-  const env = { GOOS: 'wasip1', GOARCH: 'wasm', CGO_ENABLED: '0', GOFLAGS: '-mod=mod', GOTOOLCHAIN: 'local' };
-  const result = await run(go, ['build', '-o', built, '.'], {
-    cwd: join(sources, 'walker'),
-    env,
-    timeoutMs: GO_BUILD_MS,
-  });
-  return result.code === 0 ? readFile(built) : `go build failed: ${result.stderr.trim().slice(-300)}`;
-}
 
 test('a Go program walks its inputs, makes and renames files, uses clock, random numbers, env and stdin', async (t) => {
   const module = await goProgram();

@@ -35,6 +35,7 @@ export interface FreshMachine {
 export interface FreshProcess {
   /** stdout and stderr as they came. */
   readonly output: string;
+  readonly stdout: string;
   readonly ended: Promise<number>;
   readonly running: boolean;
   /** What Ctrl+C does in a terminal. */
@@ -267,6 +268,7 @@ class Chroot implements FreshMachine {
 
 class Process implements FreshProcess {
   output = '';
+  stdout = '';
   readonly ended: Promise<number>;
   readonly #child: ChildProcess;
 
@@ -277,6 +279,9 @@ class Process implements FreshProcess {
         this.output += text;
       });
     }
+    child.stdout?.on('data', (text: string) => {
+      this.stdout += text;
+    });
     this.ended = new Promise((resolve) => {
       child.once('error', () => resolve(-1));
       child.once('close', (code) => resolve(code ?? -1));

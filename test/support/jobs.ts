@@ -9,6 +9,7 @@ export interface JobParts {
   readonly resources?: Readonly<Record<string, string>>;
   readonly timeouts?: Readonly<Record<string, number>>;
   readonly results?: readonly { readonly Name: string; readonly Path: string }[];
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Little enough that a small machine runs many at once. */
@@ -27,6 +28,7 @@ function job(engine: Wire, parts: JobParts, more: Wire = {}): Wire {
         Resources: parts.resources ?? SMALL,
         Timeouts: parts.timeouts ?? {},
         ...(parts.results === undefined ? {} : { ResultPaths: parts.results }),
+        ...(parts.env === undefined ? {} : { Env: parts.env }),
         ...more,
       },
     ],
@@ -66,4 +68,18 @@ export function helloModule(): Promise<Uint8Array> {
 /** Never ends. */
 export function endlessModule(): Promise<Uint8Array> {
   return wat('(module (memory (export "memory") 1) (func (export "_start") (loop $on (br $on))))');
+}
+
+/** Sleeps for `ms` (poll_oneoff), then prints "slept" and a newline. */
+export function sleepModule(ms: number): Promise<Uint8Array> {
+  return wat(`(module
+    (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 256) "\\08\\01\\00\\00\\06\\00\\00\\00slept\\0a")
+    (func (export "_start")
+      (i32.store (i32.const 16) (i32.const 1))
+      (i64.store (i32.const 24) (i64.const ${ms * 1_000_000}))
+      (drop (call $poll (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 128)))
+      (drop (call $write (i32.const 1) (i32.const 256) (i32.const 1) (i32.const 320)))))`);
 }

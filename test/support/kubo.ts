@@ -33,3 +33,16 @@ async function swarmAddress(connect: string): Promise<string> {
   if (address === undefined) throw new Error('the Kubo daemon does not listen on the loopback');
   return address;
 }
+
+/** Adds one file to the daemon, without a folder around it; its CID. */
+export async function addToKubo({ connect }: TestKubo, content: Uint8Array): Promise<string> {
+  const port = /\/tcp\/(\d+)/.exec(connect)?.[1] ?? '';
+  const body = new FormData();
+  body.append('file', new Blob([Buffer.from(content)]));
+  const response = await fetch(`http://127.0.0.1:${port}/api/v0/add?cid-version=1&quiet=true`, {
+    method: 'POST',
+    body,
+  });
+  const { Hash } = (await response.json()) as { Hash: string };
+  return Hash;
+}

@@ -1,10 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Agent, request } from 'undici';
+import { type Folders, makeFolders, type Spawned, serveArgs, spawnCommand } from './child.ts';
 import type { CliRun } from './cli.ts';
-import { commandLine } from './command-line.ts';
 import { parsePrometheus } from './prometheus.ts';
 
 /** Where a node belongs: a test's context, or `{ after }` of node:test for a whole suite. */
@@ -25,6 +23,8 @@ export interface TestNodeOptions {
   readonly execArgv?: readonly string[];
   /** How long the start may take. */
   readonly startMs?: number;
+  /** Nothing after `serve` but `flags`: no ports, no data directory. */
+  readonly bare?: boolean;
 }
 
 export interface ApiReply {
@@ -100,100 +100,7 @@ export interface TestNode {
 const START_MS = 30_000;
 const READY = 'Press Ctrl+C to stop.';
 const TAIL_LINES = 80;
-const KEPT = /^(?:PATH|LANG|LC_.*|TZ|USER|LOGNAME|NODE_PATH)$/;
 const TERMINAL = new Set(['Completed', 'Failed', 'Stopped']);
-
-const children = new Set<ChildProcess>();
-let isGuarded = false;
-
-/** Children do not outlive this process, however it ends. */
-function guard(child: ChildProcess): void {
-  children.add(child);
-  child.once('exit', () => children.delete(child));
-  if (isGuarded) return;
-  isGuarded = true;
-  process.on('exit', () => {
-    for (const one of children) one.kill('SIGKILL');
-  });
-  process.once('SIGTERM', () => process.exit(143));
-}
-
-/** What a child gets: nothing of this machine's settings. */
-function cleanEnv(folder: string, env: Readonly<Record<string, string>> = {}): Record<string, string> {
-  const clean: Record<string, string> = {};
-  for (const [name, value] of Object.entries(process.env)) {
-    if (KEPT.test(name) && value !== undefined) clean[name] = value;
-  }
-  // An engine of this machine must not be touched by accident: a test names the one it may use.
-  const own = {
-    HOME: folder,
-    TMPDIR: join(folder, 'tmp'),
-    DOCKER_HOST: `unix://${join(folder, 'no-docker')}`,
-  };
-  return { ...clean, ...own, ...env };
-}
-
-interface Folders {
-  /** Home of the child; holds `tmp`. */
-  readonly home: string;
-  readonly dataDir: string;
-}
-
-async function makeFolders(dataDir: string | undefined): Promise<Folders> {
-  const home = await mkdtemp(join(tmpdir(), 'bacalhau-node-'));
-  await mkdir(join(home, 'tmp'));
-  return { home, dataDir: dataDir ?? join(home, 'data') };
-}
-
-interface Spawned {
-  readonly child: ChildProcess;
-  readonly printed: { stdout: string; stderr: string };
-  readonly ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
-}
-
-async function spawnCommand(
-  args: readonly string[],
-  options: {
-    folders: Folders;
-    env?: Readonly<Record<string, string>>;
-    execArgv?: readonly string[];
-    stdin?: string;
-  },
-): Promise<Spawned> {
-  const { folders } = options;
-  const child = spawn(process.execPath, [...(options.execArgv ?? []), await commandLine(), ...args], {
-    cwd: folders.home,
-    env: cleanEnv(folders.home, options.env),
-    stdio: [options.stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
-  });
-  guard(child);
-  const printed = { stdout: '', stderr: '' };
-  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-    printed.stdout += text;
-  });
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    printed.stderr += text;
-  });
-  child.stdin?.on('error', () => undefined);
-  child.stdin?.end(options.stdin);
-  const ended = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) => {
-    child.once('error', () => resolve({ code: -1, signal: null }));
-    child.once('close', (code, signal) => resolve({ code, signal }));
-  });
-  return { child, printed, ended };
-}
-
-function serveArgs(folders: Folders, flags: readonly string[] = []): string[] {
-  const own: string[] = ['serve', '--data-dir', folders.dataDir];
-  const standard: readonly (readonly [string, string])[] = [
-    ['--api-port', '0'],
-    ['--port', '0'],
-    ['--swarm-host', '127.0.0.1'],
-    ['--job-selection-data-locality', 'anywhere'],
-  ];
-  for (const [flag, value] of standard) if (!flags.includes(flag)) own.push(flag, value);
-  return [...own, ...flags];
-}
 
 /** The last lines of a text. */
 function tail(text: string): string {
@@ -246,8 +153,8 @@ class NodeProcess implements TestNode {
   }
 
   async start(): Promise<void> {
-    const { flags, env = {}, execArgv = [], startMs = START_MS } = this.#options;
-    const spawned = await spawnCommand(serveArgs(this.#folders, flags), {
+    const { env = {}, execArgv = [], startMs = START_MS } = this.#options;
+    const spawned = await spawnCommand(serveArgs(this.#folders, this.#options), {
       folders: this.#folders,
       env,
       execArgv,
@@ -437,7 +344,7 @@ class NodeProcess implements TestNode {
 
 /** Starts a node and waits until it says that it runs. It ends, and its folders go, with the scope. */
 export async function startTestNode(scope: Scope, options: TestNodeOptions = {}): Promise<TestNode> {
-  const folders = await makeFolders(options.dataDir);
+  const folders = await makeFolders(options);
   const node = new NodeProcess(folders, options);
   scope.after(async () => {
     if (scope.passed === false)
@@ -451,8 +358,8 @@ export async function startTestNode(scope: Scope, options: TestNodeOptions = {})
 
 /** Runs `serve` where it must not come up; how it ended. */
 export async function startRefused(scope: Scope, options: TestNodeOptions = {}): Promise<CliRun> {
-  const folders = await makeFolders(options.dataDir);
-  const spawned = await spawnCommand(serveArgs(folders, options.flags), {
+  const folders = await makeFolders(options);
+  const spawned = await spawnCommand(serveArgs(folders, options), {
     folders,
     ...(options.env === undefined ? {} : { env: options.env }),
   });

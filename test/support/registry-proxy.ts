@@ -48,6 +48,7 @@ export async function registryProxy(t: TestContext, target: string): Promise<Reg
       void (layer ? gate : Promise.resolve()).then(() => response.pipe(outgoing));
     });
     passed.on('error', () => outgoing.destroy());
+    outgoing.on('close', () => passed.destroy());
     incoming.pipe(passed);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -76,8 +77,8 @@ export async function registryProxy(t: TestContext, target: string): Promise<Reg
 }
 
 /**
- * Pushes an image that nobody has seen before to a registry, and removes it here. Its one layer holds `bytes`
- * of noise besides a copy of the files of `base`. Returns the name without the registry: "probe-...:1".
+ * Pushes an image that nobody has seen before to a registry, and removes it here: `base` with one more layer,
+ * `bytes` of noise. Returns the name without the registry: "probe-...:1".
  */
 export async function pushFreshImage(
   docker: Docker,
@@ -85,37 +86,21 @@ export async function pushFreshImage(
   base: string,
   bytes: number,
 ): Promise<string> {
-  const name = `probe-${randomUUID()}:1`;
-  const [repo, tag] = [`${registry}/${name.slice(0, -2)}`, '1'];
+  const repo = `probe-${randomUUID()}`;
   const tar = pack();
   tar.entry({ name: 'noise' }, randomBytes(bytes));
-  tar.entry({ name: 'bin/', type: 'directory', mode: 0o755 });
-  tar.entry({ name: 'bin/busybox', mode: 0o755 }, await fileOf(docker, base, '/bin/busybox'));
-  tar.entry({ name: 'bin/sh', type: 'symlink', linkname: 'busybox' });
   tar.finalize();
-  const options = { fromSrc: '-', repo, tag, changes: ['ENV PATH=/bin', 'CMD ["sh"]'] };
-  await drained(await docker.importImage(tar as unknown as NodeJS.ReadableStream, options));
-  const image = docker.getImage(`${registry}/${name}`);
-  await drained(await image.push({ authconfig: { username: '', password: '' } }));
-  await image.remove();
-  return name;
-}
-
-async function fileOf(docker: Docker, image: string, path: string): Promise<Buffer> {
-  const { extract } = await import('tar-stream');
-  const container = await docker.createContainer({ Image: image, Cmd: ['true'] });
+  const container = await docker.createContainer({ Image: base });
   try {
-    const archive = await container.getArchive({ path });
-    const entries = archive.pipe(extract());
-    for await (const entry of entries) {
-      const chunks: Buffer[] = [];
-      for await (const chunk of entry) chunks.push(chunk as Buffer);
-      return Buffer.concat(chunks);
-    }
-    throw new Error(`${image} has no ${path}`);
+    await container.putArchive(tar as unknown as NodeJS.ReadableStream, { path: '/' });
+    await container.commit({ repo: `${registry}/${repo}`, tag: '1' });
   } finally {
     await container.remove({ v: true });
   }
+  const image = docker.getImage(`${registry}/${repo}:1`);
+  await drained(await image.push({ authconfig: { username: '', password: '' } }));
+  await image.remove();
+  return `${repo}:1`;
 }
 
 async function drained(stream: NodeJS.ReadableStream): Promise<void> {

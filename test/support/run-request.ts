@@ -1,7 +1,6 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
 import { newExecutionId, newJobId } from '../../src/core/ids.ts';
 import type { Resources, Task } from '../../src/core/job.ts';
 import type {
@@ -11,6 +10,7 @@ import type {
   RunRequest,
   StopReason,
 } from '../../src/engines/engine.ts';
+import type { Scope } from './node.ts';
 
 /** What a test says of a run; the rest is filled in. */
 export interface RunRequestParts {
@@ -27,10 +27,10 @@ export interface RunRequestParts {
 
 const MIB = 1024 * 1024;
 
-/** A run request with a folder of its own, result folders made, removed after the test. */
-export async function runRequest(t: TestContext, parts: RunRequestParts): Promise<RunRequest> {
+/** A run request with a folder of its own, result folders made; removed with the scope. */
+export async function runRequest(scope: Scope, parts: RunRequestParts): Promise<RunRequest> {
   const directory = await mkdtemp(join(tmpdir(), 'bacalhau-run-'));
-  t.after(() => rm(directory, { recursive: true, force: true }));
+  scope.after(() => rm(directory, { recursive: true, force: true }));
   const resultsDirectory = join(directory, 'results');
   await mkdir(resultsDirectory);
   for (const path of parts.task?.ResultPaths ?? []) {

@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
 import { pino } from 'pino';
 import type { IpfsClient } from '../../src/ipfs/client.ts';
 import { createEmbeddedClient } from '../../src/ipfs/embedded/client.ts';
@@ -7,6 +6,7 @@ import { createEmbeddedIpfs, type EmbeddedIpfs } from '../../src/ipfs/embedded/n
 import { createHost, type P2pHost } from '../../src/net/p2p/host.ts';
 import { loadIdentity } from '../../src/net/p2p/identity.ts';
 import { temporaryFolder } from './folders.ts';
+import type { Scope } from './node.ts';
 
 /** A libp2p host with the embedded IPFS node on it, as a daemon has them. */
 export interface SwarmNode {
@@ -20,7 +20,7 @@ export interface SwarmNode {
 
 /** Starts one on the loopback, connected to `peers` as far as they answer; stopped after the test. */
 export async function swarmNode(
-  t: TestContext,
+  t: Scope,
   options: { peers?: readonly string[]; stallMs?: number; wantMs?: number; peerMs?: number } = {},
 ): Promise<SwarmNode> {
   const { promise: loaded, resolve: onLoaded } = Promise.withResolvers<void>();

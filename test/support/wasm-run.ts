@@ -1,9 +1,9 @@
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { TestContext } from 'node:test';
 import type { ResultPath, RunCommandResult } from '../../src/core/job.ts';
 import type { PreparedInput, RunReport, RunRequest } from '../../src/engines/engine.ts';
 import { WasmEngine } from '../../src/engines/wasm/engine.ts';
+import type { Scope } from './node.ts';
 import { type RunRequestParts, runRequest } from './run-request.ts';
 
 /** What a folder is to hold: path to content, or to where a symbolic link points. */
@@ -24,9 +24,9 @@ export function builtProgram(name: string): Promise<Buffer> {
 }
 
 /** A run request for a module. */
-export async function wasmRequest(t: TestContext, run: WasmRun): Promise<RunRequest> {
+export async function wasmRequest(scope: Scope, run: WasmRun): Promise<RunRequest> {
   const { module, args = [], results = [], ...parts } = run;
-  const request = await runRequest(t, {
+  const request = await runRequest(scope, {
     ...parts,
     engine: 'wasm',
     params: { EntryModule: 'main.wasm', Parameters: [...args], ...run.params },

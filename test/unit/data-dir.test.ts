@@ -56,8 +56,8 @@ test('many at once: exactly one gets it', async () => {
   } finally {
     await Promise.all(
       children.map((child) => {
-        if (child.exitCode !== null) return undefined;
-        const gone = new Promise((resolve) => child.once('exit', resolve));
+        if (child.exitCode !== null) return Promise.resolve();
+        const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
         child.kill('SIGKILL');
         return gone;
       }),

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { NodeError } from '../../core/errors.ts';
+import { packageVersion } from '../../version.ts';
 import { addOutputFlags, type Column, type OutputOptions, printRows } from '../output.ts';
-import { packageVersion } from '../version.ts';
 import { wireText } from '../wire.ts';
 import { type CommandModules, clientOf, command } from './shared.ts';
 

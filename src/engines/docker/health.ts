@@ -36,7 +36,7 @@ export async function pingDocker(options: {
 }): Promise<DockerInfo> {
   const endpoint = parseDockerHost(options.dockerHost);
   const answer = await call(endpoint, 'GET', '/version', options.timeoutMs ?? DEFAULT_PING_MS);
-  const { Version, ApiVersion, Os, Arch } = answer.body as Record<string, unknown>;
+  const { Version, ApiVersion, Os, Arch } = (answer.body ?? {}) as Record<string, unknown>;
   if (
     answer.status !== 200 ||
     typeof Version !== 'string' ||

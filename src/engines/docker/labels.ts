@@ -3,7 +3,7 @@ import type { ExecutionHeader } from '../../core/item.ts';
 
 /** Label with the id of the node that owns a container or a network. */
 export const NODE_LABEL = 'bacalhau-nodeID';
-export const JOB_LABEL = 'bacalhau-jobID';
+const JOB_LABEL = 'bacalhau-jobID';
 export const EXECUTION_LABEL = 'bacalhau-executionID';
 
 /** How a node's containers are found again after a restart. */

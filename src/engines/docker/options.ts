@@ -37,7 +37,7 @@ export const dockerSettings: readonly Setting[] = [
   },
 ];
 
-const HOST = /^(?:\/|unix:\/\/\/|tcp:\/\/|https?:\/\/)/;
+const HOST = /^(?:\/|unix:\/\/\/|tcp:\/\/|http:\/\/)/;
 
 export function readDocker(settings: SettingReader): DockerConfig {
   const host = settings.text('Engines.Types.Docker.Host');

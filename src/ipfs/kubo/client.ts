@@ -1,11 +1,11 @@
 import { lstat, rm } from 'node:fs/promises';
 import { NodeError } from '../../core/errors.ts';
+import { fileError } from '../../files/tree.ts';
 import { ArchiveCut, untar } from '../../files/untar.ts';
 import { parseCid } from '../cid.ts';
 import { IPFS_STALL_MS, type IpfsClient } from '../client.ts';
 import { parseIpfsConnect, rpcAuthorization } from '../connect.ts';
 import { StallWatch } from '../stall.ts';
-import { addFolder } from './add.ts';
 import { KuboError, KuboRpc } from './rpc.ts';
 
 /** How to reach a Kubo daemon. */
@@ -45,14 +45,14 @@ export function createKuboClient(options: KuboClientOptions): KuboClient {
 
   return {
     async add(directory, { signal }) {
+      // Chunking and hashing are a large import, which only who publishes needs.
+      const { addFolder } = await import('./add.ts');
       const watch = new StallWatch(stallMs, 'adding to IPFS', signal);
       try {
         return (await addFolder(rpc, directory, watch)).toString();
       } catch (thrown) {
         signal.throwIfAborted();
-        throw thrown instanceof NodeError && thrown.code === 'InputUnavailable'
-          ? new NodeError('PublishFailed', thrown.message, { cause: thrown })
-          : thrown;
+        throw publishError(thrown);
       } finally {
         watch.stop();
       }
@@ -112,6 +112,13 @@ export function createKuboClient(options: KuboClientOptions): KuboClient {
 
     close: async () => rpc.close(),
   };
+}
+
+function publishError(thrown: unknown): unknown {
+  const known = fileError(thrown, 'PublishFailed');
+  if (!(known instanceof Error)) return known;
+  if (known instanceof NodeError && known.code !== 'InputUnavailable') return known;
+  return new NodeError('PublishFailed', known.message, { cause: thrown });
 }
 
 /** Kubo's archive has one thing in it, named by its CID. */

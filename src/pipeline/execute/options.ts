@@ -63,7 +63,7 @@ export const executeSettings: readonly Setting[] = [
     aliases: ['Node.DownloadURLRequestTimeout'],
     kind: 'duration',
     default: '5m',
-    doc: 'Time one URL input may take.',
+    doc: 'Longest silence of a server that a URL input is downloaded from.',
   },
   {
     key: 'InputSources.MaxRetryCount',

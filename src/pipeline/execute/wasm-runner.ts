@@ -5,8 +5,8 @@ import type { StageMetrics } from '../../telemetry/metrics.ts';
 import type { ExecuteReport, WasmInput, WasmOutput } from '../../workers/execute/protocol.ts';
 import { Pool, type PoolOptions } from '../../workers/pool.ts';
 import type { Item, StopCause } from '../item.ts';
+import { Pump } from '../pump.ts';
 import type { BoundedQueue } from '../queue.ts';
-import { LATE_OUTCOME_MS } from '../runner.ts';
 
 const FREE = 0;
 const TAKEN_BACK = 2;
@@ -33,6 +33,8 @@ export interface WasmRunnerModules {
 }
 
 interface Flight {
+  /** The item's id and a number: an item that was taken back may fly again before its first thread says so. */
+  readonly id: string;
   readonly item: Item;
   readonly claim: Int32Array;
   readonly batch: Batch;
@@ -58,10 +60,11 @@ export class WasmRunner {
   readonly #pool: Pool<WasmInput, WasmOutput, ExecuteReport>;
   readonly #batches = new Set<Batch>();
   readonly #flights = new Map<string, Flight>();
+  readonly #byItem = new Map<string, Flight>();
+  #numbered = 0;
   readonly #returned: Item[] = [];
   #watch: NodeJS.Timeout | undefined;
-  #scheduled = false;
-  #paused = false;
+  readonly #pump = new Pump(() => this.#move());
 
   constructor(options: WasmRunnerOptions, modules: WasmRunnerModules) {
     this.#options = options;
@@ -78,6 +81,8 @@ export class WasmRunner {
           if (flight !== undefined) modules.onReport(flight.item, report);
         },
         onOutcome: (id, outcome, durationMs, thread) => {
+          // A thread comes to what was taken back from it, which may be running elsewhere by now.
+          if (outcome.kind === 'advance' && outcome.value.kind === 'notStarted') return;
           const flight = this.#flights.get(id);
           if (flight === undefined) return;
           modules.metrics.ranOn(thread);
@@ -100,23 +105,28 @@ export class WasmRunner {
     this.wake();
   }
 
+  /** Takes out an item that still waits for a thread; undefined when it does not. */
+  takeOut(id: string): Item | undefined {
+    const at = this.#returned.findIndex((item) => item.id === id);
+    const item = at < 0 ? this.queue.remove(id) : this.#returned.splice(at, 1)[0];
+    if (item === undefined) return undefined;
+    this.#modules.metrics.itemsOut('cancelled');
+    this.#gauge();
+    return item;
+  }
+
   wake(): void {
-    if (this.#scheduled || this.#paused) return;
-    this.#scheduled = true;
-    queueMicrotask(() => {
-      this.#scheduled = false;
-      this.#pump();
-    });
+    this.#pump.wake();
   }
 
   /** True when the item was in flight: its outcome comes once nothing of it runs any more. */
   kill(id: string, cause: StopCause): boolean {
-    const flight = this.#flights.get(id);
+    const flight = this.#byItem.get(id);
     if (flight === undefined) return false;
     const { batch } = flight;
     if (Atomics.compareExchange(flight.claim, 0, FREE, TAKEN_BACK) === FREE) {
       this.#land(flight, stopped(cause));
-    } else if (batch.stopping === undefined && batch.running?.id === id) {
+    } else if (batch.stopping === undefined && batch.running?.id === flight.id) {
       batch.stopping = { flight, cause, thread: batch.running.thread };
       // Wait for the thread's end before the abort makes the pool forget the thread.
       void this.#endThread(batch, batch.running.thread);
@@ -125,7 +135,7 @@ export class WasmRunner {
   }
 
   pause(): void {
-    this.#paused = true;
+    this.#pump.pause();
   }
 
   async stop(): Promise<void> {
@@ -148,8 +158,8 @@ export class WasmRunner {
     this.#modules.metrics.setInFlight(this.#flights.size);
   }
 
-  #pump(): void {
-    while (!this.#paused && this.#batches.size < this.#pool.capacity) {
+  #move(): void {
+    while (!this.#pump.paused && this.#batches.size < this.#pool.capacity) {
       // While threads are idle jobs are spread over them; only what exceeds them is batched.
       const idle = this.#pool.capacity - this.#batches.size;
       const waiting = this.#returned.length + this.queue.depth;
@@ -174,16 +184,18 @@ export class WasmRunner {
     };
     const claims = new Int32Array(new SharedArrayBuffer(items.length * 4));
     const work = items.map((item, index) => {
-      const flight: Flight = { item, claim: claims.subarray(index, index + 1), batch };
-      batch.flights.set(item.id, flight);
-      this.#flights.set(item.id, flight);
-      return { id: item.id, input: this.#options.toInput(item, flight.claim) };
+      const id = `${item.id} ${this.#numbered++}`;
+      const flight: Flight = { id, item, claim: claims.subarray(index, index + 1), batch };
+      batch.flights.set(id, flight);
+      this.#flights.set(id, flight);
+      this.#byItem.set(item.id, flight);
+      return { id, input: this.#options.toInput(item, flight.claim) };
     });
     this.#batches.add(batch);
     this.#modules.metrics.batch(work.length);
     this.#gauge();
     this.#pool.run(work, { signal: batch.controller.signal }).then(
-      () => this.#ended(batch, undefined),
+      () => this.#ended(batch),
       (error: unknown) => this.#ended(batch, error),
     );
     this.#watch ??= setInterval(() => this.#takeBackFromSlow(), SLOW_AFTER_MS).unref();
@@ -195,7 +207,7 @@ export class WasmRunner {
     flight.batch.running = { id, thread, sinceMs: performance.now() };
     // A kill that came between the claim and this message.
     const stop = flight.item.stop;
-    if (stop !== undefined) this.kill(id, stop);
+    if (stop !== undefined) this.kill(flight.item.id, stop);
   }
 
   #takeBackFromSlow(): void {
@@ -220,42 +232,38 @@ export class WasmRunner {
   /** Gives an item the thread has not started back to the waiting ones. */
   #takeBack(flight: Flight): void {
     if (Atomics.compareExchange(flight.claim, 0, FREE, TAKEN_BACK) !== FREE) return;
-    flight.batch.flights.delete(flight.item.id);
-    this.#flights.delete(flight.item.id);
+    this.#forget(flight);
     this.#returned.push(flight.item);
   }
 
-  #ended(batch: Batch, error: unknown): void {
+  #ended(batch: Batch, error?: unknown): void {
     this.#batches.delete(batch);
-    if (this.#paused) return;
-    for (const flight of batch.flights.values()) this.#takeBack(flight);
-    if (error !== undefined) this.#strand(batch, error);
-    // A batch's end and its last outcomes come over different ports, in any order.
-    else if (batch.flights.size > 0) setTimeout(() => this.#strand(batch, error), LATE_OUTCOME_MS).unref();
-    this.wake();
-  }
-
-  #strand(batch: Batch, error: unknown): void {
+    if (this.#pump.paused) return;
     for (const flight of batch.flights.values()) {
-      if (batch.stopping?.flight === flight || this.#paused) continue;
-      const cause = error === undefined ? 'no outcome was reported' : toErrorData(error).message;
+      this.#takeBack(flight);
+      if (!batch.flights.has(flight.id) || batch.stopping?.flight === flight) continue;
       const lost = new NodeError(
         'ExecutionLost',
-        `the WASM thread that ran ${flight.item.id} ended: ${cause}`,
+        `the WASM thread that ran ${flight.item.id} ended: ${toErrorData(error).message}`,
       );
       this.#land(flight, { kind: 'fail', error: toErrorData(lost) });
     }
+    this.wake();
+  }
+
+  #forget(flight: Flight): void {
+    flight.batch.flights.delete(flight.id);
+    this.#flights.delete(flight.id);
+    if (this.#byItem.get(flight.item.id) === flight) this.#byItem.delete(flight.item.id);
   }
 
   #land(flight: Flight, outcome: Outcome<WasmOutput>): void {
-    const { item, batch } = flight;
-    if (this.#flights.get(item.id) !== flight) return;
-    batch.flights.delete(item.id);
-    this.#flights.delete(item.id);
-    if (batch.running?.id === item.id) batch.running = undefined;
+    if (this.#flights.get(flight.id) !== flight) return;
+    this.#forget(flight);
+    if (flight.batch.running?.id === flight.id) flight.batch.running = undefined;
     this.#modules.metrics.itemsOut(outcome.kind);
     this.#gauge();
-    this.#modules.onOutcome(item, outcome);
+    this.#modules.onOutcome(flight.item, outcome);
   }
 }
 

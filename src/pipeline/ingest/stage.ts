@@ -32,6 +32,7 @@ export type AskListener = (ask: PendingAsk, outcome: Outcome<IngestOutput>) => v
 export class IngestStage {
   readonly runner: StageRunner<PendingJob | PendingAsk, IngestInput, IngestOutput>;
   #onAsk: AskListener = () => undefined;
+  #onSpace = (): void => undefined;
   #closed = false;
 
   constructor(
@@ -54,7 +55,11 @@ export class IngestStage {
         },
       },
       {
-        queue: new BoundedQueue({ name: 'ingest', bound: options.limits.ingestQueue }),
+        queue: new BoundedQueue({
+          name: 'ingest',
+          bound: options.limits.ingestQueue,
+          onSpace: () => this.#onSpace(),
+        }),
         metrics: modules.metrics.createStageMetrics('ingest'),
         logger: modules.logger,
         onFatal: modules.onFatal,
@@ -66,6 +71,11 @@ export class IngestStage {
   /** Where outcomes of asks go; the compute role says so once. */
   onAsk(listener: AskListener): void {
     this.#onAsk = listener;
+  }
+
+  /** Who hears that a full queue has room again; the compute role says so once. */
+  onSpace(listener: () => void): void {
+    this.#onSpace = listener;
   }
 
   /** @throws NodeError ValidationFailed, MalformedBody, Busy, Stopping */

@@ -56,6 +56,7 @@ export async function prepareExecution(
   }
   const chosen = sources.map((source, index) => storageOf(source, index, storages));
   try {
+    request.signal.throwIfAborted();
     await Promise.all(names.map((name) => makeResultFolder(join(results, name))));
     if (sources.length === 0) return { inputs: [], inputBytes: 0 };
     const fetched = await fetchAll(sources, chosen, request);
@@ -173,9 +174,8 @@ async function sharesOf(
     }),
   );
   const known = sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0);
+  // Too much, or it only seems so: a folder of this machine has a size and takes no room. Fetching tells.
+  if (known > budget) return sizes.map(() => Math.floor(budget / sizes.length));
   const unknown = sizes.filter((size) => size === undefined).length;
-  // A folder of this machine has a size but takes no room; then the sum says nothing.
-  const rest = known > budget ? 0 : budget - known;
-  const equal = Math.floor(rest / Math.max(unknown, 1));
-  return sizes.map((size) => (size === undefined ? equal : Math.min(size, budget)));
+  return sizes.map((size) => size ?? Math.floor((budget - known) / unknown));
 }

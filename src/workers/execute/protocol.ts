@@ -49,6 +49,4 @@ export interface ExecuteOptions {
   readonly dockerPassword: string;
   /** Threads of the supervise pool: they share the process's bound on concurrent container creations. */
   readonly superviseThreads: number;
-  /** Folder for compiled WASM modules' source files by content, shared by threads. */
-  readonly wasmCacheDirectory: string;
 }

@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { NodeError } from '../../core/errors.ts';
+import type { ExecutionHeader } from '../../core/item.ts';
 import type { JobSpec } from '../../core/job.ts';
+import { parseResources } from '../../core/resources.ts';
 import type { PreparedInput, RunRequest } from '../../engines/engine.ts';
 import type { ExecuteInput, ExecuteOptions } from './protocol.ts';
 
@@ -22,6 +24,15 @@ export function parseSpec(bytes: Uint8Array): JobSpec {
 /** Absolute folder of an execution's results, in its placement. */
 export function resultsDirectoryOf(input: ExecuteInput): string {
   return join(input.placement.directory, 'results');
+}
+
+/**
+ * Bytes that the inputs of an execution, and its result paths, may take. A job that asks for no disk has the node's own
+ * limit: what the bid reserved for it is only as much of its inputs as could be told beforehand.
+ */
+export function diskLimit(header: ExecutionHeader, spec: JobSpec, maxResultBytes: number): number {
+  const asked = parseResources(spec.Tasks[0].Resources).disk;
+  return asked > 0 ? Math.max(asked, header.resources.disk) : maxResultBytes;
 }
 
 /**
@@ -58,7 +69,7 @@ export function buildRunRequest(
       BACALHAU_PARTITION_COUNT: '1',
     },
     maxStreamBytes: options.maxStreamBytes,
-    maxResultBytes: header.resources.disk > 0 ? header.resources.disk : options.maxResultBytes,
+    maxResultBytes: diskLimit(header, spec, options.maxResultBytes),
   };
 }
 

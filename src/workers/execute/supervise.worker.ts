@@ -9,7 +9,7 @@ import { type HandlerContext, serve } from '../entry.ts';
 import type { Control, WorkBatch } from '../protocol.ts';
 import { type Prepared, prepareExecution, type StorageRegistry } from './prepare.ts';
 import type { ExecuteInput, ExecuteOptions, ExecuteOutput, ExecuteReport } from './protocol.ts';
-import { buildRunRequest, parseSpec } from './run-request.ts';
+import { buildRunRequest, diskLimit, parseSpec } from './run-request.ts';
 
 type Context = HandlerContext<ExecuteReport>;
 
@@ -54,8 +54,7 @@ class Supervisor {
     this.#storages ??= createStorages(this.#options.storages, (question, signal) =>
       context.ask(question, signal),
     );
-    const { disk } = input.header.resources;
-    const maxInputBytes = disk > 0 ? disk : this.#options.maxResultBytes;
+    const maxInputBytes = diskLimit(input.header, spec, this.#options.maxResultBytes);
     const { directory } = input.placement;
     return prepareExecution({ spec, directory, maxInputBytes, signal }, this.#storages);
   }

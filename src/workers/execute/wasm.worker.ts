@@ -18,6 +18,7 @@ const worker: (batch: WorkBatch<WasmInput>) => Promise<void> = serve<WasmInput, 
         if (Atomics.compareExchange(input.claim, 0, FREE, CLAIMED) !== FREE) {
           return { kind: 'advance', value: { kind: 'notStarted' } };
         }
+        context.started();
         const request = buildRunRequest(input, input.inputs, options);
         const { signal } = context;
         const result = await engine.run(request, { signal, report: (report) => context.report(report) });

@@ -51,6 +51,24 @@ test('Kubo alone: a folder comes back byte for byte', async (t) => {
   if (kubo !== undefined) await roundTrip(t, kubo.client, kubo.client);
 });
 
+test('Kubo: what is added is pinned, links by the hundred are links, and nothing else is left', async (t) => {
+  const kubo = await testKubo(t);
+  if (kubo === undefined) return;
+  const folder = await temporaryFolder(t);
+  const links = Array.from({ length: 300 }, (_, index) => [`deep/links/${index}`, { link: `../${index}` }]);
+  const tree: Tree = { 'deep/file': randomBytes(16).toString('hex'), ...Object.fromEntries(links) };
+  await writeTree(join(folder, 'source'), tree);
+  const cid = await kubo.client.add(join(folder, 'source'), { signal });
+  await kubo.client.get(cid, join(folder, 'target'), { signal, maxBytes: MAX_BYTES });
+  assert.deepEqual(await fingerprint(join(folder, 'target')), await fingerprint(join(folder, 'source')));
+  const port = /\/tcp\/(\d+)/.exec(kubo.connect)?.[1] ?? '';
+  const ask = async (command: string): Promise<string> => {
+    return (await fetch(`http://127.0.0.1:${port}/api/v0/${command}`, { method: 'POST' })).text();
+  };
+  assert.match(await ask(`pin/ls?arg=${cid}`), /"recursive"/);
+  assert.doesNotMatch(await ask('files/ls'), /"bacalhau-/);
+});
+
 test('from the embedded node to Kubo', { timeout: 60_000 }, async (t) => {
   const kubo = await testKubo(t);
   if (kubo === undefined) return;

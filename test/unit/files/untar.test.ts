@@ -7,7 +7,7 @@ import { gzipSync } from 'node:zlib';
 import { type Header, pack } from 'tar-stream';
 import { NodeError } from '../../../src/core/errors.ts';
 import { packDirectory } from '../../../src/files/pack.ts';
-import { untar, untarGzip } from '../../../src/files/untar.ts';
+import { ArchiveCut, untar, untarGzip } from '../../../src/files/untar.ts';
 import { fingerprint, temporaryFolder, writeTree } from '../../support/folders.ts';
 
 type Entry = [Partial<Header> & Pick<Header, 'name'>, string?];
@@ -124,4 +124,19 @@ test('an abort in the middle ends it', async (t) => {
     yield tar.subarray(1000);
   }
   await assert.rejects(untar(slow(), root, { ...limits, signal: controller.signal }), /stopped/);
+});
+
+test('an archive that is cut is told from a whole one', async (t) => {
+  const bytes = await archive([{ name: 'a' }, 'x'.repeat(1500)], [{ name: 'b' }, 'x']);
+  const folder = await temporaryFolder(t);
+  let count = 0;
+  const unpacked = (length: number) => {
+    count += 1;
+    return untar(Readable.from([bytes.subarray(0, length)]), join(folder, String(count)), limits);
+  };
+  assert.deepEqual(await unpacked(bytes.length), { bytes: 1501, whole: true });
+  for (const between of [2048, 3072, 3584]) assert.equal((await unpacked(between)).whole, false);
+  for (const within of [300, 512, 1000, 2047, 2100, 2560, 4095]) {
+    await assert.rejects(unpacked(within), (thrown) => thrown instanceof ArchiveCut, String(within));
+  }
 });

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
-import { readdir } from 'node:fs/promises';
-import { createServer, type RequestListener } from 'node:http';
+import { randomBytes } from 'node:crypto';
+import { readdir, rm } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
+import { pack } from 'tar-stream';
 import { NodeError } from '../../../src/core/errors.ts';
 import { createKuboClient, type KuboClient, type KuboClientOptions } from '../../../src/ipfs/kubo/client.ts';
 import { temporaryFolder, writeTree } from '../../support/folders.ts';
@@ -28,6 +31,34 @@ async function daemon(
   return client;
 }
 
+/** A daemon that pins whatever is asked; `take` gets what is sent to it. */
+function taking(
+  t: TestContext,
+  take: (request: IncomingMessage, response: ServerResponse) => void,
+): Promise<KuboClient> {
+  const handle: RequestListener = (request, response) => {
+    if (request.url?.startsWith('/api/v0/dag/import') === true) take(request, response);
+    else response.end(JSON.stringify({ Pins: [CID] }));
+  };
+  return daemon(t, handle, { stallMs: 10_000 });
+}
+
+/** Kubo's answer for a folder with one file of 2,048 bytes. */
+function tar(): Promise<Buffer> {
+  const archive = pack();
+  archive.entry({ name: `${CID}/a` }, Buffer.alloc(2048));
+  archive.finalize();
+  return buffer(archive as AsyncIterable<unknown> as AsyncIterable<Uint8Array>);
+}
+
+async function closedPort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
 const unavailable =
   (text: RegExp, code = 'InputUnavailable') =>
   (thrown: unknown) => {
@@ -38,10 +69,11 @@ const unavailable =
   };
 
 test('a daemon that is not there is named', async (t) => {
-  const client = createKuboClient({ connect: '/ip4/127.0.0.1/tcp/1', authorization: '' });
+  const port = await closedPort();
+  const client = createKuboClient({ connect: `/ip4/127.0.0.1/tcp/${port}`, authorization: '' });
   t.after(() => client.close());
   const folder = await temporaryFolder(t);
-  await assert.rejects(client.ping(signal), unavailable(/127\.0\.0\.1:1.*ECONNREFUSED/));
+  await assert.rejects(client.ping(signal), unavailable(new RegExp(`127\\.0\\.0\\.1:${port}.*ECONNREFUSED`)));
   await assert.rejects(client.has(CID, signal), unavailable(/ECONNREFUSED/));
   await assert.rejects(
     client.get(CID, join(folder, 'x'), { signal, maxBytes: 1 }),
@@ -49,6 +81,12 @@ test('a daemon that is not there is named', async (t) => {
   );
   await assert.rejects(client.add(folder, { signal }), unavailable(/ECONNREFUSED/, 'PublishFailed'));
   assert.deepEqual(await readdir(folder), []);
+});
+
+test('a port that HTTP clients refuse to call is named', async (t) => {
+  const client = createKuboClient({ connect: '/ip4/127.0.0.1/tcp/6000', authorization: '' });
+  t.after(() => client.close());
+  await assert.rejects(client.ping(signal), unavailable(/127\.0\.0\.1:6000: its port is one that/));
 });
 
 test('a daemon that never answers does not hold a call', async (t) => {
@@ -80,39 +118,88 @@ test('a transfer that stops in the middle is given up, and nothing is left', asy
 });
 
 test('a slow transfer that moves goes on past the limit for silence', async (t) => {
+  const archive = await tar();
   const client = await daemon(t, (_, response) => {
-    let left = 6;
-    const step = (): void => {
-      left -= 1;
-      if (left > 0) response.write('\n');
-      else response.end(`${JSON.stringify({ Name: 'results', Hash: CID })}\n`);
-      if (left > 0) setTimeout(step, 60);
+    const step = (from: number): void => {
+      response.write(archive.subarray(from, from + 1024));
+      if (from + 1024 >= archive.length) response.end();
+      else setTimeout(step, 60, from + 1024);
     };
-    step();
+    step(0);
   });
   const folder = await temporaryFolder(t);
-  assert.equal(await client.add(folder, { signal }), CID);
+  const { bytes } = await client.get(CID, join(folder, 'x'), { signal, maxBytes: 1e6 });
+  assert.equal(bytes, 2048);
 });
 
-test('an error in the middle of an answer is told', async (t) => {
-  const client = await daemon(t, (_, response) => {
-    response.writeHead(200, { trailer: 'X-Stream-Error', 'transfer-encoding': 'chunked' });
-    response.write('{"Name":"results/x","Hash":"x"}\n');
-    response.addTrailers({ 'X-Stream-Error': 'the repository is broken' });
-    response.end();
+test('an answer that falls silent is given up', async (t) => {
+  const client = await daemon(t, (_, response) => void response.write('{"Ref":"x","Err":""}\n'));
+  const folder = await temporaryFolder(t);
+  await assert.rejects(client.add(folder, { signal }), unavailable(/nothing was received/, 'PublishFailed'));
+  await assert.rejects(client.has(CID, signal), unavailable(/no answer in 0\.15 s/));
+});
+
+test('a large folder goes in pieces, and little of it is in memory at once', async (t) => {
+  const folder = await temporaryFolder(t);
+  await writeTree(folder, { a: randomBytes(30_000_000), b: randomBytes(10_000_000) });
+  const lengths: number[] = [];
+  const client = await taking(t, (request, response) => {
+    let bytes = 0;
+    request.on('data', (chunk: Buffer) => {
+      bytes += chunk.byteLength;
+    });
+    request.on('end', () => {
+      lengths.push(bytes);
+      response.end();
+    });
   });
-  await assert.rejects(
-    client.add(await temporaryFolder(t), { signal }),
-    unavailable(/the repository is broken/, 'PublishFailed'),
-  );
+  await client.add(folder, { signal });
+  const total = lengths.reduce((sum, bytes) => sum + bytes, 0);
+  assert.ok(total > 40_000_000 && total < 41_000_000, `${total} bytes were sent`);
+  assert.ok(Math.max(...lengths) < 8_000_000, `the longest request is ${Math.max(...lengths)} bytes`);
 });
 
-test('an answer without the folder is an error', async (t) => {
-  const client = await daemon(t, (_, response) => response.end('{"Name":"other","Hash":"x"}\n'));
-  await assert.rejects(
-    client.add(await temporaryFolder(t), { signal }),
-    unavailable(/did not say/, 'PublishFailed'),
-  );
+test('what is sent but refused, or cannot be pinned, is an error', async (t) => {
+  let refused = 'dag/import';
+  const handle: RequestListener = (request, response) => {
+    request.resume();
+    if (request.url?.startsWith(`/api/v0/${refused}`) === true) {
+      response.writeHead(500).end(`the repository cannot do ${refused}`);
+    } else response.end(JSON.stringify({ Pins: [CID] }));
+  };
+  const client = await daemon(t, handle, { stallMs: 10_000 });
+  const folder = await temporaryFolder(t);
+  await writeTree(folder, { a: randomBytes(20_000_000), b: randomBytes(20_000_000) });
+  await assert.rejects(client.add(folder, { signal }), unavailable(/cannot do dag\/import/, 'PublishFailed'));
+  refused = 'pin/add';
+  await assert.rejects(client.add(folder, { signal }), unavailable(/cannot do pin\/add/, 'PublishFailed'));
+});
+
+test('results that vanish while they are added are told', async (t) => {
+  const folder = await temporaryFolder(t);
+  const many = Array.from({ length: 200 }, (_, index) => [`many/${index}`, `${index}`]);
+  await writeTree(folder, { a: randomBytes(20_000_000), z: 'x', ...Object.fromEntries(many) });
+  const client = await taking(t, (request, response) => {
+    void rm(join(folder, 'z'), { force: true }).then(() => {
+      request.resume().on('end', () => response.end());
+    });
+  });
+  await assert.rejects(client.add(folder, { signal }), unavailable(/ENOENT.*z'/, 'PublishFailed'));
+});
+
+test('a folder that ends early is not taken for the whole', async (t) => {
+  const whole = await tar();
+  let length = 0;
+  const client = await daemon(t, (_, response) => void response.end(whole.subarray(0, length)));
+  const folder = await temporaryFolder(t);
+  const get = () => client.get(CID, join(folder, 'x'), { signal, maxBytes: 1e6 });
+  for (const cut of [whole.length - 1, whole.length - 1024, whole.length - 1500, 512]) {
+    length = cut;
+    await assert.rejects(get(), unavailable(/ended early/), `${cut} of ${whole.length} bytes`);
+    assert.deepEqual(await readdir(folder), []);
+  }
+  length = whole.length;
+  assert.deepEqual(await get(), { kind: 'directory', bytes: 2048 });
 });
 
 test('the authorisation is sent; a refusal says where to look', async (t) => {
@@ -133,7 +220,7 @@ test('an address with a path keeps it', async (t) => {
   const paths: string[] = [];
   const server = createServer((request, response) => {
     paths.push(request.url ?? '');
-    response.end('{}');
+    response.end('{"Version":"0.42.0"}');
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as { port: number };

@@ -1,187 +1,197 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import { Ledger } from '../../../src/capacity/ledger.ts';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { Rest } from '../../../src/capacity/ledger-steps.ts';
 import type { Gpu, Resources } from '../../../src/core/job.ts';
 import { NO_RESOURCES } from '../../../src/core/resources.ts';
-import { Admission, AGING_MS, shapeOf } from '../../../src/pipeline/admission.ts';
+import { Admission, shapeOf } from '../../../src/pipeline/admission.ts';
 import type { Item } from '../../../src/pipeline/item.ts';
 import { BoundedQueue } from '../../../src/pipeline/queue.ts';
-import { type ItemParts, pipelineItem } from '../../support/capacity/items.ts';
-import { ManualClock } from '../../support/requester/manual-clock.ts';
+import { MACHINE, MIB, type PipelineKit, pipelineKit, request } from '../../support/pipeline.ts';
 
-const GB = 1e9;
-const machine: Resources = { cpu: 4, memory: 16 * GB, disk: 100 * GB, gpu: 2 };
+const AGING_MS = 30_000;
+const gpus: readonly Gpu[] = [0, 1, 2, 3].map((Index) => ({
+  Index,
+  Name: `gpu-${Index}`,
+  Vendor: 'NVIDIA',
+  Memory: 1024,
+  PCIAddress: '',
+}));
 
-class Bench {
-  readonly clock = new ManualClock();
-  readonly ledger = new Ledger({
-    total: machine,
-    queue: { cpu: 400, memory: 1600 * GB, disk: 10_000 * GB, gpu: 200 },
-    slots: 256,
-  });
-  readonly queue = new BoundedQueue<Item>({ name: 'admit', bound: 256, shapeOf });
-  places = Number.POSITIVE_INFINITY;
-  hasDisk = true;
-  changes = 0;
-  readonly running = new Map<string, Item>();
-  readonly admission = new Admission({
-    queue: this.queue,
-    ledger: this.ledger,
-    clock: this.clock,
-    gpus: [0, 1].map(gpu),
-    hasDisk: () => this.hasDisk,
-    reservePlaces: () => {
-      if (this.places <= 0) return false;
-      this.places -= 1;
-      return true;
-    },
-    onChange: () => {
-      this.changes += 1;
-    },
-  });
-
-  add(id: string, request: Partial<Resources>, more: Partial<ItemParts> = {}): Item {
-    const resources = { ...NO_RESOURCES, ...request };
-    const item = pipelineItem({ id, resources, queuedAtMs: this.clock.nowMs(), ...more });
-    item.ticket = this.ledger.reserve(resources) ?? 0;
-    assert.equal(this.ledger.accept(item.ticket), true, `${id} has room to wait`);
-    assert.equal(this.queue.tryPush(item), true);
-    return item;
-  }
-
-  take(max = 64): string[] {
-    const taken = this.admission.take(max);
-    for (const item of taken) this.running.set(item.id, item);
-    return taken.map(({ id }) => id);
-  }
-
-  end(id: string): void {
-    const item = this.running.get(id);
-    assert.ok(item !== undefined, `${id} runs`);
-    this.running.delete(id);
-    this.admission.releaseAll(item);
-  }
+interface Setup extends PipelineKit {
+  readonly admission: Admission;
+  readonly queue: BoundedQueue<Item>;
+  /** An accepted execution, in the queue since now. */
+  accept(resources: Partial<Resources>, priority?: number): Item;
+  admitted(max?: number): string[];
 }
 
-function gpu(index: number): Gpu {
-  return { Index: index, Name: 'L4', Vendor: 'NVIDIA', Memory: 1, PCIAddress: `0000:0${index}:00.0` };
+function setup(reservePlaces: (item: Item) => boolean = () => true): Setup {
+  const kit = pipelineKit();
+  const queue = new BoundedQueue<Item>({ name: 'admit', bound: 1000, shapeOf });
+  const admission = new Admission({
+    queue,
+    ledger: kit.ledger,
+    clock: kit.clock,
+    gpus,
+    hasDisk: () => true,
+    reservePlaces,
+    onChange: () => undefined,
+  });
+  return {
+    ...kit,
+    admission,
+    queue,
+    accept(resources, priority = 0) {
+      const item = kit.item({ resources: request(resources), priority });
+      item.ticket = kit.ledger.restore(item.header.resources) ?? 0;
+      assert.ok(kit.ledger.accept(item.ticket));
+      item.queuedAtMs = kit.clock.nowMs();
+      assert.ok(queue.tryPush(item));
+      return item;
+    },
+    admitted: (max = 64) => admission.take(max).map(({ id }) => id),
+  };
 }
 
-test('first come, first served; a higher priority goes first', () => {
-  const bench = new Bench();
-  for (const id of ['a', 'b', 'c']) bench.add(id, { cpu: 2 });
-  bench.add('urgent', { cpu: 2 }, { priority: 5 });
-  assert.deepEqual(bench.take(), ['urgent', 'a']);
-  bench.end('a');
-  assert.deepEqual(bench.take(), ['b']);
-  bench.end('urgent');
-  assert.deepEqual(bench.take(), ['c']);
+test('by priority, then arrival, and at most as many as asked for', () => {
+  const { accept, admitted } = setup();
+  const low = accept({ cpu: 0.1 }, -1);
+  const first = accept({ cpu: 0.1 });
+  const second = accept({ cpu: 0.1 });
+  const high = accept({ cpu: 0.1 }, 5);
+  assert.deepEqual(admitted(3), [high.id, first.id, second.id]);
+  assert.deepEqual(admitted(3), [low.id]);
+  assert.deepEqual(admitted(3), []);
 });
 
-test('smaller ones pass one that does not fit until it has aged; then room is kept, and it runs', () => {
-  const bench = new Bench();
-  bench.add('first', { cpu: 2 });
-  bench.take();
-  bench.add('large', { cpu: 4 });
-  bench.add('small 1', { cpu: 1 });
-  assert.deepEqual(bench.take(), ['small 1']);
-  bench.clock.advance(AGING_MS + 1);
-  bench.add('small 2', { cpu: 1 });
-  assert.deepEqual(bench.take(), [], 'one core is free, and kept');
-  bench.end('first');
-  bench.add('small 3', { cpu: 0.1 });
-  assert.deepEqual(bench.take(), []);
-  bench.end('small 1');
-  assert.deepEqual(bench.take(), ['large']);
-  bench.end('large');
-  assert.deepEqual(bench.take(), ['small 2', 'small 3']);
+describe('one that does not fit', () => {
+  test('is passed by smaller ones until it has aged, and then by none', () => {
+    const { accept, admitted, admission, clock } = setup();
+    const running = accept({ cpu: 1.5 });
+    admitted();
+    const large = accept({ cpu: 2 });
+    const small = accept({ cpu: 0.25 });
+    assert.deepEqual(admitted(), [small.id]);
+    clock.advance(AGING_MS);
+    const late = accept({ cpu: 0.25 });
+    assert.deepEqual(admitted(), [late.id], 'on the dot it has not aged yet');
+    clock.advance(1);
+    const later = accept({ cpu: 0.01 });
+    assert.deepEqual(admitted(), [], 'what is free is kept for the large one');
+    for (const item of [running, small, late]) admission.releaseAll(item);
+    assert.deepEqual(admitted(), [large.id]);
+    admission.releaseAll(large);
+    assert.deepEqual(admitted(), [later.id]);
+  });
+
+  test('is still passed by those of higher priority', () => {
+    const { accept, admitted, clock } = setup();
+    accept({ cpu: 1.5 });
+    admitted();
+    accept({ cpu: 2 });
+    clock.advance(AGING_MS + 1);
+    const urgent = accept({ cpu: 0.5 }, 1);
+    assert.deepEqual(admitted(), [urgent.id]);
+  });
+
+  test('for want of a place at its engine holds no capacity back, however old it is', () => {
+    const { accept, admitted, clock, ledger } = setup((item) => item.header.resources.memory === 0);
+    accept({ cpu: 1, memory: 8 * MIB });
+    clock.advance(AGING_MS * 2);
+    const other = accept({ cpu: 2 });
+    assert.deepEqual(admitted(), [other.id]);
+    assert.equal(ledger.used().cpu, 2);
+    assert.equal(ledger.promised().cpu, 1, 'it keeps its promise');
+  });
+
+  test('is looked past for 64 sizes, not for ever', () => {
+    const { accept, admitted, ledger } = setup();
+    accept({ cpu: 2 });
+    admitted();
+    for (let count = 0; count < 64; count += 1) accept({ cpu: 1 + count / 100 });
+    const small = accept({ memory: 4 * MIB });
+    assert.deepEqual(admitted(), []);
+    assert.equal(ledger.phase(small.ticket), Rest.accepted);
+  });
 });
 
-test('what an aged one does not lack may be taken by others', () => {
-  const bench = new Bench();
-  bench.add('gpus', { cpu: 1, gpu: 2 });
-  bench.take();
-  bench.add('waits for GPUs', { cpu: 1, gpu: 2 });
-  bench.clock.advance(AGING_MS + 1);
-  bench.add('cpu 1', { cpu: 1 });
-  bench.add('cpu 2', { cpu: 2 });
-  bench.add('cpu 3', { cpu: 1 });
-  // Three cores are free, one of which is kept.
-  assert.deepEqual(bench.take(), ['cpu 1', 'cpu 3']);
-  bench.end('gpus');
-  assert.deepEqual(bench.take(), ['waits for GPUs']);
+test('a reservation moves from promised to used; a stopped run keeps its disk, a settled one nothing', () => {
+  const { accept, admitted, admission, ledger } = setup();
+  const item = accept({ cpu: 1, memory: 64 * MIB, disk: 640 * MIB, gpu: 1 });
+  const asked = { cpu: 1, memory: 64 * MIB, disk: 640 * MIB, gpu: 1 };
+  assert.deepEqual([ledger.promised(), ledger.used()], [asked, NO_RESOURCES]);
+  admitted();
+  assert.deepEqual([ledger.promised(), ledger.used()], [NO_RESOURCES, asked]);
+  admission.releaseRun(item);
+  admission.releaseRun(item);
+  assert.deepEqual(ledger.used(), request({ disk: 640 * MIB }));
+  admission.releaseAll(item);
+  admission.releaseAll(item);
+  assert.deepEqual([ledger.promised(), ledger.used()], [NO_RESOURCES, NO_RESOURCES]);
 });
 
-test('when room was made for an aged one, others like it follow before the room is filled', () => {
-  const bench = new Bench();
-  bench.add('small 0', { cpu: 1 });
-  bench.take();
-  for (let index = 0; index < 3; index += 1) bench.add(`large ${index}`, { cpu: 4 });
-  bench.clock.advance(AGING_MS + 1);
-  bench.add('small 1', { cpu: 1 });
-  assert.deepEqual(bench.take(), []);
-  bench.end('small 0');
-  for (let index = 0; index < 3; index += 1) {
-    assert.deepEqual(bench.take(), [`large ${index}`]);
-    bench.add(`urgent ${index}`, { cpu: 4 }, { priority: 1 });
-    bench.end(`large ${index}`);
-    assert.deepEqual(bench.take(), [`urgent ${index}`], 'priority is above any series');
-    bench.end(`urgent ${index}`);
-  }
-  assert.deepEqual(bench.take(), ['small 1']);
+test('who leaves before it was admitted gives its promise back', () => {
+  const { accept, admission, ledger } = setup();
+  const item = accept({ cpu: 1, gpu: 2 });
+  admission.releaseAll(item);
+  assert.deepEqual(ledger.promised(), NO_RESOURCES);
 });
 
-test('many that do not fit do not hide one that does', () => {
-  const bench = new Bench();
-  bench.add('gpus', { gpu: 2 });
-  bench.take();
-  for (let index = 0; index < 150; index += 1) bench.add(`waits ${index}`, { gpu: 1 });
-  bench.add('cpu', { cpu: 1 });
-  assert.deepEqual(bench.take(), ['cpu']);
+test('GPUs are given to one execution at a time, and again when it has stopped', () => {
+  const { accept, admitted, admission } = setup();
+  const [two, one] = [accept({ gpu: 2 }), accept({ gpu: 1 })];
+  admitted();
+  const indexes = (item: Item): number[] => item.gpus.map(({ Index }) => Index);
+  assert.deepEqual([indexes(two), indexes(one)], [[0, 1], [2]]);
+  const three = accept({ gpu: 3 });
+  assert.deepEqual(admitted(), []);
+  admission.releaseRun(two);
+  assert.deepEqual(indexes(two), []);
+  assert.deepEqual(admitted(), [three.id]);
+  assert.deepEqual(indexes(three), [0, 1, 3]);
 });
 
-test('cancelled while it waits: the next one has its room at once', () => {
-  const bench = new Bench();
-  bench.add('first', { cpu: 4 });
-  bench.take();
-  const second = bench.add('second', { cpu: 4 });
-  bench.add('third', { cpu: 4 });
-  assert.equal(bench.queue.remove('second'), second);
-  bench.admission.releaseAll(second);
-  assert.equal(bench.ledger.promised().cpu, 4);
-  bench.end('first');
-  assert.deepEqual(bench.take(), ['third']);
-});
-
-test('two jobs of one GPU have different ones; they come back with the run, the disk with the end', () => {
-  const bench = new Bench();
-  const jobs = ['a', 'b', 'c'].map((id) => bench.add(id, { cpu: 1, disk: 40 * GB, gpu: 1 }));
-  assert.deepEqual(bench.take(), ['a', 'b']);
-  const devices = (): number[][] => jobs.map(({ gpus }) => gpus.map(({ Index }) => Index));
-  assert.deepEqual(devices(), [[0], [1], []]);
-  const [first] = jobs;
-  assert.ok(first !== undefined);
-  bench.admission.releaseRun(first);
-  bench.admission.releaseRun(first);
-  assert.deepEqual([bench.ledger.free().cpu, bench.ledger.free().gpu], [3, 1]);
-  assert.deepEqual(bench.take(), [], 'its disk is still held');
-  bench.end('a');
-  assert.deepEqual(bench.take(), ['c']);
-  assert.deepEqual(devices(), [[], [1], [0]]);
-  bench.admission.releaseAll(first);
-  assert.equal(bench.ledger.used().cpu, 2, 'what is given back twice counts once');
-});
-
-test('no place downstream, or no room on the disk: nothing is taken and nothing is lost', () => {
-  const bench = new Bench();
-  bench.add('a', { cpu: 1 });
-  bench.places = 0;
-  assert.deepEqual(bench.take(), []);
-  bench.places = 1;
-  bench.hasDisk = false;
-  assert.deepEqual(bench.take(), []);
-  assert.deepEqual([bench.places, bench.ledger.used(), bench.changes], [1, NO_RESOURCES, 0]);
-  bench.hasDisk = true;
-  assert.deepEqual(bench.take(), ['a']);
-  assert.equal(bench.changes, 1);
+test('whatever comes and goes: never more than the machine, no GPU twice, and nothing held in the end', () => {
+  const step = fc.oneof(
+    fc.record({
+      kind: fc.constant('accept' as const),
+      cpu: fc.integer({ min: 0, max: 200 }).map((percent) => percent / 100),
+      gpu: fc.integer({ min: 0, max: 4 }),
+      disk: fc.integer({ min: 0, max: 100 }).map((count) => count * 64 * MIB),
+      priority: fc.integer({ min: -2, max: 2 }),
+    }),
+    fc.record({
+      kind: fc.constantFrom('stop' as const, 'settle' as const),
+      which: fc.nat(),
+    }),
+    fc.record({ kind: fc.constant('wait' as const), ms: fc.integer({ min: 0, max: AGING_MS }) }),
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const { accept, admission, ledger, clock, queue } = setup();
+      const all: Item[] = [];
+      for (const action of steps) {
+        if (action.kind === 'accept') {
+          all.push(accept({ cpu: action.cpu, gpu: action.gpu, disk: action.disk }, action.priority));
+        } else if (action.kind === 'wait') clock.advance(action.ms);
+        else {
+          const item = all[action.which % Math.max(1, all.length)];
+          if (item !== undefined && action.kind === 'stop') admission.releaseRun(item);
+          if (item !== undefined && action.kind === 'settle') {
+            queue.remove(item.id);
+            admission.releaseAll(item);
+          }
+        }
+        admission.take(64);
+        const used = ledger.used();
+        for (const key of ['cpu', 'memory', 'disk', 'gpu'] as const)
+          assert.ok(used[key] <= MACHINE[key], key);
+        const given = all.flatMap((item) => item.gpus.map(({ Index }) => Index));
+        assert.equal(new Set(given).size, given.length);
+      }
+      for (const item of all) admission.releaseAll(item);
+      assert.deepEqual([ledger.promised(), ledger.used()], [NO_RESOURCES, NO_RESOURCES]);
+    }),
+  );
 });

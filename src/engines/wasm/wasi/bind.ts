@@ -39,11 +39,18 @@ export function bindWasi(
   if (name === 'clock_time_get') void host.clocks;
   return (...args) => {
     host.checkEnded();
+    // Set back by plain assignments only: where the stack is used up, no function could be called to do it.
+    host.inCall = true;
     try {
-      return call(host, memory, ...(args as never[]));
+      const errno = call(host, memory, ...(args as never[]));
+      host.inCall = false;
+      return errno;
     } catch (thrown) {
       const errno = errnoOf(thrown);
-      if (errno !== undefined) return errno;
+      if (errno !== undefined) {
+        host.inCall = false;
+        return errno;
+      }
       if (thrown instanceof NodeError) host.end({ kind: 'failed', error: thrown });
       throw thrown;
     }

@@ -1,3 +1,4 @@
+import { NodeError } from '../../../core/errors.ts';
 import { DIRECTORY_RIGHTS, FILE_RIGHTS } from './abi.ts';
 import { Clocks } from './clocks.ts';
 import { type Descriptor, DescriptorTable } from './descriptors.ts';
@@ -21,6 +22,11 @@ export class WasiHost {
   readonly tree: MountTree;
   readonly descriptors: DescriptorTable = new DescriptorTable();
   readonly times: FileTimes = new FileTimes();
+  /**
+   * True within a call, and after one that ended by anything but an error number: what it held may be lost,
+   * so a guest that catches that must not make more calls.
+   */
+  inCall = false;
   #clocks: Clocks | undefined;
   #ended: RunEnded | undefined;
 
@@ -61,9 +67,13 @@ export class WasiHost {
     throw this.#ended;
   }
 
-  /** @throws RunEnded when the guest goes on although its run has ended */
+  /** @throws RunEnded when the guest goes on although its run has ended, or a call of it was cut short */
   checkEnded(): void {
     if (this.#ended !== undefined) throw this.#ended;
+    if (this.inCall) {
+      const text = 'the program went on after a system call that ran out of stack (expected it to end)';
+      this.end({ kind: 'failed', error: new NodeError('WasmTrap', text) });
+    }
   }
 
   /** Closes all descriptors and mounts. */

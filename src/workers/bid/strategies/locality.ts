@@ -30,14 +30,17 @@ export function inputLocality(options: LocalityOptions, find: FindStorage): Slow
       const fault = answers.find((answer) => typeof answer === 'string');
       if (fault !== undefined) return no(`accept the job's inputs: ${fault}`);
       const missing = inputs.filter((_, index) => answers[index] === false);
-      return missing.length === 0 ? YES : refuse(missing, options);
+      return missing.length === 0 ? YES : refuse(missing);
     },
   };
 }
 
-function refuse(missing: readonly InputSource[], options: LocalityOptions): Verdict {
-  if (options.locality === 'anywhere') {
-    const paths = missing.map((input) => String(input.Source.Params?.['SourcePath'] ?? ''));
+function refuse(missing: readonly InputSource[]): Verdict {
+  // Told first: "anywhere" would not help these.
+  const paths = missing
+    .filter((input) => storageKey(input.Source.Type) === 'localdirectory')
+    .map((input) => String(input.Source.Params?.['SourcePath'] ?? ''));
+  if (paths.length > 0) {
     return no(`have or allow the local path ${paths.join(', ')} (see --allow-listed-local-paths)`);
   }
   const count = `${missing.length} ${missing.length === 1 ? 'input requires' : 'inputs require'} downloading`;

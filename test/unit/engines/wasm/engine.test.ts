@@ -68,6 +68,27 @@ describe('the end of a run', () => {
     assert.match(result.ErrorMsg, /an exception of the program was not caught/);
   });
 
+  test('a guest that runs out of stack within a system call and goes on is ended', async (t) => {
+    // Dives until a call fails for want of stack, catches that, and dives again, for ever.
+    const module = await wat(`(module
+      (import "${WASI}" "path_open" (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+      (import "${WASI}" "fd_close" (func $close (param i32) (result i32)))
+      (memory (export "memory") 1)
+      (data (i32.const 8) "out")
+      (func $dive
+        (drop (call $open (i32.const 3) (i32.const 0) (i32.const 8) (i32.const 3) (i32.const 0)
+          (i64.const 0) (i64.const 0) (i32.const 0) (i32.const 32)))
+        (drop (call $close (i32.load (i32.const 32))))
+        (call $dive))
+      (func (export "_start") (loop (try (do (call $dive)) (catch_all)) (br 0))))`);
+    const request = await wasmRequest(t, { module, results: [{ Name: 'out', Path: '/out' }] });
+    const outcome = await runWasm(request).then(
+      (result) => result.ErrorMsg,
+      (error: unknown) => String(error),
+    );
+    assert.match(outcome, /stack/);
+  });
+
   test('what was printed before a trap is kept', async (t) => {
     const module = await wat(`(module ${WRITE} (memory (export "memory") 1)
       (data (i32.const 0) "\\08\\00\\00\\00\\05\\00\\00\\00hello")

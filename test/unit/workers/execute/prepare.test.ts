@@ -16,8 +16,10 @@ class SizedStorage implements Storage {
   readonly type = 'sized';
   readonly allowed: number[] = [];
   knowsSize = true;
+  /** Inputs that must be on their way before any of them is done. */
+  together = 1;
   running = 0;
-  most = 0;
+  readonly #assembled = Promise.withResolvers<void>();
 
   hasLocally(): Promise<boolean> {
     return Promise.resolve(true);
@@ -31,13 +33,14 @@ class SizedStorage implements Storage {
     const bytes = Number(input.Source.Params?.['Bytes']);
     this.allowed.push(context.maxBytes);
     this.running += 1;
-    this.most = Math.max(this.most, this.running);
-    await new Promise(setImmediate);
-    this.running -= 1;
+    if (this.running === this.together) this.#assembled.resolve();
+    await this.#assembled.promise;
     const path = join(context.directory, 'content');
     await writeFile(path, Buffer.alloc(Math.min(bytes, context.maxBytes)));
     if (input.Source.Params?.['Hang'] === true) {
-      await new Promise((resolve) => context.signal.addEventListener('abort', resolve));
+      if (!context.signal.aborted) {
+        await new Promise((resolve) => context.signal.addEventListener('abort', resolve));
+      }
       throw new NodeError('InputUnavailable', 'given up');
     }
     if (input.Source.Params?.['Fail'] === true) throw new NodeError('InputUnavailable', 'no such thing');
@@ -65,12 +68,14 @@ async function request(
 const registry = (storage: Storage): ReadonlyMap<string, Storage> => new Map([['sized', storage]]);
 
 describe('prepareExecution', () => {
-  it('fetches all inputs at once and makes the result folders for any user', async (t) => {
+  it('fetches all inputs at once and makes the result folders for any user', {
+    timeout: 10_000,
+  }, async (t) => {
     const storage = new SizedStorage();
+    storage.together = 3;
     const sources = [10, 20, 30].map((Bytes) => source({ Bytes }));
     const asked = await request(t, sources, 100, [{ Name: 'outputs', Path: '/out' }]);
     const prepared = await prepareExecution(asked, registry(storage));
-    assert.equal(storage.most, 3);
     assert.equal(prepared.inputBytes, 60);
     assert.deepEqual(
       prepared.inputs.map((input) => input.path),
@@ -132,6 +137,14 @@ describe('prepareExecution', () => {
       setImmediate(() => stop.abort({ kind: 'kill', why, cause: 'enough' }));
       await assert.rejects(prepared, codeIs(code));
     }
+  });
+
+  it('fetches nothing after a stop', async (t) => {
+    const storage = new SizedStorage();
+    const stopped = AbortSignal.abort({ kind: 'kill', why: 'cancelled', cause: 'enough' });
+    const asked = await request(t, [source({ Bytes: 1 })], 100, [], stopped);
+    await assert.rejects(prepareExecution(asked, registry(storage)), codeIs('ExecutionCancelled'));
+    assert.deepEqual(storage.allowed, []);
   });
 
   it('refuses a storage it does not know', async (t) => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import type { Resources } from '../../../../src/core/job.ts';
+import type { Resources, ResourcesConfig } from '../../../../src/core/job.ts';
 import type { ExecuteInput } from '../../../../src/workers/execute/protocol.ts';
 import { buildRunRequest } from '../../../../src/workers/execute/run-request.ts';
 import { codeIs } from '../../../contract/engine.ts';
@@ -17,8 +17,10 @@ async function input(
   t: TestContext,
   env: Record<string, string>,
   resources?: Partial<Resources>,
+  asked: ResourcesConfig = {},
 ): Promise<ExecuteInput> {
-  const made = await runRequest(t, { engine: 'docker', task: { Env: env }, ...(resources && { resources }) });
+  const task = { Env: env, Resources: asked };
+  const made = await runRequest(t, { engine: 'docker', task, ...(resources && { resources }) });
   const spec = new TextEncoder().encode(JSON.stringify(made.spec));
   return { header: made.header, spec, placement: made.placement, gpus: [] };
 }
@@ -42,10 +44,13 @@ describe('buildRunRequest', () => {
     assert.equal(request.maxStreamBytes, 10);
   });
 
-  it('limits results to the disk that was asked for, or to the default', async (t) => {
-    const asked = buildRunRequest(await input(t, {}, { disk: 5000 }), [], options);
-    assert.equal(asked.maxResultBytes, 5000);
-    assert.equal(buildRunRequest(await input(t, {}, { disk: 0 }), [], options).maxResultBytes, 20);
+  it('limits inputs and results to the disk that was asked for, else to the default', async (t) => {
+    const asked = await input(t, {}, { disk: 5000 }, { Disk: '5kb' });
+    assert.equal(buildRunRequest(asked, [], options).maxResultBytes, 5000);
+    const raised = await input(t, {}, { disk: 7000 }, { Disk: '5kb' });
+    assert.equal(buildRunRequest(raised, [], options).maxResultBytes, 7000, 'its inputs are larger');
+    const unasked = await input(t, {}, { disk: 7 });
+    assert.equal(buildRunRequest(unasked, [], options).maxResultBytes, 20, 'what inputs take is no limit');
   });
 
   for (const [what, env] of [

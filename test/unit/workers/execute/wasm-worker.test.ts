@@ -98,7 +98,6 @@ test('jobs are run one after another; one that was taken back is not started', a
     'a started',
     'a running',
     'a finished',
-    'b started',
     'b notStarted',
     'c started',
     'c running',

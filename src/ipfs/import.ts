@@ -7,18 +7,23 @@ import {
   type SymlinkCandidate,
 } from 'ipfs-unixfs-importer';
 import type { CID } from 'multiformats/cid';
-import { NodeError } from '../../core/errors.ts';
-import { walk } from '../../files/pack.ts';
-import type { BlockFiles } from './blocks.ts';
+import { NodeError } from '../core/errors.ts';
+import { walk } from '../files/pack.ts';
 
 const ROOT = 'results';
 const READ_BYTES = 1 << 18;
+
+/** Where blocks go. */
+export interface BlockSink {
+  /** Resolves when there is room for the next. */
+  put(cid: CID, bytes: Uint8Array): Promise<void>;
+}
 
 /**
  * Chunks and hashes a folder into blocks, in this thread; answers the CID of the folder. The layout is that of
  * the `unixfs-v1-2025` profile: CIDv1, raw leaves, chunks of 1 MiB, 1,024 links a node.
  */
-export async function importFolder(directory: string, blocks: BlockFiles, signal: AbortSignal): Promise<CID> {
+export async function importFolder(directory: string, blocks: BlockSink, signal: AbortSignal): Promise<CID> {
   const storage = {
     async put(
       cid: CID,

@@ -1,0 +1,96 @@
+import { writeFile } from 'node:fs/promises';
+import { availableParallelism, cpus, totalmem } from 'node:os';
+import { parseArgs } from 'node:util';
+import { admissionBench } from './micro/admission.bench.ts';
+import { demuxBench } from './micro/demux.bench.ts';
+import { ingestBench } from './micro/ingest.bench.ts';
+import { ledgerBench } from './micro/ledger.bench.ts';
+import { queueBench } from './micro/queue.bench.ts';
+import { recordsBench } from './micro/records.bench.ts';
+import { wasmBench } from './micro/wasm.bench.ts';
+import { jobsBench, submitBench } from './node/jobs.bench.ts';
+import type { Bench, BenchSize, Figure } from './support/bench.ts';
+import { printFigures } from './support/table.ts';
+
+const BENCHES: readonly Bench[] = [
+  queueBench,
+  ledgerBench,
+  admissionBench,
+  ingestBench,
+  recordsBench,
+  wasmBench,
+  demuxBench,
+  submitBench,
+  jobsBench,
+];
+
+const USAGE = `Usage: npm run bench -- [benchmark …] [--jobs N] [--micro-ms N] [--repetitions N] [--json FILE]
+
+${BENCHES.map(({ name, doc }) => `  ${name.padEnd(8)} ${doc}`).join('\n')}
+`;
+
+function whole(text: string, name: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new Error(`--${name} ${text}: expected a whole number`);
+  return value;
+}
+
+/** Runs one benchmark; whatever it started has ended afterwards, and after an interrupt too. */
+async function runOne(bench: Bench, size: BenchSize): Promise<readonly Figure[]> {
+  const cleanUps: (() => unknown)[] = [];
+  let cleaning: Promise<void> | undefined;
+  const cleanAll = async (): Promise<void> => {
+    for (const one of cleanUps.toReversed()) await one();
+  };
+  const cleanUp = (): Promise<void> => {
+    cleaning ??= cleanAll();
+    return cleaning;
+  };
+  const interrupted = (): void => void cleanUp().finally(() => process.exit(130));
+  process.once('SIGINT', interrupted);
+  try {
+    return await bench.run(size, { after: (one) => void cleanUps.push(one) });
+  } finally {
+    process.removeListener('SIGINT', interrupted);
+    await cleanUp();
+  }
+}
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    jobs: { type: 'string', default: '2000' },
+    'micro-ms': { type: 'string', default: '300' },
+    repetitions: { type: 'string', default: '200' },
+    json: { type: 'string' },
+    help: { type: 'boolean', default: false },
+  },
+});
+const unknown = positionals.filter((name) => !BENCHES.some((bench) => bench.name === name));
+if (values.help || unknown.length > 0) {
+  console.log(unknown.length > 0 ? `no benchmark ${unknown.join(', ')}\n\n${USAGE}` : USAGE);
+  process.exit(values.help ? 0 : 2);
+}
+const size: BenchSize = {
+  microMs: whole(values['micro-ms'], 'micro-ms'),
+  jobs: whole(values.jobs, 'jobs'),
+  repetitions: whole(values.repetitions, 'repetitions'),
+};
+const machine = {
+  cpu: cpus()[0]?.model.trim() ?? '',
+  cores: availableParallelism(),
+  memoryGiB: Math.round(totalmem() / 1024 ** 3),
+  node: process.version,
+};
+console.log(`${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB, Node.js ${machine.node}\n`);
+const figures: (Figure & { readonly bench: string })[] = [];
+for (const bench of BENCHES) {
+  if (positionals.length > 0 && !positionals.includes(bench.name)) continue;
+  const found = await runOne(bench, size);
+  printFigures(`${bench.name}: ${bench.doc}`, found);
+  figures.push(...found.map((figure) => ({ bench: bench.name, ...figure })));
+}
+if (values.json !== undefined) {
+  await writeFile(values.json, `${JSON.stringify({ time: new Date(), machine, size, figures }, null, 2)}\n`);
+}
