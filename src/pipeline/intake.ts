@@ -1,7 +1,9 @@
+import type { FreeDisk } from '../capacity/free-disk.ts';
 import type { Ledger } from '../capacity/ledger.ts';
+import type { Ticket } from '../capacity/ledger-view.ts';
 import type { ExecutionHeader } from '../core/item.ts';
 import type { Outcome, Rejection } from '../core/outcome.ts';
-import { formatResources } from '../core/resources.ts';
+import { formatBytes, formatResources } from '../core/resources.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { BidOutput } from '../workers/bid/protocol.ts';
@@ -15,10 +17,11 @@ export interface IntakeModules {
   readonly ingest: IngestStage;
   readonly stages: () => Pick<Stages, 'bid' | 'admit'>;
   readonly ledger: Ledger;
+  readonly disk: Pick<FreeDisk, 'has' | 'bytes'>;
   readonly metrics: Metrics;
   readonly logger: Logger;
-  /** Every strategy said yes; a place in the admit queue and the promise are reserved. */
-  readonly onBid: (header: ExecutionHeader, spec: Uint8Array) => void;
+  /** Every strategy said yes; a place in the admit queue is reserved, and the ticket holds the promise. */
+  readonly onBid: (header: ExecutionHeader, spec: Uint8Array, ticket: Ticket) => void;
   /** An ask was refused: its requester must hear of it. */
   readonly onRefused: (ask: PendingAsk, rejection: Rejection) => void;
 }
@@ -89,28 +92,35 @@ export class Intake {
       this.#pending.delete(ask.id);
     } else {
       const header = { ...ask.header, resources: outcome.value.resources };
-      const rejection = this.#reserve(header);
-      if (rejection !== undefined) {
-        this.#refuse(ask, rejection);
+      const reserved = this.#reserve(header);
+      if (typeof reserved !== 'number') {
+        this.#refuse(ask, reserved);
         return;
       }
       this.#pending.delete(ask.id);
       metrics.bid('accepted', '');
-      onBid(header, ask.spec);
+      onBid(header, ask.spec, reserved);
     }
   }
 
   /** One step after the last yes: a place to wait and the capacity, or neither. */
-  #reserve(header: ExecutionHeader): Rejection | undefined {
-    const { ledger, stages } = this.#modules;
+  #reserve(header: ExecutionHeader): Ticket | Rejection {
+    const { disk, ledger, stages } = this.#modules;
     const { queue } = stages().admit;
     if (!queue.tryReserve()) {
       return transient('no_room', 'this node has as many executions waiting as it can hold');
     }
-    if (ledger.tryPromise(ledger.units(header.resources))) return undefined;
-    queue.releaseReserved();
     const requested = formatResources(header.resources);
     const available = formatResources(ledger.free());
+    if (!disk.has(header.resources.disk)) {
+      queue.releaseReserved();
+      const bytes = formatBytes(disk.bytes);
+      const reason = `this node's disk is nearly full (${formatBytes(header.resources.disk)} requested but only ${bytes} is free)`;
+      return { ...transient('no_room', reason), requested, available };
+    }
+    const ticket = ledger.reserve(header.resources);
+    if (ticket !== undefined) return ticket;
+    queue.releaseReserved();
     const reason = `this node does not have capacity to run the job (${requested} requested but only ${available} is available)`;
     return { ...transient('no_room', reason), requested, available };
   }

@@ -1,9 +1,9 @@
-import type { Ledger } from '../capacity/ledger.ts';
+import type { Ticket } from '../capacity/ledger-view.ts';
 import type { Clock } from '../core/clock.ts';
 import type { NodeId } from '../core/ids.ts';
 import type { ExecutionHeader } from '../core/item.ts';
 import type { Limits } from '../core/limits.ts';
-import { NO_RESOURCES } from '../core/resources.ts';
+import type { BidOutlook } from '../core/messages.ts';
 import type { LocalExecutionState } from '../core/states.ts';
 import type { ComputeStore } from '../store/compute-store.ts';
 import type { LocalExecution } from '../store/records.ts';
@@ -16,21 +16,19 @@ export class Records {
   readonly #limits: Limits;
   readonly #store: ComputeStore;
   readonly #clock: Clock;
-  readonly #ledger: Ledger;
 
   constructor(
     options: { readonly nodeId: NodeId; readonly limits: Limits },
-    modules: { readonly store: ComputeStore; readonly clock: Clock; readonly ledger: Ledger },
+    modules: { readonly store: ComputeStore; readonly clock: Clock },
   ) {
     this.#nodeId = options.nodeId;
     this.#limits = options.limits;
     this.#store = modules.store;
     this.#clock = modules.clock;
-    this.#ledger = modules.ledger;
   }
 
-  /** A bid: the record, its deadline and the answer to the requester. The promise is reserved already. */
-  offered(header: ExecutionHeader, spec: Uint8Array): Item {
+  /** A bid: the record, its deadline and the answer to the requester. The ticket holds the promise already. */
+  offered(header: ExecutionHeader, spec: Uint8Array, ticket: Ticket, outlook: BidOutlook): Item {
     const time = this.#clock.nowMicros();
     const untilMs = this.#clock.nowMs() + this.#limits.offeredTimeoutMs;
     const record: LocalExecution = {
@@ -48,7 +46,7 @@ export class Records {
       error: null,
     };
     const item = this.item(record, spec);
-    item.account = 'promised';
+    item.ticket = ticket;
     this.#store.transition({
       from: null,
       record,
@@ -63,6 +61,7 @@ export class Records {
             jobId: header.jobId,
             accepted: true,
             reason: '',
+            ...outlook,
           },
         },
       ],
@@ -80,9 +79,7 @@ export class Records {
       spec,
       record,
       station: 'offered',
-      units: this.#ledger.units(header.resources),
-      diskUnits: this.#ledger.units({ ...NO_RESOURCES, disk: header.resources.disk }),
-      account: 'none',
+      ticket: 0,
       queuedAtMs: 0,
       placement: undefined,
       gpus: [],
@@ -94,12 +91,6 @@ export class Records {
       timers: new Set(),
       watchers: new Set(),
     };
-  }
-
-  /** A record found at a restart keeps its promise, whatever the limits are now. */
-  repromise(item: Item): void {
-    this.#ledger.forcePromise(item.units);
-    item.account = 'promised';
   }
 
   accepted(item: Item): void {

@@ -1,3 +1,4 @@
+import type { Ticket } from '../capacity/ledger-view.ts';
 import type { ExecutionHeader } from '../core/item.ts';
 import type { Outcome } from '../core/outcome.ts';
 import type { AdmitOutput } from '../workers/admit/protocol.ts';
@@ -7,6 +8,7 @@ import { Admission } from './admission.ts';
 import { Control } from './control.ts';
 import { Intake } from './intake.ts';
 import type { Item, PendingAsk, StopCause } from './item.ts';
+import { Occupancy } from './occupancy.ts';
 import { Park } from './park.ts';
 import { Records } from './records.ts';
 import { Settle } from './settle.ts';
@@ -31,18 +33,20 @@ export class Spine {
   readonly #control: Control;
   readonly #settle: Settle;
   readonly records: Records;
+  /** How full the node is. */
+  readonly occupancy: Occupancy;
   #stopping = false;
   #roomChanged = false;
 
   constructor(options: SpineOptions, modules: SpineModules) {
     this.#modules = modules;
     const { clock, ledger, store, logger } = modules;
-    this.records = new Records(options, { store, clock, ledger });
+    this.records = new Records(options, { store, clock });
     this.#park = new Park({ clock, onExpired: (item) => this.#withdraw(item) });
     this.#intake = new Intake({
       ...modules,
       stages: () => this.#stages,
-      onBid: (header, spec) => this.#offered(header, spec),
+      onBid: (header, spec, ticket) => this.#offered(header, spec, ticket),
       onRefused: (ask, rejection) => {
         modules.onRefused(ask, rejection);
         if (!rejection.final) this.#noteRoom();
@@ -60,12 +64,16 @@ export class Spine {
       published: (item, outcome) => this.#published(item, outcome),
       publisherHasRoom: () => this.#publishNext(),
     });
+    const { queue } = this.#stages.admit;
+    this.occupancy = new Occupancy({ items: this.items, queue, park: this.#park, ledger });
     this.#admission = new Admission({
-      queue: this.#stages.admit.queue,
+      queue,
       ledger,
       clock,
       gpus: options.gpus,
+      hasDisk: (item) => modules.disk.has(item.header.resources.disk),
       reservePlaces: (item) => this.#stages.reservePlaces(item),
+      onChange: modules.onCapacity,
     });
     this.#control = new Control(options, {
       clock,
@@ -94,14 +102,15 @@ export class Spine {
     );
   }
 
-  /** Accepted executions that wait for capacity. */
-  get queued(): number {
-    return this.#stages.admit.queue.depth;
+  /** True when the item's request is within what the node has now. */
+  fitsMachine(item: Item): boolean {
+    return this.#modules.ledger.fitsMachine(item.header.resources);
   }
 
-  /** Executions that hold capacity. */
-  get active(): number {
-    return this.items.size - this.#stages.admit.queue.depth - this.#park.offered;
+  /** Looks again at what waits: there is more disk than before. */
+  lookAgain(): void {
+    this.#stages.admit.wake();
+    this.#noteRoom();
   }
 
   /** Starts the threads before the first job needs them. */
@@ -128,6 +137,7 @@ export class Spine {
     const item = this.#park.takeOffered(id);
     if (item === undefined) return false;
     this.records.accepted(item);
+    this.#modules.ledger.accept(item.ticket);
     this.#queueForAdmission(item);
     return true;
   }
@@ -176,24 +186,24 @@ export class Spine {
 
   /** Puts an item found in the store where it belongs. For recover, before anything else runs. */
   restoreOffered(item: Item): boolean {
-    if (!this.#stages.admit.queue.tryReserve()) return false;
+    if (!this.#restorePromise(item)) return false;
     this.#own(item);
-    this.records.repromise(item);
     this.#park.offer(item);
     return true;
   }
 
   /** As above, for an accepted one. False when the queue is full: try again when there is room. */
   restoreAccepted(item: Item): boolean {
-    if (!this.#stages.admit.queue.tryReserve()) return false;
+    if (!this.#restorePromise(item)) return false;
     this.#own(item);
-    this.records.repromise(item);
+    this.#modules.ledger.accept(item.ticket);
     this.#queueForAdmission(item);
     return true;
   }
 
   /** As above, for one whose results are on disk. */
   restoreFinished(item: Item): void {
+    item.ticket = this.#modules.ledger.restoreDisk(item.header.resources.disk) ?? 0;
     this.#own(item);
     this.#toPublish(item);
   }
@@ -218,10 +228,21 @@ export class Spine {
     await this.#stages.close();
   }
 
-  #offered(header: ExecutionHeader, spec: Uint8Array): void {
-    const item = this.records.offered(header, spec);
+  /** A place to wait, and the promise that an earlier life had given. */
+  #restorePromise(item: Item): boolean {
+    const { queue } = this.#stages.admit;
+    if (!queue.tryReserve()) return false;
+    const ticket = this.#modules.ledger.restore(item.header.resources);
+    if (ticket === undefined) queue.releaseReserved();
+    else item.ticket = ticket;
+    return ticket !== undefined;
+  }
+
+  #offered(header: ExecutionHeader, spec: Uint8Array, ticket: Ticket): void {
+    const item = this.records.offered(header, spec, ticket, this.occupancy.outlook(header.resources));
     this.#own(item);
     this.#park.offer(item);
+    this.#modules.onCapacity();
   }
 
   #withdraw(item: Item): void {
@@ -236,6 +257,7 @@ export class Spine {
     item.queuedAtMs = this.#modules.clock.nowMs();
     this.#control.accepted(item);
     this.#stages.admit.offerReserved(item);
+    this.#modules.onCapacity();
   }
 
   #admitted(item: Item, outcome: Outcome<AdmitOutput>): void {

@@ -5,6 +5,7 @@ import type { BidInput, BidOutput } from '../workers/bid/protocol.ts';
 import type { ExecuteInput, ExecuteOutput, ExecuteReport, WasmOutput } from '../workers/execute/protocol.ts';
 import { workerUrl } from '../workers/pool.ts';
 import type { PublishInput, PublishOutput } from '../workers/publish/protocol.ts';
+import { shapeOf } from './admission.ts';
 import { Cleaner } from './admit/cleaner.ts';
 import { WasmRunner } from './execute/wasm-runner.ts';
 import { admitInput, bidInput, executeInput, publishInput, wasmInput } from './inputs.ts';
@@ -105,7 +106,7 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
       },
     },
     {
-      queue: new BoundedQueue({ name: 'admit', bound: limits.admitQueue }),
+      queue: new BoundedQueue({ name: 'admit', bound: limits.admitQueue, shapeOf }),
       metrics: metrics.createStageMetrics('admit'),
       logger,
       onFatal,
