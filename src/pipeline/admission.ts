@@ -10,7 +10,7 @@ import type { BoundedQueue } from './queue.ts';
 /** How many shapes that do not fit are passed in one look: bounds its work. */
 const WINDOW = 64;
 
-/** So many of a shape go one after another once room was made for the first: most of the gain (docs/adr/0006). */
+/** So many of a shape go one after another once room was made for the first: most of the gain (docs/adr/0007). */
 const SERIES = 8;
 
 /** An item that has waited this long is passed only by what takes nothing of what it lacks. */
