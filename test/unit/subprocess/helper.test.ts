@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, watch } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as nextLook } from 'node:timers/promises';
 import { NodeError } from '../../../src/core/errors.ts';
 import { Helper } from '../../../src/subprocess/helper.ts';
 import type { RunRequest } from '../../../src/subprocess/protocol.ts';
@@ -37,15 +38,11 @@ async function gone(pid: number): Promise<void> {
   while (isAlive(pid)) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Waits until a script has written the file. */
+/** Waits until a script has written the file; the test's own time limit ends the wait. */
 async function written(folder: string, name: string): Promise<string> {
   const path = join(folder, name);
-  const watcher = watch(folder);
-  try {
-    while (!existsSync(path) || (await readFile(path, 'utf8')) === '') await once(watcher, 'change');
-  } finally {
-    watcher.close();
-  }
+  // Events of a watcher are missed between two looks, so the file itself is asked again and again.
+  while (!existsSync(path) || (await readFile(path, 'utf8')) === '') await nextLook(10);
   return (await readFile(path, 'utf8')).trim();
 }
 
