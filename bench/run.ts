@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
+import { admissionBench } from './micro/admission.bench.ts';
 import { demuxBench } from './micro/demux.bench.ts';
 import { ingestBench } from './micro/ingest.bench.ts';
 import { ledgerBench } from './micro/ledger.bench.ts';
@@ -15,6 +16,7 @@ import { printFigures } from './support/table.ts';
 const BENCHES: readonly Bench[] = [
   queueBench,
   ledgerBench,
+  admissionBench,
   ingestBench,
   recordsBench,
   wasmBench,

@@ -1,14 +1,9 @@
-import { statfs } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
-import { dirname } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { toErrorData } from '../core/errors.ts';
 import type { Gpu, Resources } from '../core/job.ts';
 import { detectCgroup } from './cgroup.ts';
+import { freeBytes } from './free-disk.ts';
 import { detectGpus, type GpuModules } from './gpu.ts';
-
-/** A network file system that does not answer must not hold the start. */
-const STATFS_TIMEOUT_MS = 3_000;
 
 export interface DetectOptions {
   /** Jobs' files are kept on its file system. It need not exist yet. */
@@ -54,33 +49,12 @@ export async function detectCapacity(
 
 /** Bytes that an unprivileged process can still write to the file system of `directory`. */
 async function freeDisk(directory: string, warnings: string[]): Promise<number> {
-  const settled = new AbortController();
   try {
-    const answer = statfsOfNearest(directory);
-    answer.catch(() => undefined);
-    const stats = await Promise.race([
-      answer,
-      delay(STATFS_TIMEOUT_MS, undefined, { signal: settled.signal, ref: true }).then(() => {
-        throw new Error(`no answer within ${STATFS_TIMEOUT_MS} ms`);
-      }),
-    ]);
-    return stats.bavail * stats.bsize;
+    return await freeBytes(directory);
   } catch (thrown) {
     warnings.push(
       `free disk space of ${directory} could not be read and counts as 0: ${toErrorData(thrown).message}`,
     );
     return 0;
-  } finally {
-    settled.abort();
-  }
-}
-
-async function statfsOfNearest(directory: string): Promise<{ bavail: number; bsize: number }> {
-  try {
-    return await statfs(directory);
-  } catch (thrown) {
-    const parent = dirname(directory);
-    if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT' || parent === directory) throw thrown;
-    return statfsOfNearest(parent);
   }
 }

@@ -1,175 +1,161 @@
+import { NodeError } from '../core/errors.ts';
 import type { Resources } from '../core/job.ts';
+import { NO_RESOURCES } from '../core/resources.ts';
+import { Rest, steps } from './ledger-steps.ts';
+import { DEVICES, LedgerView, type Ticket } from './ledger-view.ts';
+import {
+  ledgerBytes,
+  phaseIn,
+  type SharedLedger,
+  type SlotAmounts,
+  stateAfter,
+  writeAmounts,
+  writerIn,
+} from './ledger-words.ts';
 
-/**
- * Capacity as one 64-bit word an account, all dimensions in one atomic step. Low to high: CPU 17 bits of 10m,
- * memory 20 bits of 4 MiB, disk 19 bits of 64 MiB, GPU 4 bits, each with a guard bit above it that stays 0.
- * Requests round up, totals round down.
- */
-const FIELDS = [
-  { key: 'cpu', bits: 17n, unit: 0.01 },
-  { key: 'memory', bits: 20n, unit: 4_194_304 },
-  { key: 'disk', bits: 19n, unit: 67_108_864 },
-  { key: 'gpu', bits: 4n, unit: 1 },
-] as const;
+/** The owner's number among the writers. */
+const OWNER = 1;
 
-/** Absorbs the error of decimal fractions: 0.3 / 0.01 is a little under 30. */
-const ROUNDING = 1e-9;
-
-let shift = 0n;
-let guards = 0n;
-const layout = FIELDS.map((field) => {
-  const at = shift;
-  guards |= 1n << (at + field.bits);
-  shift += field.bits + 1n;
-  return { ...field, at, mask: (1n << field.bits) - 1n };
-});
-const GUARDS = guards;
-
-/** A request or a limit in ledger units. */
-export type Units = bigint;
-
-const USED = 0;
-const PROMISED = 1;
+/** Executions that can hold something at once where nobody says: four times what may wait. 48 bytes each. */
+const SLOTS = 16_384;
 
 export interface LedgerOptions {
   /** What running executions may add up to. */
   readonly total: Resources;
   /** What offered and accepted executions may add up to while they wait. */
   readonly queue: Resources;
-}
-
-/** View of a ledger another thread can make of what `share` gives. */
-export interface SharedLedger {
-  readonly words: BigInt64Array;
-  readonly total: Units;
-  readonly queue: Units;
+  /** Executions that can hold something at once. */
+  readonly slots?: number;
 }
 
 /**
- * Lock-free capacity ledger with two accounts: `promised` (offered and accepted) and `used` (running). Every
- * method is one or two atomic operations, never blocks, and leaves a valid state whatever another thread does.
+ * The owner's side of the capacity ledger: two accounts, `promised` (offered and accepted) and `used` (running),
+ * and the set of assigned devices, held by reservations. The owner gives tickets out and takes them back; what is
+ * held for a ticket may be moved by any thread with a `LedgerView`.
  */
-export class Ledger {
-  readonly #words: BigInt64Array;
-  readonly #total: Units;
-  readonly #queue: Units;
+export class Ledger extends LedgerView {
+  readonly #shared: SharedLedger;
+  readonly #free: number[];
+  /** Restored reservations whose promise did not fit any more: nothing new is promised while there are any. */
+  readonly #over = new Set<Ticket>();
+  #last: (Resources & { readonly amounts: SlotAmounts }) | undefined;
 
-  /** Of `options` a ledger of its own; of what `share` gave in another thread, a view of that one. */
-  constructor(options: LedgerOptions | SharedLedger) {
-    if ('words' in options) {
-      this.#words = options.words;
-      this.#total = options.total;
-      this.#queue = options.queue;
-      return;
+  /** @throws NodeError ConfigInvalid: more GPUs than one word tells apart */
+  constructor(options: LedgerOptions) {
+    const { total, queue, slots = SLOTS } = options;
+    if (total.gpu > DEVICES) {
+      throw new NodeError('ConfigInvalid', `${total.gpu} GPUs are offered (expected at most ${DEVICES})`);
     }
-    this.#words = new BigInt64Array(new SharedArrayBuffer(16));
-    this.#total = pack(options.total, Math.floor);
-    this.#queue = pack(options.queue, Math.floor);
+    const shared = { buffer: new SharedArrayBuffer(ledgerBytes(slots)), slots, total, queue };
+    super(shared, OWNER);
+    this.#shared = shared;
+    this.#free = Array.from({ length: slots }, (_, index) => slots - 1 - index);
+    // Ticket numbers begin above 0, which stands for none.
+    this.words.uses.fill(1);
   }
 
-  /** Units of a request. */
-  units(request: Resources): Units {
-    return pack(request, Math.ceil);
+  /** What a thread makes its view of. */
+  share(): SharedLedger {
+    return this.#shared;
+  }
+
+  /** Tickets that can still be given out. */
+  get freeSlots(): number {
+    return this.#free.length;
   }
 
   /** True when nothing but the machine's whole size speaks against the request. */
-  fitsMachine(units: Units): boolean {
-    return within(units, this.#total);
+  fitsMachine(request: Resources): boolean {
+    return this.usedLayout.request(request) !== undefined;
   }
 
-  /** True when the request would fit into what is free of the queue account. Reserves nothing. */
-  fitsQueue(units: Units): boolean {
-    return within(Atomics.load(this.#words, PROMISED) + units, this.#queue);
+  /** A ticket that holds nothing yet; undefined when the request can never fit, or no slot is free. */
+  issue(request: Resources): Ticket | undefined {
+    const amounts = this.#amountsOf(request);
+    if (amounts === undefined) return undefined;
+    const slot = this.#free.pop();
+    if (slot === undefined) return undefined;
+    writeAmounts(this.words, slot, amounts);
+    this.#setState(slot, Rest.open);
+    return Atomics.load(this.words.uses, slot) * this.slots + slot;
   }
 
-  /** Reserves in `promised`; false when it does not fit. */
-  tryPromise(units: Units): boolean {
-    return this.#tryAdd(PROMISED, units, this.#queue);
+  /** A ticket with its promise reserved, or undefined and nothing has changed. */
+  reserve(request: Resources): Ticket | undefined {
+    if (this.#over.size > 0) return undefined;
+    const ticket = this.issue(request);
+    if (ticket === undefined || this.lease(ticket)) return ticket;
+    this.close(ticket);
+    return undefined;
   }
 
-  /** Reserves in `used`; false when it does not fit. */
-  tryUse(units: Units): boolean {
-    return this.#tryAdd(USED, units, this.#total);
+  /**
+   * A ticket for an offer found at a restart, leased whatever the limits are now: where its promise fits no more it
+   * holds none, and nothing new is promised until it has gone on. Undefined when it fits the machine no more.
+   */
+  restore(request: Resources): Ticket | undefined {
+    const ticket = this.issue(request);
+    if (ticket === undefined || this.lease(ticket)) return ticket;
+    const amounts = this.#amountsOf(request);
+    if (amounts !== undefined) writeAmounts(this.words, ticket % this.slots, { ...amounts, promised: 0n });
+    this.#over.add(ticket);
+    this.lease(ticket);
+    return ticket;
   }
 
-  /** Reserves whatever the limits say: for records found at a restart, which hold their promise. */
-  forcePromise(units: Units): void {
-    Atomics.add(this.#words, PROMISED, units);
+  /** A ticket for results found on disk at a restart. Holds no disk where there is no room for it any more. */
+  restoreDisk(bytes: number): Ticket | undefined {
+    const ticket = this.issue({ ...NO_RESOURCES, disk: bytes });
+    if (ticket === undefined || this.step(ticket, steps.keep)) return ticket;
+    this.close(ticket);
+    return undefined;
   }
 
-  releasePromised(units: Units): void {
-    Atomics.sub(this.#words, PROMISED, units);
+  override use(ticket: Ticket): boolean {
+    if (!super.use(ticket)) return false;
+    this.#over.delete(ticket);
+    return true;
   }
 
-  releaseUsed(units: Units): void {
-    Atomics.sub(this.#words, USED, units);
+  /** Gives back whatever the ticket holds, and the ticket. A stale one does nothing. False: `reclaim` comes first. */
+  close(ticket: Ticket): boolean {
+    if (!this.release(ticket)) return false;
+    const slot = this.slotOf(ticket);
+    if (slot === undefined) return true;
+    this.#over.delete(ticket);
+    this.#setState(slot, Rest.free);
+    Atomics.add(this.words.uses, slot, 1);
+    this.#free.push(slot);
+    return true;
   }
 
-  /** Free of the machine now, in ledger units' rounding. */
-  free(): Resources {
-    return subtract(this.#total, Atomics.load(this.#words, USED));
+  /**
+   * The thread with this writer's number has ended: what it was in the middle of is done or undone. What it held
+   * belongs to the tickets, which their owner closes. The number may be used again afterwards.
+   */
+  reclaim(writer: number): void {
+    this.settle(writer);
   }
 
-  /** What more may be promised now. */
-  open(): Resources {
-    return subtract(this.#queue, Atomics.load(this.#words, PROMISED));
-  }
-
-  used(): Resources {
-    return unpack(Atomics.load(this.#words, USED));
-  }
-
-  promised(): Resources {
-    return unpack(Atomics.load(this.#words, PROMISED));
-  }
-
-  total(): Resources {
-    return unpack(this.#total);
-  }
-
-  share(): SharedLedger {
-    return { words: this.#words, total: this.#total, queue: this.#queue };
-  }
-
-  #tryAdd(account: number, units: Units, limit: Units): boolean {
-    for (;;) {
-      const before = Atomics.load(this.#words, account);
-      const after = before + units;
-      if (!within(after, limit)) return false;
-      if (Atomics.compareExchange(this.#words, account, before, after) === before) return true;
+  /** Amounts of a request; undefined when it can never fit. Jobs come in series, so the last ones are kept. */
+  #amountsOf(request: Resources): SlotAmounts | undefined {
+    const { cpu, memory, disk, gpu } = request;
+    const last = this.#last;
+    if (last?.cpu === cpu && last.memory === memory && last.disk === disk && last.gpu === gpu) {
+      return last.amounts;
     }
+    const used = this.usedLayout.request(request);
+    const promised = this.promisedLayout.request(request);
+    const kept = this.usedLayout.request({ ...NO_RESOURCES, disk });
+    if (used === undefined || promised === undefined || kept === undefined) return undefined;
+    const amounts = { promised, used, run: used - kept, disk: kept };
+    this.#last = { cpu, memory, disk, gpu, amounts };
+    return amounts;
   }
-}
 
-/** Each dimension of `units` is at most that of `limit`: no guard bit is borrowed from. */
-function within(units: Units, limit: Units): boolean {
-  return (((limit | GUARDS) - units) & GUARDS) === GUARDS;
-}
-
-function pack(resources: Resources, round: (value: number) => number): Units {
-  const nudge = round === Math.ceil ? -ROUNDING : ROUNDING;
-  let word = 0n;
-  for (const field of layout) {
-    const amount = BigInt(Math.max(0, round(resources[field.key] / field.unit + nudge)));
-    word |= (amount > field.mask ? field.mask : amount) << field.at;
+  #setState(slot: number, phase: number): void {
+    const state = Atomics.load(this.words.states, slot);
+    if (writerIn(state) !== 0) throw new Error(`slot ${slot} is at ${phaseIn(state)}: a step is under way`);
+    Atomics.store(this.words.states, slot, stateAfter(state, 0, phase));
   }
-  return word;
-}
-
-function unpack(word: Units): Resources {
-  const values = { cpu: 0, memory: 0, disk: 0, gpu: 0 };
-  for (const field of layout) values[field.key] = Number((word >> field.at) & field.mask) * field.unit;
-  values.cpu = Math.round(values.cpu * 100) / 100;
-  return values;
-}
-
-function subtract(limit: Units, units: Units): Resources {
-  const a = unpack(limit);
-  const b = unpack(units);
-  return {
-    cpu: Math.max(0, Math.round((a.cpu - b.cpu) * 100) / 100),
-    memory: Math.max(0, a.memory - b.memory),
-    disk: Math.max(0, a.disk - b.disk),
-    gpu: Math.max(0, a.gpu - b.gpu),
-  };
 }

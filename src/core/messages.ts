@@ -50,7 +50,16 @@ export interface CancelExecution {
   readonly reason: string;
 }
 
-export interface BidResult {
+/** What a bid promises beside the capacity: when the job would start. */
+export interface BidOutlook {
+  /** True when all that the node has promised, this job included, would find room now. */
+  readonly startsNow?: boolean;
+  /** Executions offered or accepted at the node before this one, and not started. */
+  readonly ahead?: number;
+}
+
+/** An accepted one says how the job would fare; a node that does not know leaves it out. */
+export interface BidResult extends BidOutlook {
   readonly type: 'BidResult';
   readonly executionId: ExecutionId;
   readonly jobId: JobId;

@@ -18,11 +18,19 @@ export interface ComputeInfo {
   readonly maxCapacity: Resources;
   /** What executions waiting at the node may add up to. */
   readonly queueCapacity: Resources;
+  /** What executions offered and waiting do add up to. */
+  readonly promisedCapacity: Resources;
+  /** What those of them add up to that are accepted and wait for capacity. */
+  readonly queuedCapacity: Resources;
+  /** What is free of `maxCapacity` now. */
   readonly availableCapacity: Resources;
   readonly maxJobRequirements: Resources;
   readonly gpus: readonly Gpu[];
   readonly runningExecutions: number;
+  /** Accepted and waiting for capacity. */
   readonly enqueuedExecutions: number;
+  /** Bids that were made and not answered. */
+  readonly offeredExecutions: number;
   /** How many more asks the node would take up now, and what they may add up to. */
   readonly openSlots: number;
   readonly openCapacity: Resources;

@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises';
+import { FreeDisk } from '../capacity/free-disk.ts';
 import { createHealth, type Health, type Healthy } from '../capacity/health.ts';
 import { Ledger } from '../capacity/ledger.ts';
 import type { CapacityPlan } from '../capacity/limits.ts';
@@ -27,6 +28,9 @@ import { observeBids } from './bid-metrics.ts';
 import { offerChecks } from './checks.ts';
 import type { NodePaths } from './paths.ts';
 import { Policy } from './policy.ts';
+
+/** Executions that run or are published hold a slot of the ledger as well as those that wait. */
+const SLOTS_PER_WAITING = 4;
 
 export interface ComputeRoleOptions {
   readonly nodeId: NodeId;
@@ -74,8 +78,16 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
   const { config, nodeId, paths, plan } = options;
   const { store, clock, logger, metrics, ipfs } = modules;
   const storages = storageOptions(config, paths);
-  const ledger = new Ledger({ total: plan.total, queue: plan.queue });
   const tally = new BidTally();
+  const ledger = new Ledger({
+    total: plan.total,
+    queue: plan.queue,
+    slots: SLOTS_PER_WAITING * config.limits.admitQueue,
+  });
+  const disk = new FreeDisk(
+    { directory: paths.executions },
+    { clock, logger: logger.child({ module: 'disk' }), onMore: () => spine.lookAgain() },
+  );
   let offer: Healthy = { engines: [], storages: [], publishers: [] };
 
   const spine = new Spine(
@@ -118,11 +130,13 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
       ingest: modules.ingest,
       store,
       ledger,
+      disk,
       clock,
       logger,
       metrics,
       onRefused: (ask, rejection) => compute.refused(ask, rejection),
       onRoom: (openSlots) => modules.onRoom({ openSlots, openCapacity: ledger.open() }),
+      onCapacity: modules.onChange,
       onGone: (item) => compute.gone(item),
       onQuestion: modules.onQuestion,
       onFatal: modules.onFatal,
@@ -173,11 +187,14 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
       ...offer,
       maxCapacity: plan.total,
       queueCapacity: plan.queue,
+      promisedCapacity: ledger.promised(),
+      queuedCapacity: spine.occupancy.queuedCapacity(),
       availableCapacity: ledger.free(),
       maxJobRequirements: plan.jobLimit,
       gpus: plan.gpus,
-      runningExecutions: spine.active,
-      enqueuedExecutions: spine.queued,
+      runningExecutions: spine.occupancy.active,
+      enqueuedExecutions: spine.occupancy.queued,
+      offeredExecutions: spine.occupancy.offered,
       openSlots: spine.openSlots,
       openCapacity: ledger.open(),
     }),
@@ -185,6 +202,7 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
       for (const directory of [paths.executions, paths.archives, paths.ipfsBlocks]) {
         await mkdir(directory, { recursive: true, mode: 0o700 });
       }
+      await disk.start();
       spine.warm();
       await health.start();
       const counts = await recover({
@@ -201,6 +219,7 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
       return counts;
     },
     async stop(deadlineMs) {
+      disk.stop();
       await health.stop(deadlineMs);
       await spine.close();
     },

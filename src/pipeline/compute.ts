@@ -6,7 +6,7 @@ import { NodeError } from '../core/errors.ts';
 import type { ExecutionId, NodeId } from '../core/ids.ts';
 import { isCompleteId } from '../core/ids.ts';
 import type { JobSpec } from '../core/job.ts';
-import type { AskForBid, ComputeBound, MessageHandler, RequesterBound } from '../core/messages.ts';
+import type { AskForBid, BidResult, ComputeBound, MessageHandler, RequesterBound } from '../core/messages.ts';
 import type { Rejection } from '../core/outcome.ts';
 import type { ComputePort, LocalExecutionView, LogChunk, LogOptions } from '../core/ports.ts';
 import { isLocalTerminal, type LocalExecutionState } from '../core/states.ts';
@@ -135,7 +135,8 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
     const { spine, store, post } = this.#modules;
     if (item !== undefined) {
       if (item.station === 'approval') post(from, waitingMessage(item.record));
-      else if (item.station !== 'settling') post(from, acceptance(item.record));
+      else if (item.station !== 'settling')
+        post(from, { ...acceptance(item.record), ...spine.occupancy.outlookOf(item) });
       return;
     }
     const ended = store.get(ask.executionId);
@@ -203,7 +204,7 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
   }
 }
 
-function acceptance(record: LocalExecution): RequesterBound {
+function acceptance(record: LocalExecution): BidResult {
   const { executionId, jobId } = record.header;
   return { type: 'BidResult', executionId, jobId, accepted: true, reason: '' };
 }

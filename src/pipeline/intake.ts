@@ -1,13 +1,15 @@
+import type { FreeDisk } from '../capacity/free-disk.ts';
 import type { Ledger } from '../capacity/ledger.ts';
+import type { Ticket } from '../capacity/ledger-view.ts';
 import type { ExecutionHeader } from '../core/item.ts';
 import type { Outcome, Rejection } from '../core/outcome.ts';
-import { formatResources } from '../core/resources.ts';
+import { formatBytes, formatResources } from '../core/resources.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { BidOutput, BidPolicy } from '../workers/bid/protocol.ts';
 import type { IngestOutput } from '../workers/ingest/protocol.ts';
 import type { IngestStage } from './ingest/stage.ts';
-import type { PendingAsk } from './item.ts';
+import type { Item, PendingAsk } from './item.ts';
 import type { Stages } from './stages.ts';
 import { faultOf, transient } from './verdicts.ts';
 
@@ -15,10 +17,11 @@ export interface IntakeModules {
   readonly ingest: IngestStage;
   readonly stages: () => Pick<Stages, 'bid' | 'admit'>;
   readonly ledger: Ledger;
+  readonly disk: Pick<FreeDisk, 'has' | 'bytes'>;
   readonly metrics: Metrics;
   readonly logger: Logger;
-  /** Every strategy said yes; a place in the admit queue and the promise are reserved. */
-  readonly onBid: (header: ExecutionHeader, spec: Uint8Array) => void;
+  /** Every strategy said yes; a place in the admit queue is reserved, and the ticket holds the promise. */
+  readonly onBid: (header: ExecutionHeader, spec: Uint8Array, ticket: Ticket) => void;
   /** A probe said wait; nothing is reserved. A rejection when too many wait. */
   readonly onWait: (header: ExecutionHeader, spec: Uint8Array, reason: string) => Rejection | undefined;
   /** An ask was refused: its requester must hear of it. */
@@ -80,7 +83,7 @@ export class Intake {
     ask.dropped = true;
     const { bid } = this.#modules.stages();
     // Its probes end with it. Where it is still being checked, `ingested` finds it dropped.
-    if (bid.queue.remove(id) !== undefined) this.#pending.delete(id);
+    if (bid.takeOut(id) !== undefined) this.#pending.delete(id);
     else bid.kill(id, 'cancelled', 'the requester wants no answer any more');
   }
 
@@ -140,28 +143,46 @@ export class Intake {
       this.#refuse(ask, transient('busy', `this node could not decide on the job: ${message}`));
     } else {
       const header = { ...ask.header, resources: outcome.value.resources };
-      const rejection = this.reserve(header);
-      if (rejection !== undefined) {
-        this.#refuse(ask, rejection);
+      const reserved = this.reserve(header);
+      if (typeof reserved !== 'number') {
+        this.#refuse(ask, reserved);
         return;
       }
       this.#pending.delete(ask.id);
       metrics.bid('accepted', '');
-      onBid(header, ask.spec);
+      onBid(header, ask.spec, reserved);
     }
   }
 
-  /** One step after the last yes: a place to wait and the capacity, or neither. */
-  reserve(header: ExecutionHeader): Rejection | undefined {
+  /** A place to wait, and the promise that an earlier life had given. False when there is no place. */
+  restorePromise(item: Item): boolean {
     const { ledger, stages } = this.#modules;
+    const { queue } = stages().admit;
+    if (!queue.tryReserve()) return false;
+    const ticket = ledger.restore(item.header.resources);
+    if (ticket === undefined) queue.releaseReserved();
+    else item.ticket = ticket;
+    return ticket !== undefined;
+  }
+
+  /** One step after the last yes: a place to wait and the capacity, or neither. */
+  reserve(header: ExecutionHeader): Ticket | Rejection {
+    const { disk, ledger, stages } = this.#modules;
     const { queue } = stages().admit;
     if (!queue.tryReserve()) {
       return transient('no_room', 'this node has as many executions waiting as it can hold');
     }
-    if (ledger.tryPromise(ledger.units(header.resources))) return undefined;
-    queue.releaseReserved();
     const requested = formatResources(header.resources);
     const available = formatResources(ledger.free());
+    if (!disk.has(header.resources.disk)) {
+      queue.releaseReserved();
+      const bytes = formatBytes(disk.bytes);
+      const reason = `this node's disk is nearly full (${formatBytes(header.resources.disk)} requested but only ${bytes} is free)`;
+      return { ...transient('no_room', reason), requested, available };
+    }
+    const ticket = ledger.reserve(header.resources);
+    if (ticket !== undefined) return ticket;
+    queue.releaseReserved();
     const reason = `this node does not have capacity to run the job (${requested} requested but only ${available} is available)`;
     return { ...transient('no_room', reason), requested, available };
   }

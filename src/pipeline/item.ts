@@ -1,4 +1,4 @@
-import type { Units } from '../capacity/ledger.ts';
+import type { Ticket } from '../capacity/ledger-view.ts';
 import type { Timer } from '../core/clock.ts';
 import type { ErrorData } from '../core/errors.ts';
 import type { NodeId } from '../core/ids.ts';
@@ -57,11 +57,8 @@ export interface Item {
   readonly spec: Uint8Array;
   record: LocalExecution;
   station: Station;
-  /** Ledger units: all dimensions, and disk alone, which is kept until settle. */
-  readonly units: Units;
-  readonly diskUnits: Units;
-  /** Which account holds `units` now; `disk` when only the disk is still held, in `used`. */
-  account: 'none' | 'promised' | 'used' | 'disk';
+  /** Its reservation in the ledger; 0 for none. */
+  ticket: Ticket;
   /** Milliseconds since the epoch, for aging in the admission order. */
   queuedAtMs: number;
   placement: Placement | undefined;

@@ -31,6 +31,11 @@ export class Park {
     return this.#offered.size;
   }
 
+  /** Offered items, in the order of their ends. */
+  [Symbol.iterator](): Iterator<Item> {
+    return this.#offered.values();
+  }
+
   get waitingForPublisher(): number {
     return this.#retry.size;
   }

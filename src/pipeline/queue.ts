@@ -7,36 +7,57 @@ export interface Queueable {
 
 interface Entry<T> {
   readonly item: T;
+  /** Place in the order of arrival. */
+  readonly arrival: number;
   previous: Entry<T> | undefined;
   next: Entry<T> | undefined;
 }
 
-/** Entries of one priority, oldest first. */
+/** Entries of one priority and one shape, oldest first. Never empty. */
 interface Lane<T> {
+  readonly shape: string;
+  head: Entry<T>;
+  tail: Entry<T>;
+}
+
+/** Lanes of one priority, by the arrival of their heads. */
+interface Group<T> {
   readonly priority: number;
-  head: Entry<T> | undefined;
-  tail: Entry<T> | undefined;
+  readonly lanes: Lane<T>[];
+  readonly byShape: Map<string, Lane<T>>;
 }
 
 /**
- * The node's one queue: bounded, by priority then arrival. Push, shift and remove by id are O(1) within a
- * priority. A slot can be reserved before the item is ready, so that what has been promised a place finds it.
+ * The node's one queue: bounded, by priority then arrival. Push, shift and remove by id do not depend on how many
+ * items wait. Items of one shape are interchangeable to whoever looks for one that fits: `firsts` shows the oldest
+ * of each shape only. A slot can be reserved before the item is ready, so that what has been promised a place finds it.
  * An item leaves exactly once: by `shift` or by `remove`.
  */
 export class BoundedQueue<T extends Queueable> {
   readonly name: string;
   readonly bound: number;
-  readonly #lanes: Lane<T>[] = [];
-  readonly #entries = new Map<string, { lane: Lane<T>; entry: Entry<T> }>();
+  readonly #groups: Group<T>[] = [];
+  readonly #entries = new Map<string, { group: Group<T>; lane: Lane<T>; entry: Entry<T> }>();
+  readonly #shapeOf: (item: T) => string;
   readonly #onSpace: (() => void) | undefined;
   #reserved = 0;
   #highWater = 0;
+  #arrivals = 0;
 
-  /** `onSpace` is called when a slot comes free of a queue that was full. */
-  constructor(options: { name: string; bound: number; onSpace?: () => void }) {
+  /**
+   * `onSpace` is called when a slot comes free of a queue that was full. `shapeOf` tells which items need the same;
+   * default: all do.
+   */
+  constructor(options: {
+    name: string;
+    bound: number;
+    onSpace?: () => void;
+    shapeOf?: (item: T) => string;
+  }) {
     this.name = options.name;
     this.bound = options.bound;
     this.#onSpace = options.onSpace;
+    this.#shapeOf = options.shapeOf ?? (() => '');
   }
 
   /** Items waiting. */
@@ -87,19 +108,34 @@ export class BoundedQueue<T extends Queueable> {
 
   /** The next item, without taking it. */
   peek(): T | undefined {
-    return this.#lanes[0]?.head?.item;
+    return this.#groups[0]?.lanes[0]?.head.item;
   }
 
-  /** Items in order. The one just yielded may be taken out before the next is asked for. */
-  *[Symbol.iterator](): Generator<T> {
-    for (const lane of [...this.#lanes]) {
-      let entry = lane.head;
-      while (entry !== undefined) {
-        const { next } = entry;
-        yield entry.item;
-        entry = next;
+  /**
+   * The oldest item of each shape, by priority, then arrival. The one just yielded may be taken out before the next
+   * is asked for; the next of its shape then comes in its turn.
+   */
+  *firsts(): Generator<T> {
+    for (const { lanes } of [...this.#groups]) {
+      let passed = 0;
+      for (let lane = lanes[0]; lane !== undefined; lane = lanes[passed]) {
+        const { head } = lane;
+        yield head.item;
+        // A lane whose head went has moved behind the ones passed, or away.
+        if (lanes[passed] === lane && lane.head === head) passed += 1;
       }
     }
+  }
+
+  /** The oldest item of this one's priority and shape. */
+  firstLike(item: T): T | undefined {
+    const group = this.#groups.find(({ priority }) => priority === item.priority);
+    return group?.byShape.get(this.#shapeOf(item))?.head.item;
+  }
+
+  /** All items, in the order they came. */
+  *[Symbol.iterator](): Generator<T> {
+    for (const { entry } of this.#entries.values()) yield entry.item;
   }
 
   shift(): T | undefined {
@@ -112,38 +148,75 @@ export class BoundedQueue<T extends Queueable> {
     const found = this.#entries.get(id);
     if (found === undefined) return undefined;
     const wasFull = this.free <= 0;
-    const { lane, entry } = found;
-    if (entry.previous === undefined) lane.head = entry.next;
-    else entry.previous.next = entry.next;
-    if (entry.next === undefined) lane.tail = entry.previous;
-    else entry.next.previous = entry.previous;
+    const { group, lane, entry } = found;
     this.#entries.delete(id);
-    if (lane.head === undefined) this.#lanes.splice(this.#lanes.indexOf(lane), 1);
+    if (entry === lane.head) this.#behead(group, lane);
+    else {
+      if (entry.previous !== undefined) entry.previous.next = entry.next;
+      if (entry.next === undefined) lane.tail = entry.previous ?? lane.head;
+      else entry.next.previous = entry.previous;
+    }
     if (wasFull) this.#onSpace?.();
     return entry.item;
   }
 
   #insert(item: T): void {
     if (this.#entries.has(item.id)) throw new Error(`queue ${this.name}: ${item.id} is already queued`);
-    const lane = this.#lane(item.priority);
-    const entry: Entry<T> = { item, previous: lane.tail, next: undefined };
-    if (lane.tail === undefined) lane.head = entry;
-    else lane.tail.next = entry;
-    lane.tail = entry;
-    this.#entries.set(item.id, { lane, entry });
+    const entry: Entry<T> = { item, arrival: this.#arrivals, previous: undefined, next: undefined };
+    this.#arrivals += 1;
+    const group = this.#group(item.priority);
+    const shape = this.#shapeOf(item);
+    let lane = group.byShape.get(shape);
+    if (lane === undefined) {
+      lane = { shape, head: entry, tail: entry };
+      group.lanes.push(lane);
+      group.byShape.set(shape, lane);
+    } else {
+      entry.previous = lane.tail;
+      lane.tail.next = entry;
+      lane.tail = entry;
+    }
+    this.#entries.set(item.id, { group, lane, entry });
     if (this.#entries.size > this.#highWater) this.#highWater = this.#entries.size;
   }
 
-  /** Lanes are few (distinct priorities in use), so a scan finds one soonest. */
-  #lane(priority: number): Lane<T> {
-    let index = 0;
-    for (; index < this.#lanes.length; index += 1) {
-      const lane = this.#lanes[index];
-      if (lane === undefined || lane.priority < priority) break;
-      if (lane.priority === priority) return lane;
+  /** Takes the lane's head off and puts the lane where its next one belongs. */
+  #behead(group: Group<T>, lane: Lane<T>): void {
+    const { lanes, byShape } = group;
+    lanes.splice(placeOf(lanes, lane.head.arrival), 1);
+    const { next } = lane.head;
+    if (next === undefined) {
+      byShape.delete(lane.shape);
+      if (lanes.length === 0) this.#groups.splice(this.#groups.indexOf(group), 1);
+      return;
     }
-    const lane: Lane<T> = { priority, head: undefined, tail: undefined };
-    this.#lanes.splice(index, 0, lane);
-    return lane;
+    next.previous = undefined;
+    lane.head = next;
+    lanes.splice(placeOf(lanes, next.arrival), 0, lane);
   }
+
+  /** Groups are few (distinct priorities in use), so a scan finds one soonest. */
+  #group(priority: number): Group<T> {
+    let index = 0;
+    for (; index < this.#groups.length; index += 1) {
+      const group = this.#groups[index];
+      if (group === undefined || group.priority < priority) break;
+      if (group.priority === priority) return group;
+    }
+    const group: Group<T> = { priority, lanes: [], byShape: new Map() };
+    this.#groups.splice(index, 0, group);
+    return group;
+  }
+}
+
+/** Index of the first lane whose head arrived no earlier. */
+function placeOf<T>(lanes: readonly Lane<T>[], arrival: number): number {
+  let low = 0;
+  let high = lanes.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((lanes[middle]?.head.arrival ?? Number.POSITIVE_INFINITY) < arrival) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

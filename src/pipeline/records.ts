@@ -1,10 +1,9 @@
-import type { Ledger } from '../capacity/ledger.ts';
+import type { Ticket } from '../capacity/ledger-view.ts';
 import type { Clock } from '../core/clock.ts';
 import type { NodeId } from '../core/ids.ts';
 import type { ExecutionHeader } from '../core/item.ts';
 import type { Limits } from '../core/limits.ts';
-import type { RequesterBound } from '../core/messages.ts';
-import { NO_RESOURCES } from '../core/resources.ts';
+import type { BidOutlook, RequesterBound } from '../core/messages.ts';
 import type { LocalExecutionState } from '../core/states.ts';
 import type { ComputeStore } from '../store/compute-store.ts';
 import type { LocalExecution } from '../store/records.ts';
@@ -17,21 +16,19 @@ export class Records {
   readonly #limits: Limits;
   readonly #store: ComputeStore;
   readonly #clock: Clock;
-  readonly #ledger: Ledger;
 
   constructor(
     options: { readonly nodeId: NodeId; readonly limits: Limits },
-    modules: { readonly store: ComputeStore; readonly clock: Clock; readonly ledger: Ledger },
+    modules: { readonly store: ComputeStore; readonly clock: Clock },
   ) {
     this.#nodeId = options.nodeId;
     this.#limits = options.limits;
     this.#store = modules.store;
     this.#clock = modules.clock;
-    this.#ledger = modules.ledger;
   }
 
-  /** A bid: the record, its deadline and the answer to the requester. The promise is reserved already. */
-  offered(header: ExecutionHeader, spec: Uint8Array): Item {
+  /** A bid: the record, its deadline and the answer to the requester. The ticket holds the promise already. */
+  offered(header: ExecutionHeader, spec: Uint8Array, ticket: Ticket, outlook: BidOutlook): Item {
     const time = this.#clock.nowMicros();
     const untilMs = this.#clock.nowMs() + this.#limits.offeredTimeoutMs;
     const record: LocalExecution = {
@@ -49,7 +46,7 @@ export class Records {
       error: null,
     };
     const item = this.item(record, spec);
-    item.account = 'promised';
+    item.ticket = ticket;
     this.#store.transition({
       from: null,
       record,
@@ -64,6 +61,7 @@ export class Records {
             jobId: header.jobId,
             accepted: true,
             reason: '',
+            ...outlook,
           },
         },
       ],
@@ -108,9 +106,8 @@ export class Records {
     this.#change(item, 'Created', 'Bidding', text, { wait: { ...wait, approved: true } });
   }
 
-  /** The bid that was approved is made. The promise is reserved already. */
-  offeredLate(item: Item, reason: string): void {
-    item.account = 'promised';
+  /** The bid that was approved is made. Its ticket holds the promise already. */
+  offeredLate(item: Item, reason: string, outlook: BidOutlook): void {
     const { executionId, jobId, requesterId } = item.header;
     const untilMs = this.#clock.nowMs() + this.#limits.offeredTimeoutMs;
     this.#change(
@@ -119,7 +116,12 @@ export class Records {
       'Bidding',
       reason === '' ? 'Bid approved and made' : `Bid approved and made: ${reason}`,
       { wait: { kind: 'offered', untilMs, reason: '' }, comment: '' },
-      [{ to: requesterId, message: { type: 'BidResult', executionId, jobId, accepted: true, reason } }],
+      [
+        {
+          to: requesterId,
+          message: { type: 'BidResult', executionId, jobId, accepted: true, reason, ...outlook },
+        },
+      ],
     );
   }
 
@@ -133,9 +135,7 @@ export class Records {
       spec,
       record,
       station: 'offered',
-      units: this.#ledger.units(header.resources),
-      diskUnits: this.#ledger.units({ ...NO_RESOURCES, disk: header.resources.disk }),
-      account: 'none',
+      ticket: 0,
       queuedAtMs: 0,
       placement: undefined,
       gpus: [],
@@ -147,12 +147,6 @@ export class Records {
       timers: new Set(),
       watchers: new Set(),
     };
-  }
-
-  /** A record found at a restart keeps its promise, whatever the limits are now. */
-  repromise(item: Item): void {
-    this.#ledger.forcePromise(item.units);
-    item.account = 'promised';
   }
 
   accepted(item: Item): void {

@@ -22,7 +22,7 @@ export interface RecoverModules {
   readonly store: ComputeStore;
   readonly spine: Pick<
     Spine,
-    'records' | 'restoreOffered' | 'restoreAccepted' | 'restoreFinished' | 'giveUp'
+    'records' | 'fitsMachine' | 'restoreOffered' | 'restoreAccepted' | 'restoreFinished' | 'giveUp'
   > & { readonly approvals: Pick<Approvals, 'restore'> };
   readonly logger: Logger;
   readonly executionsDirectory: string;
@@ -68,8 +68,14 @@ export async function recover(modules: RecoverModules): Promise<Recovered> {
     const removed = await modules.reapContainers();
     if (removed > 0) logger.info({ removed }, 'removed containers of the node before this restart');
   }
+  sortOffers(items);
   for (const item of items) {
     live.add(item.id);
+    if (item.record.state !== 'Publishing' && !spine.fitsMachine(item)) {
+      counts.givenUp += 1;
+      spine.giveUp(item, 'the node restarted with less capacity than it needs');
+      continue;
+    }
     switch (item.record.state) {
       case 'Created':
         if (item.record.wait?.kind === 'approval') {
@@ -135,6 +141,17 @@ export async function recover(modules: RecoverModules): Promise<Recovered> {
 /** Its run has ended, well or not; what follows is publishing. */
 function hasRun({ result, failure }: Item): boolean {
   return result !== undefined || failure !== undefined;
+}
+
+/** Offers are parked in the order of their ends; everything else stays where it is. */
+function sortOffers(items: Item[]): void {
+  const places = items.flatMap((item, index) => (item.record.state === 'Created' ? [index] : []));
+  const offers = places.flatMap((index) => items[index] ?? []);
+  offers.sort((a, b) => (a.record.wait?.untilMs ?? 0) - (b.record.wait?.untilMs ?? 0));
+  for (const [at, index] of places.entries()) {
+    const offer = offers[at];
+    if (offer !== undefined) items[index] = offer;
+  }
 }
 
 /** Folders of executions that have ended, or were never recorded. */

@@ -1,3 +1,4 @@
+import type { FreeDisk } from '../capacity/free-disk.ts';
 import type { Ledger } from '../capacity/ledger.ts';
 import type { Clock } from '../core/clock.ts';
 import type { NodeId } from '../core/ids.ts';
@@ -44,6 +45,7 @@ export interface SpineModules {
   readonly ingest: IngestStage;
   readonly store: ComputeStore;
   readonly ledger: Ledger;
+  readonly disk: Pick<FreeDisk, 'has' | 'bytes'>;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -51,6 +53,8 @@ export interface SpineModules {
   readonly onRefused: (ask: PendingAsk, rejection: Rejection) => void;
   /** There may be room for more, at most once a turn of the loop. */
   readonly onRoom: (openSlots: number) => void;
+  /** Something of what the node holds has changed: capacity, or the length of a queue. */
+  readonly onCapacity: () => void;
   /** An execution has ended and its end is on disk. */
   readonly onGone: (item: Item) => void;
   /** A stage's threads can not be started: the node can not go on. */

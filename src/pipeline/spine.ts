@@ -1,7 +1,8 @@
+import type { Ticket } from '../capacity/ledger-view.ts';
 import type { ExecutionHeader } from '../core/item.ts';
 import type { Outcome } from '../core/outcome.ts';
 import type { AdmitOutput } from '../workers/admit/protocol.ts';
-import type { BidPolicy } from '../workers/bid/protocol.ts';
+import type { BidPolicy, Offer } from '../workers/bid/protocol.ts';
 import type { ExecuteOutput, ExecuteReport, WasmOutput } from '../workers/execute/protocol.ts';
 import type { PublishOutput } from '../workers/publish/protocol.ts';
 import { Admission } from './admission.ts';
@@ -9,6 +10,7 @@ import { Approvals } from './approvals.ts';
 import { Control } from './control.ts';
 import { Intake } from './intake.ts';
 import type { Item, PendingAsk, StopCause } from './item.ts';
+import { Occupancy } from './occupancy.ts';
 import { Park } from './park.ts';
 import { Records } from './records.ts';
 import { Settle } from './settle.ts';
@@ -35,18 +37,20 @@ export class Spine {
   readonly #settle: Settle;
   readonly approvals: Approvals;
   readonly records: Records;
+  /** How full the node is. */
+  readonly occupancy: Occupancy;
   #stopping = false;
   #roomChanged = false;
 
   constructor(options: SpineOptions, modules: SpineModules) {
     this.#modules = modules;
     const { clock, ledger, store, logger } = modules;
-    this.records = new Records(options, { store, clock, ledger });
+    this.records = new Records(options, { store, clock });
     this.#park = new Park({ clock, onExpired: (item) => this.#withdraw(item) });
     this.intake = new Intake(options.bid, {
       ...modules,
       stages: () => this.#stages,
-      onBid: (header, spec) => this.#offered(header, spec),
+      onBid: (header, spec, ticket) => this.#offered(header, spec, ticket),
       onWait: (header, spec, reason) => this.approvals.begin(header, spec, reason),
       onRefused: (ask, rejection) => {
         modules.onRefused(ask, rejection);
@@ -65,12 +69,22 @@ export class Spine {
       published: (item, outcome) => this.#published(item, outcome),
       publisherHasRoom: () => this.#publishNext(),
     });
+    const { queue } = this.#stages.admit;
+    this.occupancy = new Occupancy({
+      items: this.items,
+      queue,
+      park: this.#park,
+      approvals: () => this.approvals.size,
+      ledger,
+    });
     this.#admission = new Admission({
-      queue: this.#stages.admit.queue,
+      queue,
       ledger,
       clock,
       gpus: options.gpus,
+      hasDisk: (item) => modules.disk.has(item.header.resources.disk),
       reservePlaces: (item) => this.#stages.reservePlaces(item),
+      onChange: modules.onCapacity,
     });
     this.#control = new Control(options, {
       clock,
@@ -87,21 +101,18 @@ export class Spine {
       admission: this.#admission,
       onGone: (item) => this.#gone(item),
     });
-    this.approvals = new Approvals(
-      {
-        bound: options.limits.approvals,
-        jobLimit: options.bid.jobLimit,
-        timeoutMs: options.approvalTimeoutMs,
+    this.approvals = new Approvals(options, {
+      clock,
+      records: this.records,
+      settle: this.#settle,
+      occupancy: this.occupancy,
+      reserve: (header) => this.intake.reserve(header),
+      onWaiting: (item) => this.#own(item),
+      onOffered: (item) => {
+        this.#park.offer(item);
+        modules.onCapacity();
       },
-      {
-        clock,
-        records: this.records,
-        settle: this.#settle,
-        reserve: (header) => this.intake.reserve(header),
-        onWaiting: (item) => this.#own(item),
-        onOffered: (item) => this.#park.offer(item),
-      },
-    );
+    });
   }
 
   /** Executions the node would take up now. */
@@ -112,14 +123,15 @@ export class Spine {
     return Math.max(0, Math.min(this.#modules.ingest.runner.queue.free, decidable));
   }
 
-  /** Accepted executions that wait for capacity. */
-  get queued(): number {
-    return this.#stages.admit.queue.depth;
+  /** True when the item's request is within what the node has now. */
+  fitsMachine(item: Item): boolean {
+    return this.#modules.ledger.fitsMachine(item.header.resources);
   }
 
-  /** Executions that hold capacity. */
-  get active(): number {
-    return this.items.size - this.#stages.admit.queue.depth - this.#park.offered - this.approvals.size;
+  /** Looks again at what waits: there is more disk than before. */
+  lookAgain(): void {
+    this.#stages.admit.wake();
+    this.#noteRoom();
   }
 
   /** Starts the threads before the first job needs them. */
@@ -128,11 +140,7 @@ export class Spine {
   }
 
   /** Tells the bid threads what the node offers now. */
-  setOffer(offer: {
-    engines: readonly string[];
-    storages: readonly string[];
-    publishers: readonly string[];
-  }): void {
+  setOffer(offer: Offer): void {
     this.#stages.bid.control({ kind: 'live', name: 'offer', value: offer });
   }
 
@@ -155,17 +163,14 @@ export class Spine {
     const item = this.#park.takeOffered(id);
     if (item === undefined) return false;
     this.records.accepted(item);
+    this.#modules.ledger.accept(item.ticket);
     this.#queueForAdmission(item);
     return true;
   }
 
   /** The requester turns an offer down, or one that waits for approval. */
   turnDown(id: string, reason: string): void {
-    const waiting = this.approvals.remove(id);
-    if (waiting !== undefined) {
-      this.#settle.end(waiting, cancelled(`bid rejected due to: ${reason}`));
-      return;
-    }
+    if (this.approvals.turnDown(id, reason)) return;
     const item = this.#park.takeOffered(id);
     if (item === undefined) return;
     this.#stages.admit.queue.releaseReserved();
@@ -190,16 +195,9 @@ export class Spine {
         this.turnDown(item.id, cause.cause);
         break;
       case 'admit':
-        // In flight to the admit pool when it is not in the queue: its outcome ends it.
-        if (this.#stages.admit.takeOut(item.id) !== undefined) this.#endStopped(item, cause);
-        break;
       case 'execute':
-        if (this.#stages.takeQueued(item)) this.#endStopped(item, cause);
-        else this.#stages.kill(item, cause);
-        break;
       case 'publish':
-        if (this.#stages.publish.takeOut(item.id) !== undefined) this.#endStopped(item, cause);
-        else this.#stages.publish.kill(item.id, cause.why, cause.cause);
+        if (this.#stages.interrupt(item, cause)) this.#endStopped(item, cause);
         break;
       case 'retry':
         if (this.#park.removeRetry(item.id)) this.#endStopped(item, cause);
@@ -209,24 +207,24 @@ export class Spine {
 
   /** Puts an item found in the store where it belongs. For recover, before anything else runs. */
   restoreOffered(item: Item): boolean {
-    if (!this.#stages.admit.queue.tryReserve()) return false;
+    if (!this.intake.restorePromise(item)) return false;
     this.#own(item);
-    this.records.repromise(item);
     this.#park.offer(item);
     return true;
   }
 
   /** As above, for an accepted one. False when the queue is full: try again when there is room. */
   restoreAccepted(item: Item): boolean {
-    if (!this.#stages.admit.queue.tryReserve()) return false;
+    if (!this.intake.restorePromise(item)) return false;
     this.#own(item);
-    this.records.repromise(item);
+    this.#modules.ledger.accept(item.ticket);
     this.#queueForAdmission(item);
     return true;
   }
 
   /** As above, for one whose results are on disk. */
   restoreFinished(item: Item): void {
+    item.ticket = this.#modules.ledger.restoreDisk(item.header.resources.disk) ?? 0;
     this.#own(item);
     this.#toPublish(item);
   }
@@ -252,10 +250,11 @@ export class Spine {
     await this.#stages.close();
   }
 
-  #offered(header: ExecutionHeader, spec: Uint8Array): void {
-    const item = this.records.offered(header, spec);
+  #offered(header: ExecutionHeader, spec: Uint8Array, ticket: Ticket): void {
+    const item = this.records.offered(header, spec, ticket, this.occupancy.outlook(header.resources));
     this.#own(item);
     this.#park.offer(item);
+    this.#modules.onCapacity();
   }
 
   #withdraw(item: Item): void {
@@ -270,6 +269,7 @@ export class Spine {
     item.queuedAtMs = this.#modules.clock.nowMs();
     this.#control.accepted(item);
     this.#stages.admit.offerReserved(item);
+    this.#modules.onCapacity();
   }
 
   #admitted(item: Item, outcome: Outcome<AdmitOutput>): void {

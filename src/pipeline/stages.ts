@@ -5,6 +5,7 @@ import type { BidInput, BidOutput } from '../workers/bid/protocol.ts';
 import type { ExecuteInput, ExecuteOutput, ExecuteReport, WasmOutput } from '../workers/execute/protocol.ts';
 import { workerUrl } from '../workers/pool.ts';
 import type { PublishInput, PublishOutput } from '../workers/publish/protocol.ts';
+import { shapeOf } from './admission.ts';
 import { Cleaner } from './admit/cleaner.ts';
 import { WasmRunner } from './execute/wasm-runner.ts';
 import { admitInput, bidInput, executeInput, publishInput, wasmInput } from './inputs.ts';
@@ -51,9 +52,8 @@ export interface Stages {
   /** Keeps the places downstream that an admitted item will need. */
   reservePlaces(item: Item): boolean;
   releasePlaces(item: Item): void;
-  /** Takes an item out of the execute stage's queues; false when a thread has it. */
-  takeQueued(item: Item): boolean;
-  kill(item: Item, cause: StopCause): void;
+  /** Ends what a stage has of an item: true when it only waited there and is out; else its outcome ends it. */
+  interrupt(item: Item, cause: StopCause): boolean;
   /** Removes an ended execution's folder, off the main thread. */
   removeDirectory(id: string): void;
   close(): Promise<void>;
@@ -105,7 +105,7 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
       },
     },
     {
-      queue: new BoundedQueue({ name: 'admit', bound: limits.admitQueue }),
+      queue: new BoundedQueue({ name: 'admit', bound: limits.admitQueue, shapeOf }),
       metrics: metrics.createStageMetrics('admit'),
       logger,
       onFatal,
@@ -215,15 +215,18 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
       supervise.queue.releaseReserved();
       if (item.header.engine === 'wasm') wasm.queue.releaseReserved();
     },
-    takeQueued(item) {
+    interrupt(item, cause) {
+      if (admit.takeOut(item.id) !== undefined || publish.takeOut(item.id) !== undefined) return true;
       if (supervise.takeOut(item.id) !== undefined) {
         if (item.header.engine === 'wasm') wasm.queue.releaseReserved();
         return true;
       }
-      return wasm.takeOut(item.id) !== undefined;
-    },
-    kill(item, cause) {
-      if (!wasm.kill(item.id, cause)) supervise.kill(item.id, cause.why, cause.cause);
+      if (wasm.takeOut(item.id) !== undefined) return true;
+      // With the admit pool it can not be interrupted, and needs not.
+      if (!wasm.kill(item.id, cause) && !supervise.kill(item.id, cause.why, cause.cause)) {
+        publish.kill(item.id, cause.why, cause.cause);
+      }
+      return false;
     },
     removeDirectory: (id) => cleaner.remove(id),
     async close() {

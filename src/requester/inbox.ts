@@ -2,6 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import { errorRegistry, isRetryable, NodeError } from '../core/errors.ts';
 import type { NodeId } from '../core/ids.ts';
 import type {
+  BidOutlook,
   BidResult,
   BidWaiting,
   ComputeError,
@@ -140,7 +141,7 @@ export class Inbox implements MessageHandler<RequesterBound> {
       this.#planner.commit(change);
       return;
     }
-    this.#accept(change, execution);
+    this.#accept(change, execution, message);
     change.send(execution.nodeId, { type: 'BidAccepted', executionId });
     this.#planner.commit(change);
     if (live.blocked) this.#broker.wake();
@@ -178,7 +179,7 @@ export class Inbox implements MessageHandler<RequesterBound> {
     return Promise.resolve();
   }
 
-  #accept(change: Change, execution: RequesterExecution): RequesterExecution {
+  #accept(change: Change, execution: RequesterExecution, outlook: BidOutlook = {}): RequesterExecution {
     const { state } = change.record;
     if (state.type !== 'Running') {
       change.jobEvent(stateUpdate('Running'), state.type, 'Running');
@@ -186,7 +187,14 @@ export class Inbox implements MessageHandler<RequesterBound> {
     }
     return change.move(
       execution,
-      { type: 'BidAccepted', message: 'Accepted' },
+      {
+        type: 'BidAccepted',
+        message: 'Accepted',
+        // A job that starts at once needs no word about it.
+        ...(outlook.startsNow === false && {
+          details: { StartsNow: 'false', Ahead: String(outlook.ahead ?? 0) },
+        }),
+      },
       { type: 'Running', message: 'Running' },
     );
   }

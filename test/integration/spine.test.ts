@@ -106,11 +106,13 @@ async function setup(
       ingest,
       store,
       ledger,
+      disk: { bytes: Number.POSITIVE_INFINITY, has: () => true },
       clock,
       logger: silentLogger,
       metrics,
       onRefused: ({ id }, rejection) => void rejections.set(id, rejection),
       onRoom: (openSlots) => void rooms.push(openSlots),
+      onCapacity: () => undefined,
       onGone: ({ id }) => void gone.push(id),
       onFatal,
       onQuestion: () => Promise.reject(new Error('nobody asks')),
@@ -286,7 +288,7 @@ test('publishing holds disk only; a timed out run whose results nobody wants any
   clock.advance(5000);
   await waitUntil(() => kubo.waiting === 1, 'its results are being published');
   assert.equal(item?.failure?.code, 'ExecutionTimedOut');
-  assert.deepEqual(ledger.used(), { ...NO_RESOURCES, disk: 640 * MIB });
+  assert.deepEqual(ledger.used(), { ...NO_RESOURCES, disk: Math.ceil(640_000_000 / MIB) * MIB });
   assert.ok(item !== undefined);
   spine.stop(item, { why: 'cancelled', cause: 'enough' });
   await waitUntil(() => gone.length === 1, 'it has gone');

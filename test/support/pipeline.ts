@@ -41,7 +41,7 @@ export function pipelineKit(machine: Resources = MACHINE): PipelineKit {
   const sequencer = createSequencer(0);
   const store = createComputeStore({ environment: openMemoryEnvironment(), nextSeq: () => sequencer.next() });
   const ledger = new Ledger({ total: machine, queue: { ...machine, cpu: 1000, gpu: 15 } });
-  const records = new Records({ nodeId: TEST_NODE, limits }, { store, clock, ledger });
+  const records = new Records({ nodeId: TEST_NODE, limits }, { store, clock });
   return {
     clock,
     ledger,

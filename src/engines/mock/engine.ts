@@ -57,6 +57,7 @@ async function pass(ms: number, params: MockParams, signal: AbortSignal): Promis
 function printedEnv(params: MockParams, request: RunRequest): string {
   let text = '';
   for (const name of params.printEnv) text += `${name}=${request.env[name] ?? ''}\n`;
+  if (params.printGpus) for (const gpu of request.gpus) text += `GPU ${gpu.Index} ${gpu.UUID ?? ''}\n`;
   return text;
 }
 

@@ -16,12 +16,14 @@ export interface MockParams {
   readonly outputBytes: number;
   /** Names of environment variables that are printed to stdout as "NAME=value" lines, before `Stdout`. */
   readonly printEnv: readonly string[];
+  /** Prints a line "GPU <index> <uuid>" for each device it was given. */
+  readonly printGpus: boolean;
   /** How long the run goes on after a kill. */
   readonly ignoreKillForMs: number;
 }
 
 /**
- * Reads Engine.Params: Duration, PrepareDelay, ExitCode, FailWith, Stdout, Stderr, OutputBytes, PrintEnv,
+ * Reads Engine.Params: Duration, PrepareDelay, ExitCode, FailWith, Stdout, Stderr, OutputBytes, PrintEnv, PrintGpus,
  * IgnoreKillFor.
  * @throws NodeError ValidationFailed
  */
@@ -35,6 +37,7 @@ export function parseMockParams(params: Readonly<Record<string, unknown>> | unde
     stderr: text(params, 'Stderr'),
     outputBytes: whole(params, 'OutputBytes', Number.MAX_SAFE_INTEGER),
     printEnv: names(params?.['PrintEnv']),
+    printGpus: params?.['PrintGpus'] === true,
     ignoreKillForMs: duration(params, 'IgnoreKillFor'),
   };
 }

@@ -1,4 +1,4 @@
-import type { SharedLedger } from '../../capacity/ledger.ts';
+import type { SharedLedger } from '../../capacity/ledger-words.ts';
 import type { Explanation } from '../../core/bids.ts';
 import type { NodeId } from '../../core/ids.ts';
 import type { ExecutionHeader } from '../../core/item.ts';

@@ -38,7 +38,7 @@ export function diskLimit(header: ExecutionHeader, spec: JobSpec, maxResultBytes
 /**
  * What an engine is asked to run. The environment is Task.Env with its "env:NAME" values copied from the host,
  * then the node's own variables.
- * @throws NodeError ValidationFailed
+ * @throws NodeError ValidationFailed; EngineFailed where a GPU is missing that the node offers
  */
 export function buildRunRequest(
   input: ExecuteInput,
@@ -47,6 +47,12 @@ export function buildRunRequest(
   spec: JobSpec = parseSpec(input.spec),
 ): RunRequest {
   const { header } = input;
+  if (input.gpus.length < header.resources.gpu) {
+    throw new NodeError(
+      'EngineFailed',
+      `${header.resources.gpu} GPUs were asked for and ${input.gpus.length} of those assigned exist on this node (its operator offers more than were found)`,
+    );
+  }
   return {
     header,
     spec,

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { type CommandRunner, detectGpus } from '../../../src/capacity/gpu.ts';
 import { Helper } from '../../../src/subprocess/helper.ts';
 import type { RunResult } from '../../../src/subprocess/protocol.ts';
+import { fakeNvidia, uuidOf } from '../../support/capacity/nvidia.ts';
 import { temporaryFolder } from '../../support/folders.ts';
 import { recordingLogger } from '../../support/logs.ts';
 
@@ -79,6 +80,34 @@ test('NVIDIA: what node-nvidia-smi makes of the real tool’s XML, run through t
   assert.match(reasons[0] ?? '', /device 1: it is split by MIG/);
   assert.match(reasons[1] ?? '', /device 2: index, name or memory could not be read/);
 });
+
+for (const [machine, count, warnings] of [
+  [0, 0, 0],
+  [1, 1, 0],
+  [8, 8, 0],
+  ['mig', 0, 1],
+  ['broken', 0, 1],
+] as const) {
+  test(`NVIDIA: a recorded machine, ${machine}: ${count} devices are offered`, async (t) => {
+    const env = await fakeNvidia(await temporaryFolder(t), machine);
+    const { logger, lines } = recordingLogger();
+    const runner = new Helper({ env: { ...env } }, { logger });
+    t.after(() => runner.stop());
+    const found = await detectGpus({ runner, logger });
+    assert.deepEqual(
+      found,
+      Array.from({ length: count }, (_, Index) => ({
+        Index,
+        Name: 'Tesla T4',
+        Vendor: 'NVIDIA',
+        Memory: 15_360,
+        PCIAddress: `0000:${(0x1a + Index).toString(16)}:00.0`,
+        UUID: uuidOf(Index),
+      })),
+    );
+    assert.equal(lines.filter((line) => line['level'] === 40).length, warnings);
+  });
+}
 
 test('NVIDIA: the table where the log cannot be had', async () => {
   const { logger } = recordingLogger();

@@ -90,3 +90,98 @@ test('texts of reasons and of the wire', () => {
   assert.equal(formatBytes(1_500_000), '1.5 MB');
   assert.deepEqual(resourcesToWire({ cpu: 0.5, memory: 0, disk: 0, gpu: 2 }), { CPU: 0.5, GPU: 2 });
 });
+
+/** Table of node-behaviour, section 2.1: unit to factor. Bytes, decimal and binary, in any case. */
+const UNITS: readonly (readonly [string, number])[] = [
+  ['', 1],
+  ['b', 1],
+  ...['k', 'm', 'g', 't', 'p', 'e'].flatMap((unit, index): [string, number][] => [
+    [unit, 1000 ** (index + 1)],
+    [`${unit}b`, 1000 ** (index + 1)],
+    [`${unit}i`, 1024 ** (index + 1)],
+    [`${unit}ib`, 1024 ** (index + 1)],
+  ]),
+];
+
+/** The same text with spaces, line breaks and capitals in any places. */
+const disguised = (text: string): fc.Arbitrary<string> =>
+  fc
+    .array(fc.tuple(fc.constantFrom('', ' ', '\n', '  '), fc.boolean()), {
+      minLength: text.length + 1,
+      maxLength: text.length + 1,
+    })
+    .map((marks) =>
+      marks
+        .map(([space, upper], index) => {
+          const letter = text[index] ?? '';
+          return space + (upper ? letter.toUpperCase() : letter);
+        })
+        .join(''),
+    );
+
+const decimal = fc.tuple(fc.nat(9999), fc.nat(999)).map(([whole, part]) => ({
+  text: part === 0 ? String(whole) : `${whole}.${String(part).padStart(3, '0')}`,
+  value: Number(`${whole}.${String(part).padStart(3, '0')}`),
+}));
+
+test('property: bytes of the whole table, however they are written', () => {
+  const written = fc
+    .tuple(decimal, fc.constantFrom(...UNITS))
+    .chain(([number, [unit, factor]]) =>
+      fc.tuple(disguised(number.text + unit), fc.constant(Math.floor(number.value * factor))),
+    );
+  fc.assert(
+    fc.property(written, ([text, bytes]) => {
+      if (Number.isSafeInteger(bytes)) assert.equal(parseBytes(text, 'memory'), bytes, text);
+      else assert.throws(() => parseBytes(text, 'memory'), /too large/);
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test('property: CPU in cores and millicores, GPUs as a count, percentages of a total', () => {
+  fc.assert(
+    fc.property(
+      decimal.chain((number) => fc.tuple(disguised(number.text), fc.constant(number.value))),
+      fc
+        .nat(999_999)
+        .chain((count) => fc.tuple(disguised(`${count}m`), disguised(String(count)), fc.constant(count))),
+      fc.integer({ min: 0, max: 100 }),
+      fc.nat(1_000_000),
+      ([cores, value], [millis, whole, count], percent, total) => {
+        assert.equal(parseCpu(cores), value);
+        assert.equal(parseCpu(millis), count / 1000);
+        assert.equal(parseGpu(whole), count);
+        assert.equal(parseBytes(`${percent}%`, 'disk', total), Math.floor((total * percent) / 100));
+        assert.ok(parseGpu(`${percent} %`, total) <= total);
+      },
+    ),
+    { numRuns: 1000 },
+  );
+});
+
+test('property: any text is a finite amount of zero or more, or refused with the words of the grammar', () => {
+  const near = fc
+    .array(fc.constantFrom(...'0123456789.-+eEkKmMgGiIbB% \n_,'), { maxLength: 8 })
+    .map((a) => a.join(''));
+  const parsers = [
+    [(text: string) => parseCpu(text, 4), /^invalid CPU value: /],
+    [(text: string) => parseBytes(text, 'memory', 4e9), /^invalid memory value: /],
+    [(text: string) => parseBytes(text, 'disk', 4e9), /^invalid disk value: /],
+    [(text: string) => parseGpu(text, 4), /^invalid GPU value: /],
+  ] as const;
+  fc.assert(
+    fc.property(fc.oneof(near, fc.string({ unit: 'binary' })), (text) => {
+      for (const [parse, words] of parsers) {
+        try {
+          const amount = parse(text);
+          assert.ok(Number.isFinite(amount) && amount >= 0, `${JSON.stringify(text)}: ${amount}`);
+        } catch (error) {
+          assert.ok(error instanceof NodeError, String(error));
+          assert.match(error.message, words);
+        }
+      }
+    }),
+    { numRuns: 3000 },
+  );
+});

@@ -35,7 +35,15 @@ function setup(bound = 10): Setup {
   const gone: string[] = [];
   const room = { free: true };
   const queue = new BoundedQueue<Item>({ name: 'admit', bound: 10 });
-  const admission = new Admission({ queue, ledger, clock, gpus: [], reservePlaces: () => true });
+  const admission = new Admission({
+    queue,
+    ledger,
+    clock,
+    gpus: [],
+    hasDisk: () => true,
+    reservePlaces: () => true,
+    onChange: () => undefined,
+  });
   const settle = new Settle({
     nodeId: TEST_NODE,
     store,
@@ -46,13 +54,14 @@ function setup(bound = 10): Setup {
   });
   const create = (): Approvals =>
     new Approvals(
-      { bound, jobLimit: MACHINE, timeoutMs: DAY_MS },
+      { limits: { approvals: bound }, bid: { jobLimit: MACHINE }, approvalTimeoutMs: DAY_MS },
       {
         clock,
         records,
         settle,
+        occupancy: { outlook: () => ({ startsNow: true, ahead: 0 }) },
         reserve: ({ resources }) =>
-          room.free && ledger.tryPromise(ledger.units(resources)) ? undefined : transient('no_room', 'full'),
+          (room.free ? ledger.reserve(resources) : undefined) ?? transient('no_room', 'full'),
         onWaiting: () => undefined,
         onOffered: (item) => offered.push(item),
       },
@@ -111,8 +120,8 @@ test('a yes reserves, makes the bid, and is given once', async () => {
   assert.equal(approvals.refuse(id, ''), false);
   assert.equal(ledger.promised().cpu, 1);
   assert.deepEqual(
-    offered.map((item) => [item.id, item.account]),
-    [[id, 'promised']],
+    offered.map((item) => [item.id, item.ticket > 0]),
+    [[id, true]],
   );
   await store.committed();
   assert.deepEqual(
@@ -223,8 +232,8 @@ test('limits are checked again, and no more wait than may', async () => {
 test('what a requester wants no more is taken out', () => {
   const { begin, approvals, clock } = setup();
   const id = String(begin());
-  assert.equal(approvals.remove(id)?.id, id);
-  assert.equal(approvals.remove(id), undefined);
+  assert.equal(approvals.turnDown(id, 'no longer'), true);
+  assert.equal(approvals.turnDown(id, 'no longer'), false);
   clock.advance(2 * DAY_MS);
   assert.equal(approvals.size, 0);
 });

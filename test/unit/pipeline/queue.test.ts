@@ -21,16 +21,22 @@ test('refuses what exceeds the bound and keeps order by priority, then arrival',
   assert.equal(queue.highWater, 3);
 });
 
-test('an item may be removed while the queue is looked through', () => {
-  const queue = new BoundedQueue<Entry>({ name: 'test', bound: 10 });
-  for (let index = 0; index < 6; index += 1) queue.tryPush({ id: `i${index}`, priority: index % 2 });
+test('the oldest of each shape is shown in order, and the next of it when it was taken', () => {
+  const shapeOf = ({ id }: Entry): string => id.slice(0, 1);
+  const queue = new BoundedQueue<Entry>({ name: 'test', bound: 10, shapeOf });
+  for (const id of ['a1', 'a2', 'b1', 'c1', 'b2', 'a3']) queue.tryPush({ id, priority: 0 });
+  queue.tryPush({ id: 'a9', priority: 1 });
   const seen: string[] = [];
-  for (const item of queue) {
-    seen.push(item.id);
-    if (item.priority === 1) queue.remove(item.id);
+  for (const { id } of queue.firsts()) {
+    seen.push(id);
+    if (id.startsWith('b') || id === 'a1') queue.remove(id);
   }
-  assert.deepEqual(seen, ['i1', 'i3', 'i5', 'i0', 'i2', 'i4']);
-  assert.equal(queue.depth, 3);
+  assert.deepEqual(seen, ['a9', 'a1', 'a2', 'b1', 'c1', 'b2']);
+  assert.deepEqual(
+    [...queue].map(({ id }) => id),
+    ['a2', 'c1', 'a3', 'a9'],
+  );
+  assert.deepEqual([queue.shift()?.id, queue.shift()?.id, queue.shift()?.id], ['a9', 'a2', 'c1']);
 });
 
 test('tells of space exactly when it stops being full', () => {
@@ -47,6 +53,15 @@ test('tells of space exactly when it stops being full', () => {
   queue.releaseReserved();
   assert.equal(calls, 2);
 });
+
+const shapeOf = ({ id }: Entry): string => String(Number(id) % 3);
+
+/** True for the oldest of its priority and shape. */
+function isFirst(entry: Entry, index: number, entries: readonly Entry[]): boolean {
+  const same = (other: Entry): boolean =>
+    other.priority === entry.priority && shapeOf(other) === shapeOf(entry);
+  return entries.findIndex(same) === index;
+}
 
 /** What the queue must do, on a plain list. */
 class Model {
@@ -88,7 +103,7 @@ test('behaves like its model: bounded, ordered, every item leaves once', () => {
   );
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 8 }), fc.array(step, { maxLength: 80 }), (bound, steps) => {
-      const queue = new BoundedQueue<Entry>({ name: 'test', bound });
+      const queue = new BoundedQueue<Entry>({ name: 'test', bound, shapeOf });
       const model = new Model(bound);
       for (const action of steps) {
         switch (action.kind) {
@@ -133,8 +148,8 @@ test('behaves like its model: bounded, ordered, every item leaves once', () => {
         assert.equal(queue.depth, model.entries.length);
         assert.equal(queue.free, model.free);
         assert.deepEqual(
-          [...queue].map((entry) => entry.id),
-          model.entries.map((entry) => entry.id),
+          [...queue.firsts()].map((entry) => entry.id),
+          model.entries.filter(isFirst).map((entry) => entry.id),
         );
       }
     }),

@@ -8,7 +8,7 @@ import { MAX_ATTEMPTS, type Recovered, recover } from '../../../src/pipeline/rec
 import type { LocalExecution } from '../../../src/store/records.ts';
 import { temporaryFolder } from '../../support/folders.ts';
 import { waitUntil } from '../../support/node.ts';
-import { type PipelineKit, pipelineKit, silentLogger } from '../../support/pipeline.ts';
+import { MACHINE, type PipelineKit, pipelineKit, silentLogger } from '../../support/pipeline.ts';
 
 const RESULT = {
   Stdout: '',
@@ -67,6 +67,7 @@ async function setup(t: TestContext, room = { left: Number.POSITIVE_INFINITY }):
         },
         spine: {
           records: kit.records,
+          fitsMachine: (item) => item.header.resources.cpu <= MACHINE.cpu,
           restoreOffered(item) {
             take('offered', item);
             return true;
@@ -182,4 +183,14 @@ test('containers are looked for where there may be some', async (t) => {
   found({ state: 'BidAccepted' }, { engine: 'docker' });
   await run();
   assert.equal(reaped(), 2, 'its run may have been too short to be told of');
+});
+
+test('what the node has no capacity for any more is given up, not left to wait for ever', async (t) => {
+  const { found, run, put } = await setup(t);
+  const resources = { ...MACHINE, cpu: MACHINE.cpu + 1 };
+  const queued = found({ state: 'BidAccepted' }, { resources });
+  const offered = found({ wait: { kind: 'offered', untilMs: 1, reason: '' } }, { resources });
+  assert.equal((await run()).givenUp, 2);
+  const why = 'given up (the node restarted with less capacity than it needs)';
+  assert.deepEqual(put, [`${why} ${queued}`, `${why} ${offered}`]);
 });

@@ -33,7 +33,15 @@ function setup(change: (store: ComputeStore) => ComputeStore = (store) => store)
   const gone: string[] = [];
   const queue = new BoundedQueue<Item>({ name: 'admit', bound: 10 });
   const { clock, ledger } = kit;
-  const admission = new Admission({ queue, ledger, clock, gpus: [], reservePlaces: () => true });
+  const admission = new Admission({
+    queue,
+    ledger,
+    clock,
+    gpus: [],
+    hasDisk: () => true,
+    reservePlaces: () => true,
+    onChange: () => undefined,
+  });
   const settle = new Settle({
     nodeId: TEST_NODE,
     store: change(kit.store),
@@ -48,7 +56,8 @@ function setup(change: (store: ComputeStore) => ComputeStore = (store) => store)
     gone,
     accepted() {
       const item = kit.item({ resources: request({ cpu: 0.5 }) }, { state: 'BidAccepted' });
-      kit.records.repromise(item);
+      item.ticket = ledger.reserve(item.header.resources) ?? 0;
+      assert.ok(ledger.accept(item.ticket));
       item.station = 'admit';
       return item;
     },

@@ -34,6 +34,7 @@ export interface ComputeNodeWire {
   Publishers: readonly string[];
   StorageSources: readonly string[];
   MaxCapacity: CapacityWire;
+  /** What waiting executions take up: Bacalhau's own name of the field is QueueUsedCapacity. */
   QueueCapacity: CapacityWire;
   AvailableCapacity: CapacityWire;
   MaxJobRequirements: CapacityWire;
@@ -118,7 +119,7 @@ function computeToWire(compute: ComputeInfo | null): ComputeNodeWire {
     Publishers: compute?.publishers ?? [],
     StorageSources: compute?.storages ?? [],
     MaxCapacity: capacity(compute?.maxCapacity, compute?.gpus),
-    QueueCapacity: capacity(compute?.queueCapacity),
+    QueueCapacity: capacity(compute?.queuedCapacity),
     AvailableCapacity: capacity(compute?.availableCapacity),
     MaxJobRequirements: capacity(compute?.maxJobRequirements),
     RunningExecutions: compute?.runningExecutions ?? 0,
