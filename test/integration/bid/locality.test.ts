@@ -22,6 +22,8 @@ async function noting(t: TestContext, connect: string): Promise<{ connect: strin
       },
     );
     passed.on('error', () => response.destroy());
+    // Who asked may go away in the middle of an answer.
+    response.on('close', () => passed.destroy());
     asked.pipe(passed);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
