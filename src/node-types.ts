@@ -1,3 +1,4 @@
+import type { NodeConfig } from './config/load.ts';
 import type { NodeId } from './core/ids.ts';
 import type { Resources } from './core/job.ts';
 
@@ -14,6 +15,8 @@ export interface RunningNode {
   /** What the node gives to jobs; undefined on a requester-only node. */
   readonly capacity: Resources | undefined;
   readonly warnings: readonly string[];
+  /** The job selection policy of this configuration holds from now on; nothing else of it does. */
+  setPolicy(next: NodeConfig): void;
   /** Ends within `deadlineMs` (epoch). Idempotent. */
   stop(deadlineMs: number): Promise<void>;
   /** Resolves when the node cannot go on; never rejects. */

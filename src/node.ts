@@ -4,7 +4,8 @@ import { hostname } from 'node:os';
 import { detectCapacity } from './capacity/detect.ts';
 import { resolveCapacity } from './capacity/limits.ts';
 import { configTree, type NodeConfig } from './config/load.ts';
-import { systemClock } from './core/clock.ts';
+import { policyOf } from './config/policy.ts';
+import { type Clock, systemClock } from './core/clock.ts';
 import { NodeError, toErrorData } from './core/errors.ts';
 import type { IngestPort } from './core/ports.ts';
 import { createIpfsClient } from './ipfs/create.ts';
@@ -35,10 +36,13 @@ const UNDO_MS = 5000;
  */
 export async function startNode(
   config: NodeConfig,
-  modules: { readonly logger: Logger },
+  modules: {
+    readonly logger: Logger;
+    /** Default: the machine's. */
+    readonly clock?: Clock;
+  },
 ): Promise<RunningNode> {
-  const { logger } = modules;
-  const clock = systemClock;
+  const { logger, clock = systemClock } = modules;
   const { dataDir, roles } = config.node;
   const stops: ((deadlineMs: number) => Promise<void>)[] = [];
   const failed = Promise.withResolvers<Error>();
@@ -200,7 +204,7 @@ export async function startNode(
       node: {
         nodeId,
         info: () => facts.info(),
-        config: () => configTree(config),
+        config: () => configTree(compute?.effective() ?? config),
         debug: () => ({
           requester: requester?.debug() ?? null,
           delivery: delivery.debug(),
@@ -213,7 +217,7 @@ export async function startNode(
       },
       ...(requester === undefined ? {} : { requester }),
       ...(ingestPort === undefined ? {} : { ingest: ingestPort }),
-      ...(compute === undefined ? {} : { compute: compute.compute }),
+      ...(compute === undefined ? {} : { compute: compute.compute, bids: compute.bids }),
       logger: logger.child({ module: 'api' }),
       metrics,
     });
@@ -231,6 +235,7 @@ export async function startNode(
       publishers: offer?.publishers ?? [],
       capacity: compute === undefined ? undefined : plan.total,
       warnings: [...(compute === undefined ? [] : plan.warnings), ...exposureWarnings(config)],
+      setPolicy: (next) => compute?.setPolicy(policyOf(next)),
       stop,
       failed: failed.promise,
     };

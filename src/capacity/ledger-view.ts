@@ -141,6 +141,12 @@ export class LedgerView {
     return less(this.total(), this.used());
   }
 
+  /** True when the request would fit into what may be promised now. A look only. */
+  fitsQueue(request: Resources): boolean {
+    const units = this.promisedLayout.request(request);
+    return units !== undefined && this.promisedLayout.within(this.held(Account.promised) + units);
+  }
+
   /** What more may be promised now. */
   open(): Resources {
     return less(this.promisedLayout.amounts(this.promisedLayout.limit), this.promised());

@@ -84,6 +84,16 @@ export class ApiClient {
   }
 
   /** @throws NodeError NodeUnreachable, RequestFailed */
+  async post(path: string, body: unknown): Promise<Wire> {
+    return this.#call('POST', path, formatJson(body, false));
+  }
+
+  /** Sends a file as it is. @throws NodeError NodeUnreachable, RequestFailed */
+  async postText(path: string, body: string, contentType: string): Promise<Wire> {
+    return this.#call('POST', path, body, contentType);
+  }
+
+  /** @throws NodeError NodeUnreachable, RequestFailed */
   async delete(path: string, body: unknown): Promise<Wire> {
     return this.#call('DELETE', path, formatJson(body, false));
   }

@@ -21,6 +21,8 @@ export interface CliContext {
   readonly signal: AbortSignal;
   /** Calls back on the second Ctrl+C or SIGTERM. */
   readonly onSecondSignal: (listener: () => void) => void;
+  /** Calls back on SIGHUP, from now on. */
+  readonly onReload: (listener: () => void) => void;
   /** Brings up a node. Loaded on first use: no other command pays for it. */
   readonly startNode: (config: NodeConfig, modules: { readonly logger: Logger }) => Promise<RunningNode>;
 }

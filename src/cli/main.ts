@@ -30,6 +30,7 @@ export async function runMain(argv: readonly string[], scriptName: string): Prom
     readStdin: () => text(process.stdin),
     signal: controller.signal,
     onSecondSignal: (listener) => void second.push(listener),
+    onReload: (listener) => void process.on('SIGHUP', listener),
     startNode: async (config, modules) => {
       const { startNode } = await import('../node.ts');
       return startNode(config, modules);

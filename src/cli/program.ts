@@ -3,6 +3,7 @@ import { errorRegistry, NodeError } from '../core/errors.ts';
 import { packageVersion } from '../version.ts';
 import { arrange } from './arrange.ts';
 import { agentCommand } from './commands/agent.ts';
+import { bidCommand } from './commands/bid.ts';
 import { configCommand } from './commands/config.ts';
 import { dockerCommand } from './commands/docker.ts';
 import { jobCommand } from './commands/job/job.ts';
@@ -66,6 +67,7 @@ export function buildProgram(context: CliContext, programName: string): Command 
     wasmCommand(modules),
     jobCommand(modules),
     nodeCommand(modules),
+    bidCommand(modules),
     agentCommand(modules),
     versionCommand(modules),
     configCommand(modules),

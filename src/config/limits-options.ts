@@ -5,6 +5,7 @@ const DOCS: Readonly<Record<keyof Limits, string>> = {
   ingestQueue: 'Submissions and asks waiting to be checked.',
   bidQueue: 'Asks waiting for a decision.',
   admitQueue: 'Accepted executions waiting for capacity.',
+  approvals: 'Bids waiting for approval.',
   executeQueue: 'Placed executions waiting for a thread.',
   wasmQueue: 'Placed WASM executions waiting for a thread.',
   publishQueue: 'Finished executions waiting for their publisher.',

@@ -147,6 +147,20 @@ function plainValue(kind: SettingKind | undefined, text: string): unknown {
 
 /** The configuration as a tree of its canonical keys, secrets hidden: what `agent config` shows. */
 export function configTree(config: NodeConfig): Record<string, unknown> {
+  const root = settingsTree(config.settings);
+  const section = (name: string): Record<string, unknown> => {
+    const inner = root[name];
+    const made = typeof inner === 'object' && inner !== null ? (inner as Record<string, unknown>) : {};
+    root[name] = made;
+    return made;
+  };
+  section('Compute')['Enabled'] = config.node.roles.compute;
+  section('Orchestrator')['Enabled'] = config.node.roles.requester;
+  return root;
+}
+
+/** Settings as a tree of their keys. */
+export function settingsTree(settings: readonly EffectiveSetting[]): Record<string, unknown> {
   const root: Record<string, unknown> = {};
   const put = (key: string, value: unknown): void => {
     const sections = key.split('.');
@@ -160,8 +174,6 @@ export function configTree(config: NodeConfig): Record<string, unknown> {
     }
     at[sections.at(-1) ?? key] = value;
   };
-  for (const { key, text } of config.settings) put(key, plainValue(settingOfKey(key)?.kind, text));
-  put('Compute.Enabled', config.node.roles.compute);
-  put('Orchestrator.Enabled', config.node.roles.requester);
+  for (const { key, text } of settings) put(key, plainValue(settingOfKey(key)?.kind, text));
   return root;
 }

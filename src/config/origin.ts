@@ -3,6 +3,7 @@ export type Origin =
   | { readonly kind: 'flag'; readonly flag: string }
   | { readonly kind: 'env'; readonly name: string }
   | { readonly kind: 'file'; readonly path: string; readonly line: number; readonly key: string }
+  | { readonly kind: 'key'; readonly key: string }
   | { readonly kind: 'default' };
 
 /** "--port", "environment variable X", "/path/config.yaml:3 (Node.Type)". */
@@ -14,6 +15,8 @@ export function originText(origin: Origin): string {
       return `environment variable ${origin.name}`;
     case 'file':
       return `${origin.path}:${origin.line} (${origin.key})`;
+    case 'key':
+      return origin.key;
     case 'default':
       return 'default';
   }

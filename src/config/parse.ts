@@ -16,6 +16,12 @@ class Wrong extends Error {}
 
 function checkFormat(format: SettingFormat | undefined, text: string): void {
   if (format === undefined || text === '') return;
+  if (format === 'url') {
+    if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) {
+      throw new Wrong(`"${text}" is not a valid http(s) URL`);
+    }
+    return;
+  }
   if (format === 'rpc-address' && /^https?:\/\//i.test(text)) {
     if (!URL.canParse(text)) throw new Wrong(`"${text}" is not a valid URL`);
     return;

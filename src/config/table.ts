@@ -23,7 +23,9 @@ export type SettingFormat =
   /** libp2p address: "/ip4/127.0.0.1/tcp/1235/p2p/12D3…". */
   | 'multiaddr'
   /** A multiaddr or an http(s) URL. */
-  | 'rpc-address';
+  | 'rpc-address'
+  /** An http(s) URL. */
+  | 'url';
 
 /** One row of the config table. Rooms declare theirs in an `options.ts`; config/settings.ts gathers them. */
 export interface Setting {

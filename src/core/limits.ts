@@ -12,6 +12,8 @@ export const limits = {
    * the machine.
    */
   admitQueue: 4096,
+  /** Bids that wait for an operator, up to a day: they hold memory only, and nobody looks through more. */
+  approvals: 1024,
   /** Placed executions waiting for a thread: they hold capacity already, so a few are enough. */
   executeQueue: 512,
   /** The same for WASM threads. */

@@ -16,6 +16,7 @@ export type ComputeBound = AskForBid | BidAccepted | BidRejected | CancelExecuti
 /** Compute to requester. */
 export type RequesterBound =
   | BidResult
+  | BidWaiting
   | ExecutionStarted
   | RunResult
   | ComputeError
@@ -71,6 +72,16 @@ export interface BidResult extends BidOutlook {
     readonly requested?: string;
     readonly available?: string;
   };
+}
+
+/** No answer yet: somebody at the node has to approve the bid. Its BidResult follows. */
+export interface BidWaiting {
+  readonly type: 'BidWaiting';
+  readonly executionId: ExecutionId;
+  readonly jobId: JobId;
+  readonly reason: string;
+  /** Until when, epoch milliseconds. */
+  readonly untilMs: number;
 }
 
 /** The engine is about to run, or the results are about to be published. */

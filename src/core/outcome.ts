@@ -3,8 +3,8 @@ import type { ErrorData } from './errors.ts';
 /** What a stage says of an item. The spine alone decides where the item goes next. */
 export type Outcome<T> =
   | { readonly kind: 'advance'; readonly value: T }
-  /** Not decided yet: somebody else's word is awaited until `untilMs` (epoch). */
-  | { readonly kind: 'wait'; readonly reason: string; readonly untilMs: number }
+  /** Not decided yet: somebody else's word is awaited. */
+  | { readonly kind: 'wait'; readonly reason: string; readonly value: T }
   | Rejection
   | { readonly kind: 'fail'; readonly error: ErrorData }
   | { readonly kind: 'cancelled'; readonly reason: string };
@@ -18,9 +18,15 @@ export type RejectCode =
   | 'storage'
   | 'locality'
   | 'engine'
+  | 'exec_probe'
+  | 'http_probe'
+  | 'image_platform'
   | 'max_capacity'
   | 'no_room'
   | 'busy'
+  | 'probe_failed'
+  | 'probe_slots_full'
+  | 'approval'
   | 'publisher_full'
   | 'stopping'
   | 'invalid';

@@ -14,6 +14,8 @@ export type LocalExecutionState =
   | 'Cancelled';
 
 /**
+ * A change of what a Created one waits for is no step: an approval becomes an offer.
+ *
  * Created ──► BidAccepted ──► Running ──► Publishing ──► Completed
  *    │             │             │  └──────────┼────────────▲
  *    └─────────────┴─────────────┴─────────────┴──► Failed, Cancelled

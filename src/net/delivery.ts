@@ -60,6 +60,7 @@ interface Side {
 function isRequesterBound(message: Message): message is RequesterBound {
   switch (message.type) {
     case 'BidResult':
+    case 'BidWaiting':
     case 'ExecutionStarted':
     case 'RunResult':
     case 'ComputeError':

@@ -4,6 +4,8 @@ import { createHealth, type Health, type Healthy } from '../capacity/health.ts';
 import { Ledger } from '../capacity/ledger.ts';
 import type { CapacityPlan } from '../capacity/limits.ts';
 import type { NodeConfig } from '../config/load.ts';
+import { type PolicyConfig, policyOf } from '../config/policy.ts';
+import type { BidPort } from '../core/bids.ts';
 import type { Clock } from '../core/clock.ts';
 import type { NodeId } from '../core/ids.ts';
 import type { Resources } from '../core/job.ts';
@@ -11,6 +13,7 @@ import type { RequesterBound } from '../core/messages.ts';
 import type { ComputeInfo } from '../core/node-info.ts';
 import { reapContainers } from '../engines/docker/health.ts';
 import type { IpfsClient } from '../ipfs/client.ts';
+import { Bids } from '../pipeline/bids.ts';
 import { Compute } from '../pipeline/compute.ts';
 import type { IngestStage } from '../pipeline/ingest/stage.ts';
 import { type Recovered, recover } from '../pipeline/recover.ts';
@@ -19,9 +22,12 @@ import type { ComputeStore } from '../store/compute-store.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics, Sample } from '../telemetry/metrics.ts';
 import type { StorageOptions } from '../workers/bid/protocol.ts';
+import { BidTally } from '../workers/bid/tally.ts';
 import type { Question } from '../workers/protocol.ts';
+import { observeBids } from './bid-metrics.ts';
 import { offerChecks } from './checks.ts';
 import type { NodePaths } from './paths.ts';
+import { Policy } from './policy.ts';
 
 /** Executions that run or are published hold a slot of the ledger as well as those that wait. */
 const SLOTS_PER_WAITING = 4;
@@ -57,6 +63,11 @@ export interface ComputeRole {
   readonly compute: Compute;
   readonly ledger: Ledger;
   readonly health: Health;
+  readonly bids: BidPort;
+  /** The job selection policy of another configuration takes the place of the present one. */
+  setPolicy(next: PolicyConfig): void;
+  /** The configuration with the policy in force. */
+  effective(): NodeConfig;
   info(): ComputeInfo;
   /** Everything that must be done before the network opens. */
   start(): Promise<Recovered>;
@@ -76,6 +87,7 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
     { directory: paths.executions },
     { clock, logger: logger.child({ module: 'disk' }), onMore: () => spine.lookAgain() },
   );
+  const tally = new BidTally();
   let offer: Healthy = { engines: [], storages: [], publishers: [] };
 
   const spine = new Spine(
@@ -84,6 +96,7 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
       limits: config.limits,
       threads: config.workers,
       defaultExecutionTimeoutMs: config.bid.defaultExecutionTimeoutMs,
+      approvalTimeoutMs: config.bid.approvalTimeoutMs,
       gpus: plan.gpus,
       bid: {
         ...config.bid,
@@ -91,6 +104,10 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
         jobLimit: plan.jobLimit,
         allowHostNetwork: config.execute.allowHostNetwork,
         storages,
+        publicUrl: options.publicUrl,
+        ledger: ledger.share(),
+        tally: tally.buffer,
+        docker: config.docker,
       },
       admit: { executionsDirectory: paths.executions },
       execute: {
@@ -141,8 +158,27 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
     { clock, logger: logger.child({ module: 'health' }) },
   );
   observe(metrics, ledger, store);
+  observeBids(metrics, tally);
 
+  const policy = new Policy(policyOf(config), {
+    apply: (bid) => spine.setPolicy(bid, bid.approvalTimeoutMs),
+    logger,
+  });
+  const bids = new Bids({ nodeId }, { spine, store, ingest: modules.ingest });
   return {
+    bids: {
+      waiting: () => bids.waiting(),
+      decide: (id, word) => bids.decide(id, word),
+      explain: (submission) => bids.explain(submission),
+      approver: () => policy.now.bid.approver,
+      policy: () => policy.tree(),
+      changePolicy: (values) => {
+        policy.change(values);
+        return policy.tree();
+      },
+    },
+    setPolicy: (next) => policy.replace(next),
+    effective: () => policy.effective(config),
     spine,
     compute,
     ledger,
@@ -178,6 +214,8 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
         reapContainers: () => reap(config.docker.host, nodeId, logger),
         dockerAnswers: offer.engines.includes('docker'),
       });
+      // Some were approved and had found no room.
+      spine.approvals.retry();
       return counts;
     },
     async stop(deadlineMs) {

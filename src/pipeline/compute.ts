@@ -14,6 +14,7 @@ import type { ComputeStore } from '../store/compute-store.ts';
 import type { LocalExecution } from '../store/records.ts';
 import type { Item, PendingAsk } from './item.ts';
 import { readLiveLog, readResultLog } from './logs.ts';
+import { waitingMessage } from './records.ts';
 import { endingMessage } from './settle.ts';
 import type { Spine } from './spine.ts';
 
@@ -57,11 +58,11 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
         spine.accept(item.id);
         return store.flushed();
       case 'BidRejected':
-        spine.dropAsk(message.executionId);
+        spine.intake.drop(message.executionId);
         spine.turnDown(message.executionId, message.reason);
         return store.flushed();
       case 'CancelExecution':
-        if (item === undefined) return spine.dropAsk(message.executionId);
+        if (item === undefined) return spine.intake.drop(message.executionId);
         spine.stop(item, { why: 'cancelled', cause: `execution canceled due to: ${message.reason}` });
         // Acknowledged when it has ended: until then a restart must hear of it again.
         return this.#end(item);
@@ -133,7 +134,8 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
   #asked(from: NodeId, ask: AskForBid, item: Item | undefined): void {
     const { spine, store, post } = this.#modules;
     if (item !== undefined) {
-      if (item.station !== 'settling')
+      if (item.station === 'approval') post(from, waitingMessage(item.record));
+      else if (item.station !== 'settling')
         post(from, { ...acceptance(item.record), ...spine.occupancy.outlookOf(item) });
       return;
     }
@@ -144,7 +146,7 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
     }
     if (ask.spec === undefined)
       throw new NodeError('MalformedBody', `ask ${ask.executionId} came without a job`);
-    spine.ask({
+    spine.intake.ask({
       kind: 'ask',
       id: ask.executionId,
       priority: 0,

@@ -17,7 +17,7 @@ export function ingestInput(entry: PendingJob | PendingAsk): IngestInput {
 
 export function bidInput(ask: PendingAsk): BidInput {
   if (ask.header === undefined) throw new Error(`ask ${ask.id} came to the bid stage without a header`);
-  return { header: ask.header, spec: ask.spec };
+  return { header: ask.header, spec: ask.spec, explain: ask.explain !== undefined };
 }
 
 export function admitInput(item: Item): AdmitInput {

@@ -6,7 +6,7 @@ import type { Outcome, Rejection } from '../core/outcome.ts';
 import { formatBytes, formatResources } from '../core/resources.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import type { BidOutput } from '../workers/bid/protocol.ts';
+import type { BidOutput, BidPolicy } from '../workers/bid/protocol.ts';
 import type { IngestOutput } from '../workers/ingest/protocol.ts';
 import type { IngestStage } from './ingest/stage.ts';
 import type { PendingAsk } from './item.ts';
@@ -22,6 +22,8 @@ export interface IntakeModules {
   readonly logger: Logger;
   /** Every strategy said yes; a place in the admit queue is reserved, and the ticket holds the promise. */
   readonly onBid: (header: ExecutionHeader, spec: Uint8Array, ticket: Ticket) => void;
+  /** A probe said wait; nothing is reserved. A rejection when too many wait. */
+  readonly onWait: (header: ExecutionHeader, spec: Uint8Array, reason: string) => Rejection | undefined;
   /** An ask was refused: its requester must hear of it. */
   readonly onRefused: (ask: PendingAsk, rejection: Rejection) => void;
 }
@@ -34,15 +36,32 @@ export class Intake {
   readonly #modules: IntakeModules;
   readonly #pending = new Map<string, PendingAsk>();
   #closed = false;
+  /** Bids that can be decided at once; Infinity where no probe is asked. */
+  #probesAtOnce = Number.POSITIVE_INFINITY;
 
-  constructor(modules: IntakeModules) {
+  constructor(policy: BidPolicy, modules: IntakeModules) {
     this.#modules = modules;
+    this.setPolicy(policy);
     modules.ingest.onAsk((ask, outcome) => this.ingested(ask, outcome));
   }
 
   /** Asks being decided. */
   get size(): number {
     return this.#pending.size;
+  }
+
+  setPolicy({ probeExec, probeHttp, probeConcurrency }: BidPolicy): void {
+    const hasProbe = probeExec !== '' || probeHttp !== '';
+    this.#probesAtOnce = hasProbe ? probeConcurrency : Number.POSITIVE_INFINITY;
+  }
+
+  /**
+   * How many more asks can be decided. What is asked beyond the probes that may run would only be put off, and asked
+   * again; asks under way are not taken off those: their requester does, and a probe holds them long.
+   * @param places free in the admit queue
+   */
+  decidable(places: number): number {
+    return Math.min(places - this.size, this.#probesAtOnce);
   }
 
   /** Takes up an ask that has no record. One already on its way is answered when it is decided. */
@@ -60,7 +79,24 @@ export class Intake {
   /** Nobody waits for the answer any more. */
   drop(id: string): void {
     const ask = this.#pending.get(id);
-    if (ask !== undefined) ask.dropped = true;
+    if (ask === undefined || ask.dropped) return;
+    ask.dropped = true;
+    const { bid } = this.#modules.stages();
+    // Its probes end with it. Where it is still being checked, `ingested` finds it dropped.
+    if (bid.queue.remove(id) !== undefined) this.#pending.delete(id);
+    else bid.kill(id, 'cancelled', 'the requester wants no answer any more');
+  }
+
+  /** What the policy says of a job that nobody wants to run. Resolves with a rejection where it cannot be asked. */
+  explain(ask: Omit<PendingAsk, 'explain'>): Promise<Outcome<BidOutput>> {
+    return new Promise((resolve) => {
+      const asked: PendingAsk = { ...ask, explain: resolve };
+      if (this.#closed) {
+        resolve(transient('stopping', 'this node is stopping'));
+      } else if (!this.#modules.ingest.runner.offer(asked)) {
+        resolve(transient('busy', 'this node is checking as many asks as it can hold'));
+      }
+    });
   }
 
   close(): void {
@@ -70,6 +106,10 @@ export class Intake {
   /** Outcome of the ingest stage. */
   ingested(ask: PendingAsk, outcome: Outcome<IngestOutput>): void {
     if (outcome.kind === 'advance' && outcome.value.kind === 'ask') {
+      if (ask.dropped) {
+        this.#pending.delete(ask.id);
+        return;
+      }
       ask.header = outcome.value.header;
       if (this.#modules.stages().bid.offer(ask)) return;
       this.#refuse(ask, transient('busy', 'this node is deciding on as many asks as it can hold'));
@@ -81,18 +121,29 @@ export class Intake {
 
   /** Outcome of the bid stage. */
   decided(ask: PendingAsk, outcome: Outcome<BidOutput>): void {
-    const { logger, metrics, onBid } = this.#modules;
-    if (outcome.kind === 'reject') {
+    const { logger, metrics, onBid, onWait } = this.#modules;
+    if (ask.explain !== undefined) {
+      ask.explain(outcome);
+    } else if (ask.dropped) {
+      this.#pending.delete(ask.id);
+    } else if (outcome.kind === 'reject') {
       this.#refuse(ask, outcome);
+    } else if (outcome.kind === 'wait' && ask.header !== undefined) {
+      const header = { ...ask.header, resources: outcome.value.resources };
+      const rejection = onWait(header, ask.spec, outcome.reason);
+      if (rejection !== undefined) {
+        this.#refuse(ask, rejection);
+        return;
+      }
+      this.#pending.delete(ask.id);
+      metrics.bid('waiting', '');
     } else if (outcome.kind !== 'advance' || ask.header === undefined) {
       const { message } = faultOf(outcome);
       logger.error({ executionId: ask.id }, `a bid could not be decided: ${message}`);
       this.#refuse(ask, transient('busy', `this node could not decide on the job: ${message}`));
-    } else if (ask.dropped) {
-      this.#pending.delete(ask.id);
     } else {
       const header = { ...ask.header, resources: outcome.value.resources };
-      const reserved = this.#reserve(header);
+      const reserved = this.reserve(header);
       if (typeof reserved !== 'number') {
         this.#refuse(ask, reserved);
         return;
@@ -104,7 +155,7 @@ export class Intake {
   }
 
   /** One step after the last yes: a place to wait and the capacity, or neither. */
-  #reserve(header: ExecutionHeader): Ticket | Rejection {
+  reserve(header: ExecutionHeader): Ticket | Rejection {
     const { disk, ledger, stages } = this.#modules;
     const { queue } = stages().admit;
     if (!queue.tryReserve()) {
@@ -126,6 +177,10 @@ export class Intake {
   }
 
   #refuse(ask: PendingAsk, rejection: Rejection): void {
+    if (ask.explain !== undefined) {
+      ask.explain(rejection);
+      return;
+    }
     this.#pending.delete(ask.id);
     this.#modules.metrics.bid('rejected', rejection.code);
     if (!ask.dropped) this.#modules.onRefused(ask, rejection);

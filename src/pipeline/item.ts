@@ -4,9 +4,11 @@ import type { ErrorData } from '../core/errors.ts';
 import type { NodeId } from '../core/ids.ts';
 import type { ExecutionHeader, Placement } from '../core/item.ts';
 import type { Gpu, RunCommandResult } from '../core/job.ts';
+import type { Outcome } from '../core/outcome.ts';
 import type { CheckedJob, Submission } from '../core/ports.ts';
 import type { PreparedInput } from '../engines/engine.ts';
 import type { LocalExecution } from '../store/records.ts';
+import type { BidOutput } from '../workers/bid/protocol.ts';
 
 /** A REST body on its way through the ingest stage. */
 export interface PendingJob {
@@ -32,10 +34,12 @@ export interface PendingAsk {
   header: ExecutionHeader | undefined;
   /** The requester has lost interest. */
   dropped: boolean;
+  /** Nobody wants to run it: somebody wants to know what the policy says. */
+  readonly explain?: (outcome: Outcome<BidOutput>) => void;
 }
 
 /** Where an execution with a record stands. */
-export type Station = 'offered' | 'admit' | 'execute' | 'publish' | 'retry' | 'settling';
+export type Station = 'approval' | 'offered' | 'admit' | 'execute' | 'publish' | 'retry' | 'settling';
 
 /** Why an execution is being ended early. */
 export interface StopCause {

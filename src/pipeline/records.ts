@@ -3,7 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import type { NodeId } from '../core/ids.ts';
 import type { ExecutionHeader } from '../core/item.ts';
 import type { Limits } from '../core/limits.ts';
-import type { BidOutlook } from '../core/messages.ts';
+import type { BidOutlook, RequesterBound } from '../core/messages.ts';
 import type { LocalExecutionState } from '../core/states.ts';
 import type { ComputeStore } from '../store/compute-store.ts';
 import type { LocalExecution } from '../store/records.ts';
@@ -67,6 +67,63 @@ export class Records {
       ],
     });
     return item;
+  }
+
+  /** A bid that somebody has to approve: the record, its deadline and word to the requester. Nothing is reserved. */
+  awaiting(header: ExecutionHeader, spec: Uint8Array, reason: string, untilMs: number): Item {
+    const time = this.#clock.nowMicros();
+    const record: LocalExecution = {
+      header,
+      state: 'Created',
+      wait: { kind: 'approval', untilMs, reason },
+      version: 1,
+      createTime: time,
+      updateTime: time,
+      acceptTime: 0,
+      attempts: 0,
+      comment: reason,
+      result: null,
+      published: null,
+      error: null,
+    };
+    const item = this.item(record, spec);
+    this.#store.transition({
+      from: null,
+      record,
+      spec,
+      history: [this.#row(item, '', 'Created', 'Bidding', waitingText(reason), time)],
+      outbox: [{ to: header.requesterId, message: waitingMessage(record) }],
+    });
+    return item;
+  }
+
+  /** It was approved, and there is no room for it yet. */
+  approved(item: Item, reason: string): void {
+    const { wait } = item.record;
+    if (wait === null) return;
+    const text =
+      reason === '' ? 'Bid approved; waiting for room' : `Bid approved: ${reason}; waiting for room`;
+    this.#change(item, 'Created', 'Bidding', text, { wait: { ...wait, approved: true } });
+  }
+
+  /** The bid that was approved is made. The ticket holds the promise already. */
+  offeredLate(item: Item, reason: string, ticket: Ticket, outlook: BidOutlook): void {
+    item.ticket = ticket;
+    const { executionId, jobId, requesterId } = item.header;
+    const untilMs = this.#clock.nowMs() + this.#limits.offeredTimeoutMs;
+    this.#change(
+      item,
+      'Created',
+      'Bidding',
+      reason === '' ? 'Bid approved and made' : `Bid approved and made: ${reason}`,
+      { wait: { kind: 'offered', untilMs, reason: '' }, comment: '' },
+      [
+        {
+          to: requesterId,
+          message: { type: 'BidResult', executionId, jobId, accepted: true, reason, ...outlook },
+        },
+      ],
+    );
   }
 
   /** The item of a record, holding nothing. */
@@ -162,4 +219,14 @@ export class Records {
   ): ReturnType<typeof executionRow> {
     return executionRow(item, { time, nodeId: this.#nodeId, from, to, topic, message });
   }
+}
+
+function waitingText(reason: string): string {
+  return reason === '' ? 'Bid waits for approval' : `Bid waits for approval: ${reason}`;
+}
+
+/** What the requester hears of a bid that waits, as often as it asks. */
+export function waitingMessage({ header, wait }: LocalExecution): RequesterBound {
+  const { executionId, jobId } = header;
+  return { type: 'BidWaiting', executionId, jobId, reason: wait?.reason ?? '', untilMs: wait?.untilMs ?? 0 };
 }

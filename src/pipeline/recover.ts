@@ -5,6 +5,7 @@ import type { ExecutionId } from '../core/ids.ts';
 import { PARTIAL_SUFFIX } from '../core/item.ts';
 import type { ComputeStore } from '../store/compute-store.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import type { Approvals } from './approvals.ts';
 import type { Item } from './item.ts';
 import type { Spine } from './spine.ts';
 
@@ -22,7 +23,7 @@ export interface RecoverModules {
   readonly spine: Pick<
     Spine,
     'records' | 'fitsMachine' | 'restoreOffered' | 'restoreAccepted' | 'restoreFinished' | 'giveUp'
-  >;
+  > & { readonly approvals: Pick<Approvals, 'restore'> };
   readonly logger: Logger;
   readonly executionsDirectory: string;
   /** Where the local publisher keeps archives. */
@@ -34,6 +35,7 @@ export interface RecoverModules {
 }
 
 export interface Recovered {
+  readonly approval: number;
   readonly offered: number;
   readonly queued: number;
   readonly restarted: number;
@@ -49,7 +51,7 @@ export async function recover(modules: RecoverModules): Promise<Recovered> {
   const { store, spine, logger, executionsDirectory } = modules;
   const { records } = spine;
   await removePartials(modules.archivesDirectory);
-  const counts = { offered: 0, queued: 0, restarted: 0, publishing: 0, givenUp: 0 };
+  const counts = { approval: 0, offered: 0, queued: 0, restarted: 0, publishing: 0, givenUp: 0 };
   const live = new Set<ExecutionId>();
   const late: Item[] = [];
   const pages: Item[][] = [];
@@ -69,6 +71,11 @@ export async function recover(modules: RecoverModules): Promise<Recovered> {
   sortOffers(items);
   for (const item of items) {
     live.add(item.id);
+    if (item.record.wait?.kind === 'approval') {
+      counts.approval += 1;
+      spine.approvals.restore(item);
+      continue;
+    }
     if (item.record.state !== 'Publishing' && !spine.fitsMachine(item)) {
       counts.givenUp += 1;
       spine.giveUp(item, 'the node restarted with less capacity than it needs');

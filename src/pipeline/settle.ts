@@ -3,6 +3,7 @@ import type { ErrorCode, ErrorData } from '../core/errors.ts';
 import type { NodeId } from '../core/ids.ts';
 import type { SpecConfig } from '../core/job.ts';
 import type { RequesterBound } from '../core/messages.ts';
+import type { RejectCode } from '../core/outcome.ts';
 import type { ComputeStore } from '../store/compute-store.ts';
 import type { HistoryInput, LocalExecution } from '../store/records.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -118,6 +119,8 @@ function endingRow(item: Item, ending: Ending, time: number, nodeId: NodeId): Hi
 /** What the requester is told of an ended execution. Also the answer to an ask for one that has ended here. */
 export function endingMessage(record: LocalExecution): RequesterBound {
   const { executionId, jobId } = record.header;
+  const code = record.error?.details?.['RejectCode'];
+  if (code !== undefined) return refusal(record, code as RejectCode);
   if (record.state === 'Completed') {
     return {
       type: 'RunResult',
@@ -138,6 +141,26 @@ export function endingMessage(record: LocalExecution): RequesterBound {
     topic: topicOf(record.error?.code),
     ...(record.result === null ? {} : { result: record.result }),
     ...(record.published === null ? {} : { published: record.published }),
+  };
+}
+
+/** The end of a bid that waited for approval in vain. */
+function refusal(record: LocalExecution, code: RejectCode): RequesterBound {
+  const { executionId, jobId } = record.header;
+  const { message = '', details = {} } = record.error ?? {};
+  const { Requested, Available } = details;
+  return {
+    type: 'BidResult',
+    executionId,
+    jobId,
+    accepted: false,
+    reason: message,
+    rejection: {
+      code,
+      final: details['Final'] === 'true',
+      ...(Requested === undefined ? {} : { requested: Requested }),
+      ...(Available === undefined ? {} : { available: Available }),
+    },
   };
 }
 

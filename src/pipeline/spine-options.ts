@@ -32,6 +32,8 @@ export interface SpineOptions {
   readonly threads: ThreadCounts;
   /** Infinity means none. */
   readonly defaultExecutionTimeoutMs: number;
+  /** How long a bid may wait for an operator's approval. */
+  readonly approvalTimeoutMs: number;
   readonly gpus: readonly Gpu[];
   readonly bid: BidOptions;
   readonly admit: AdmitOptions;

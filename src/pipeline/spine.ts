@@ -1,37 +1,43 @@
+import type { Healthy } from '../capacity/health.ts';
 import type { Ticket } from '../capacity/ledger-view.ts';
 import type { ExecutionHeader } from '../core/item.ts';
 import type { Outcome } from '../core/outcome.ts';
 import type { AdmitOutput } from '../workers/admit/protocol.ts';
+import type { BidPolicy } from '../workers/bid/protocol.ts';
 import type { ExecuteOutput, ExecuteReport, WasmOutput } from '../workers/execute/protocol.ts';
 import type { PublishOutput } from '../workers/publish/protocol.ts';
 import { Admission } from './admission.ts';
+import { Approvals } from './approvals.ts';
 import { Control } from './control.ts';
 import { Intake } from './intake.ts';
-import type { Item, PendingAsk, StopCause } from './item.ts';
+import type { Item, StopCause } from './item.ts';
 import { Occupancy } from './occupancy.ts';
 import { Park } from './park.ts';
 import { Records } from './records.ts';
 import { Settle } from './settle.ts';
 import type { SpineModules, SpineOptions } from './spine-options.ts';
 import { createStages, type Stages } from './stages.ts';
-import { cancelled, failureOf } from './verdicts.ts';
+import { cancelled, endingOf, failureOf, givenUp } from './verdicts.ts';
 
 /**
  * The way of an execution through this node, in the order of the drawing in src/README.md:
  *
  *   ingest ► bid ► park: offered ► admit ► execute ► publish ► settle
+ *             └──► approvals ──►┘
  *
  * A stage says what it thinks of an item; only this file decides where the item goes next.
  */
 export class Spine {
   readonly items: Map<string, Item> = new Map();
   readonly #modules: SpineModules;
-  readonly #intake: Intake;
+  /** Asks, which have no record yet: they end as offers, in `approvals` or in `onRefused`. */
+  readonly intake: Intake;
   readonly #stages: Stages;
   readonly #admission: Admission;
   readonly #park: Park;
   readonly #control: Control;
   readonly #settle: Settle;
+  readonly approvals: Approvals;
   readonly records: Records;
   /** How full the node is. */
   readonly occupancy: Occupancy;
@@ -43,10 +49,11 @@ export class Spine {
     const { clock, ledger, store, logger } = modules;
     this.records = new Records(options, { store, clock });
     this.#park = new Park({ clock, onExpired: (item) => this.#withdraw(item) });
-    this.#intake = new Intake({
+    this.intake = new Intake(options.bid, {
       ...modules,
       stages: () => this.#stages,
       onBid: (header, spec, ticket) => this.#offered(header, spec, ticket),
+      onWait: (header, spec, reason) => this.approvals.begin(header, spec, reason),
       onRefused: (ask, rejection) => {
         modules.onRefused(ask, rejection);
         if (!rejection.final) this.#noteRoom();
@@ -55,7 +62,7 @@ export class Spine {
     // Asks were refused while submissions filled the queue: nothing else would tell that there is room again.
     modules.ingest.onSpace(() => this.#noteRoom());
     this.#stages = createStages(options, modules, {
-      bid: (ask, outcome) => this.#intake.decided(ask, outcome),
+      bid: (ask, outcome) => this.intake.decided(ask, outcome),
       takeAdmissible: (max) => this.#admission.take(max),
       admitted: (item, outcome) => this.#admitted(item, outcome),
       reported: (item, report) => this.#reported(item, report),
@@ -65,7 +72,6 @@ export class Spine {
       publisherHasRoom: () => this.#publishNext(),
     });
     const { queue } = this.#stages.admit;
-    this.occupancy = new Occupancy({ items: this.items, queue, park: this.#park, ledger });
     this.#admission = new Admission({
       queue,
       ledger,
@@ -90,16 +96,32 @@ export class Spine {
       admission: this.#admission,
       onGone: (item) => this.#gone(item),
     });
+    this.approvals = new Approvals(
+      {
+        bound: options.limits.approvals,
+        jobLimit: options.bid.jobLimit,
+        timeoutMs: options.approvalTimeoutMs,
+      },
+      {
+        clock,
+        records: this.records,
+        settle: this.#settle,
+        reserve: (header) => this.intake.reserve(header),
+        outlook: (resources) => this.occupancy.outlook(resources),
+        onWaiting: (item) => this.#own(item),
+        onOffered: (item) => this.#parkOffer(item),
+      },
+    );
+    const { approvals } = this;
+    this.occupancy = new Occupancy({ items: this.items, queue, park: this.#park, approvals, ledger });
   }
 
   /** Executions the node would take up now. */
   get openSlots(): number {
     if (this.#stopping) return 0;
     const { admit } = this.#stages;
-    return Math.max(
-      0,
-      Math.min(this.#modules.ingest.runner.queue.free, admit.queue.free - this.#intake.size),
-    );
+    const decidable = this.intake.decidable(admit.queue.free);
+    return Math.max(0, Math.min(this.#modules.ingest.runner.queue.free, decidable));
   }
 
   /** True when the item's request is within what the node has now. */
@@ -119,17 +141,17 @@ export class Spine {
   }
 
   /** Tells the bid threads what the node offers now. */
-  setOffer(offer: {
-    engines: readonly string[];
-    storages: readonly string[];
-    publishers: readonly string[];
-  }): void {
+  setOffer(offer: Healthy): void {
     this.#stages.bid.control({ kind: 'live', name: 'offer', value: offer });
   }
 
-  /** Takes up an ask that is not known yet: it ends as an offer, or in `onRefused`. */
-  ask(ask: PendingAsk): void {
-    this.#intake.ask(ask);
+  /** Which jobs are taken from now on. Bids being decided are decided as they began. */
+  setPolicy(policy: BidPolicy, approvalTimeoutMs: number): void {
+    this.intake.setPolicy(policy);
+    this.approvals.setTimeout(approvalTimeoutMs);
+    this.#stages.bid.control({ kind: 'live', name: 'policy', value: policy });
+    this.#stages.supervise.control({ kind: 'live', name: 'acceptNetworked', value: policy.acceptNetworked });
+    this.#noteRoom();
   }
 
   /** The requester accepts an offer. False when it is not offered here. */
@@ -142,18 +164,14 @@ export class Spine {
     return true;
   }
 
-  /** The requester turns an offer down. */
+  /** The requester turns an offer down, or one that waits for approval. */
   turnDown(id: string, reason: string): void {
-    const item = this.#park.takeOffered(id);
+    const offered = this.#park.takeOffered(id);
+    const item = offered ?? this.approvals.remove(id);
     if (item === undefined) return;
-    this.#stages.admit.queue.releaseReserved();
+    if (offered !== undefined) this.#stages.admit.queue.releaseReserved();
     this.#settle.end(item, cancelled(`bid rejected due to: ${reason}`));
     this.#noteRoom();
-  }
-
-  /** Forgets an ask that has no record yet. */
-  dropAsk(id: string): void {
-    this.#intake.drop(id);
   }
 
   /** Ends an item early, wherever it stands. Capacity comes free only when nothing of it runs any more. */
@@ -163,6 +181,7 @@ export class Spine {
     if (item.stop !== undefined && (item.failure === undefined || cause.why === 'timeout')) return;
     item.stop = cause;
     switch (item.station) {
+      case 'approval':
       case 'offered':
         this.turnDown(item.id, cause.cause);
         break;
@@ -211,19 +230,15 @@ export class Spine {
   /** Ends one that can not go on after a restart. */
   giveUp(item: Item, why: string): void {
     this.#own(item);
-    this.#settle.end(item, {
-      state: 'Failed',
-      error: { code: 'ExecutionLost', message: `execution was given up: ${why}` },
-    });
+    this.#settle.end(item, givenUp(why));
   }
 
-  /**
-   * Takes nothing more, and lets go of what runs: containers go on, records say where each item stands.
-   */
+  /** Takes nothing more, and lets go of what runs: containers go on, records say where each item stands. */
   async close(): Promise<void> {
     this.#stopping = true;
-    this.#intake.close();
+    this.intake.close();
     this.#park.stop();
+    this.approvals.stop();
     this.#control.stop();
     await this.#stages.close();
   }
@@ -241,6 +256,10 @@ export class Spine {
   #offered(header: ExecutionHeader, spec: Uint8Array, ticket: Ticket): void {
     const item = this.records.offered(header, spec, ticket, this.occupancy.outlook(header.resources));
     this.#own(item);
+    this.#parkOffer(item);
+  }
+
+  #parkOffer(item: Item): void {
     this.#park.offer(item);
     this.#modules.onCapacity();
   }
@@ -349,12 +368,7 @@ export class Spine {
   }
 
   #endStopped(item: Item, stop: StopCause): void {
-    this.#settle.end(
-      item,
-      stop.why === 'cancelled'
-        ? cancelled(stop.cause)
-        : { state: 'Failed', error: { code: 'ExecutionTimedOut', message: stop.cause } },
-    );
+    this.#settle.end(item, endingOf(stop));
     this.#stages.admit.wake();
     this.#noteRoom();
   }
@@ -377,7 +391,9 @@ export class Spine {
     this.#roomChanged = true;
     setImmediate(() => {
       this.#roomChanged = false;
-      if (!this.#stopping) this.#modules.onRoom(this.openSlots);
+      if (this.#stopping) return;
+      this.approvals.retry();
+      this.#modules.onRoom(this.openSlots);
     });
   }
 }

@@ -174,6 +174,7 @@ export class Broker implements ChangeListener {
     for (const entry of this.#window.entries()) {
       if (full.has(entry.shape)) continue;
       const result = this.#place(entry, nowMs);
+      if (result === 'put off') continue;
       if (result === 'waits') {
         if (entry.shape !== '') full.add(entry.shape);
         if (isFirst && !this.#isFirstAsked()) this.#passedOver(entry, nowMs);
@@ -225,7 +226,7 @@ export class Broker implements ChangeListener {
     return false;
   }
 
-  #place(entry: Waiting, nowMs: number): 'started' | 'waits' {
+  #place(entry: Waiting, nowMs: number): 'started' | 'waits' | 'put off' {
     const { record, evaluation } = entry;
     const neverAsked = record.version === 1 && evaluation.trigger === 'job-register';
     const live =
@@ -238,7 +239,7 @@ export class Broker implements ChangeListener {
       reserved: this.#reserved,
       nowMs,
     });
-    if (decision.kind === 'wait') return 'waits';
+    if (decision.kind === 'wait') return decision.putOff === true ? 'put off' : 'waits';
     this.#planner.carry(change, decision);
     this.#planner.commit(change);
     return live.blocked && decision.kind !== 'ask' ? 'waits' : 'started';

@@ -36,7 +36,17 @@ export interface LiveJob {
 /** A step of one execution; `from` is null when it is new. */
 export interface ExecutionStep {
   readonly from: ComputeState | null;
+  /** It was known before that its node waits for an approval. */
+  readonly waited?: boolean;
   readonly record: RequesterExecution;
+}
+
+/** Detail of an ask that waits for its node's operator: until when. */
+export const WAITING_DETAIL = 'WaitingUntil';
+
+/** True for an ask that its node has put before its operator: it is answered, but not decided. */
+export function waitsForApproval({ computeState }: RequesterExecution): boolean {
+  return computeState.type === 'AskForBid' && computeState.details?.[WAITING_DETAIL] !== undefined;
 }
 
 function stateText<S>(type: S, message: string, details: StateText<S>['details']): StateText<S> {
@@ -190,6 +200,7 @@ export class Change {
     };
     this.steps.set(execution.id, {
       from: before === undefined ? execution.computeState.type : before.from,
+      waited: before?.waited ?? waitsForApproval(execution),
       record,
     });
     return record;

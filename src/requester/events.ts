@@ -64,6 +64,12 @@ export function bidRejected(reason: string, code: string): JobEvent {
   return event('Exec Scanning', reason, { RejectCode: code });
 }
 
+/** A node leaves the bid to a person. */
+export function bidWaiting(nodeId: NodeId, reason: string, until: string): JobEvent {
+  const why = reason === '' ? '' : `: ${reason}`;
+  return event('Bidding', `Waiting for approval on ${shortId(nodeId)}${why}`, { Until: until });
+}
+
 /** An execution's failure, with the topic its node gave. */
 export function executionFailed(topic: string, error: ErrorData): JobEvent {
   const { component, hint } = errorRegistry[error.code];

@@ -4,6 +4,7 @@ import type { NodeId } from '../core/ids.ts';
 import type {
   BidOutlook,
   BidResult,
+  BidWaiting,
   ComputeError,
   ExecutionStarted,
   MessageHandler,
@@ -16,10 +17,19 @@ import type { RequesterStore } from '../store/requester-store.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Broker } from './broker.ts';
 import type { Change } from './change.ts';
-import { bidRejected, executionCompleted, executionFailed, executionRunning, stateUpdate } from './events.ts';
+import { WAITING_DETAIL } from './change.ts';
+import {
+  bidRejected,
+  bidWaiting,
+  executionCompleted,
+  executionFailed,
+  executionRunning,
+  stateUpdate,
+} from './events.ts';
 import { type Lives, newTicket } from './lives.ts';
 import type { Nodes } from './nodes.ts';
 import type { Planner } from './planner.ts';
+import { isOwnReason } from './ranking.ts';
 import type { Gate } from './scheduler.ts';
 
 /**
@@ -79,6 +89,9 @@ export class Inbox implements MessageHandler<RequesterBound> {
         case 'BidResult':
           this.#bid(from, message);
           break;
+        case 'BidWaiting':
+          this.#waiting(from, message);
+          break;
         case 'ExecutionStarted':
           this.#started(from, message);
           break;
@@ -134,6 +147,26 @@ export class Inbox implements MessageHandler<RequesterBound> {
     if (live.blocked) this.#broker.wake();
   }
 
+  #waiting(from: NodeId, { jobId, executionId, reason, untilMs }: BidWaiting): void {
+    const live = this.#lives.load(jobId);
+    const execution = this.#own(from, live?.executions.get(executionId));
+    if (live === undefined || execution?.computeState.type !== 'AskForBid') return;
+    const until = new Date(untilMs).toISOString();
+    // It is said again whenever the ask is repeated.
+    if (execution.computeState.details?.[WAITING_DETAIL] === until) return;
+    const change = this.#planner.begin(live);
+    const event = bidWaiting(execution.nodeId, reason, until);
+    change.executionEvent(execution, event);
+    change.move(
+      execution,
+      { type: 'AskForBid', message: event.message, details: { [WAITING_DETAIL]: until } },
+      execution.desiredState,
+    );
+    if (live.record.state.type === 'Pending') change.setJobState('Pending', event.message);
+    this.#planner.commit(change);
+    this.#broker.wake();
+  }
+
   /** Nobody else may speak for the node that an execution was given to. */
   #own(from: NodeId, execution: RequesterExecution | undefined): RequesterExecution | undefined {
     if (execution === undefined || execution.nodeId === from) return execution;
@@ -183,7 +216,10 @@ export class Inbox implements MessageHandler<RequesterBound> {
     const gate = this.#broker.passingGate(isFinal ? null : execution.nodeId);
     change.noteAsked();
     this.#planner.settle(change, gate);
-    if (!isFinal) {
+    if (!isFinal && isOwnReason(code)) {
+      // The node has room as before: only this job waits.
+      this.#broker.wake();
+    } else if (!isFinal) {
       const wants = code === 'no_room' && rejection?.requested !== undefined;
       this.#nodes.room(execution.nodeId).refused(wants ? execution.resources : null, nowMs);
     } else {

@@ -152,7 +152,7 @@ export class Planner {
     change.unblock();
   }
 
-  #account({ from, record }: ExecutionStep, nowMs: number): void {
+  #account({ from, waited, record }: ExecutionStep, nowMs: number): void {
     const { id, nodeId, resources, computeState } = record;
     const room = this.#nodes.room(nodeId);
     const over = isComputeTerminal(computeState.type);
@@ -160,9 +160,13 @@ export class Planner {
       room.asked(resources, nowMs);
       return;
     }
-    if (from === 'AskForBid') {
+    if (from === 'AskForBid' && computeState.type === 'AskForBid') {
+      // It takes nothing at the node until somebody there says so; the carrier goes on asking, ever more rarely.
+      if (waited !== true) room.answered(resources, false);
+    } else if (from === 'AskForBid') {
       this.#asks.answered(id);
-      room.answered(resources, !over);
+      if (waited !== true) room.answered(resources, !over);
+      else if (!over) room.tookUp();
     } else if (over && !isComputeTerminal(from)) {
       room.ended();
     }

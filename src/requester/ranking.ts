@@ -27,9 +27,23 @@ export interface Past {
   failed: number;
   /** Reason of a final refusal. */
   refusal: string | null;
+  /** How often the node put the job off for a reason of the job's own, and until when it is not asked again. */
+  putOff: number;
+  notBeforeMs: number;
 }
 
-const NO_PAST: Past = { active: 0, failed: 0, refusal: null };
+const NO_PAST: Past = { active: 0, failed: 0, refusal: null, putOff: 0, notBeforeMs: 0 };
+
+/** Refusals for now that say nothing of the node's room: other jobs may go there, this one later. */
+const OWN_REASONS: ReadonlySet<string> = new Set(['probe_failed', 'locality', 'image_platform']);
+/** First pause before such a job is asked for again; it doubles up to the longest. */
+const PUT_OFF_MS = 1000;
+const LONGEST_PUT_OFF_MS = 60_000;
+
+/** True when a refusal with this code, not a final one, is about the job and not about room. */
+export function isOwnReason(code: string): boolean {
+  return OWN_REASONS.has(code);
+}
 
 /** Executions of a job's present version, by node. */
 export function pastByNode(record: JobRecord, executions: Iterable<RequesterExecution>): Map<string, Past> {
@@ -38,15 +52,24 @@ export function pastByNode(record: JobRecord, executions: Iterable<RequesterExec
     if (execution.jobVersion !== record.version) continue;
     let of = past.get(execution.nodeId);
     if (of === undefined) {
-      of = { active: 0, failed: 0, refusal: null };
+      of = { ...NO_PAST };
       past.set(execution.nodeId, of);
     }
     const { type, details, message } = execution.computeState;
     if (!isComputeTerminal(type)) of.active += 1;
     else if (type === 'Failed' && !wasLost(execution)) of.failed += 1;
-    else if (type === 'AskForBidRejected' && details?.['Final'] === 'true') of.refusal = message;
+    else if (type === 'AskForBidRejected') {
+      if (details?.['Final'] === 'true') of.refusal = message;
+      else if (isOwnReason(details?.['RejectCode'] ?? '')) putOff(of, execution.modifyTime);
+    }
   }
   return past;
+}
+
+function putOff(past: Past, atMicros: number): void {
+  const pauseMs = Math.min(LONGEST_PUT_OFF_MS, PUT_OFF_MS * 2 ** Math.min(past.putOff, 10));
+  past.putOff += 1;
+  past.notBeforeMs = Math.max(past.notBeforeMs, atMicros / 1000 + pauseMs);
 }
 
 function lacks(

@@ -3,7 +3,7 @@ import { isComputeTerminal } from '../core/states.ts';
 import type { JobRecord } from '../store/records.ts';
 import type { RequesterStore } from '../store/requester-store.ts';
 import type { Broker } from './broker.ts';
-import type { LiveJob } from './change.ts';
+import { type LiveJob, waitsForApproval } from './change.ts';
 import type { Deadlines } from './deadlines.ts';
 import { type Lives, TICKET_DETAIL } from './lives.ts';
 import type { Nodes } from './nodes.ts';
@@ -69,7 +69,9 @@ export class Recovery {
       ({ computeState }) => !isComputeTerminal(computeState.type),
     );
     if (live.blocked && active.length === 0) return;
-    for (const { nodeId, resources, computeState } of active) {
+    for (const execution of active) {
+      const { nodeId, resources, computeState } = execution;
+      if (waitsForApproval(execution)) continue;
       this.#nodes.room(nodeId).restored(resources, computeState.type !== 'AskForBid');
     }
     this.#lives.keep(live);

@@ -111,6 +111,12 @@ export class NodeRoom {
     }
   }
 
+  /** A node took up what had waited for its operator. */
+  tookUp(): void {
+    this.#held += 1;
+    this.#refusals = 0;
+  }
+
   /** An accepted execution ended. What that frees is the node's to announce. */
   ended(): void {
     this.#held -= 1;

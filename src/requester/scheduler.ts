@@ -17,7 +17,12 @@ export type Decision =
       readonly reason: string;
     }
   /** Nothing can be asked now. */
-  | { readonly kind: 'wait'; readonly reason: string }
+  | {
+      readonly kind: 'wait';
+      readonly reason: string;
+      /** The nodes that suit it have put it off: it is not for want of room, and keeps none. */
+      readonly putOff?: boolean;
+    }
   | { readonly kind: 'complete' }
   | { readonly kind: 'fail'; readonly event: JobEvent; readonly message: string };
 
@@ -78,7 +83,8 @@ function pick(record: JobRecord, from: Candidates, wanted: number, gate: Gate): 
     for (const node of suitable) {
       const { nodeId } = node.info;
       const already = picked.get(nodeId) ?? 0;
-      if (nodeId === gate.reserved || !node.room.has(record.resources, already + 1, gate.nowMs)) continue;
+      if (nodeId === gate.reserved || isPutOff(from, nodeId, gate)) continue;
+      if (!node.room.has(record.resources, already + 1, gate.nowMs)) continue;
       const points = score(record, node, past.get(nodeId), already);
       if (points > bestScore) {
         best = nodeId;
@@ -90,6 +96,10 @@ function pick(record: JobRecord, from: Candidates, wanted: number, gate: Gate): 
     nodes.push(best);
   }
   return nodes;
+}
+
+function isPutOff({ past }: Candidates, nodeId: NodeId, gate: Gate): boolean {
+  return (past.get(nodeId)?.notBeforeMs ?? 0) > gate.nowMs;
 }
 
 /** No node will ever do: fail, or wait for other nodes where the job says how long it would. */
@@ -156,14 +166,23 @@ function decideCounted(
   if (candidates.suitable.length === 0) return noneSuitable(record, missing, candidates, nodes.length);
   if (!gate.open) return { kind: 'wait', reason: gate.reason };
   const chosen = pick(record, candidates, missing, gate);
-  const reason = noRoomReason(missing - chosen.length, candidates, nodes.length);
-  if (chosen.length === 0) return { kind: 'wait', reason };
+  const reason = noRoomReason(missing - chosen.length, candidates, nodes.length, gate);
+  if (chosen.length === 0) {
+    const putOff = candidates.suitable.every(({ info }) => isPutOff(candidates, info.nodeId, gate));
+    return { kind: 'wait', reason, putOff };
+  }
   return { kind: 'ask', nodes: chosen, missing: missing - chosen.length, reason };
 }
 
-function noRoomReason(missing: number, { suitable, refused }: Candidates, nodes: number): string {
+function noRoomReason(missing: number, from: Candidates, nodes: number, gate: Gate): string {
   if (missing <= 0) return '';
-  const busy = suitable.map(({ info }) => ({ nodeId: info.nodeId, reason: 'no room for the job now' }));
+  const { suitable, refused } = from;
+  const busy = suitable.map(({ info: { nodeId } }) => ({
+    nodeId,
+    reason: isPutOff(from, nodeId, gate)
+      ? 'has put the job off, and is asked again later'
+      : 'no room for the job now',
+  }));
   return notEnoughNodes(missing, nodes, suitable.length, [...busy, ...refused]).message;
 }
 
@@ -194,7 +213,10 @@ function decideEverywhere(
       ? targets
       : targets
           .filter(
-            ({ info, room }) => info.nodeId !== gate.reserved && room.has(record.resources, 1, gate.nowMs),
+            ({ info, room }) =>
+              info.nodeId !== gate.reserved &&
+              !isPutOff(candidates, info.nodeId, gate) &&
+              room.has(record.resources, 1, gate.nowMs),
           )
           .slice(0, ASKS_PER_CHANGE);
   const missing = targets.length - asked.length;

@@ -116,6 +116,8 @@ export interface LocalExecution {
     readonly kind: 'offered' | 'approval';
     readonly untilMs: number;
     readonly reason: string;
+    /** Of an approval: it was given, and there was no room. */
+    readonly approved?: true;
   } | null;
   /** +1 a change. */
   readonly version: number;

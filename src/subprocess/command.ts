@@ -1,9 +1,16 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { closeSync, openSync, unlinkSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { RunRequest, RunResult } from './protocol.ts';
 
 /** Time for the pipes to drain after the command ended: what still holds them then has left its process group. */
 const DRAIN_MS = 200;
+
+/** Where input is kept for the command: in memory where the system has such a folder. */
+const INPUT_FOLDERS: readonly string[] = ['/dev/shm', tmpdir()];
 
 /** A command that runs. */
 export interface RunningCommand {
@@ -19,16 +26,19 @@ export interface RunningCommand {
  */
 export function startCommand(request: RunRequest): RunningCommand {
   let child: ChildProcess;
+  const stdin = request.input === undefined ? undefined : openInput(request.input);
   try {
     child = spawn(request.command, [...request.args], {
       detached: true,
       shell: false,
-      stdio: ['pipe', 'pipe', 'pipe'],
+      stdio: [stdin ?? 'pipe', 'pipe', 'pipe'],
       ...(request.env === undefined ? {} : { env: { ...request.env } }),
       ...(request.workingDirectory === undefined ? {} : { cwd: request.workingDirectory }),
     });
   } catch (thrown) {
     return { result: Promise.resolve(notStarted(thrown)), kill: () => undefined };
+  } finally {
+    if (stdin !== undefined) closeSync(stdin);
   }
   const killGroup = (): void => {
     if (child.pid === undefined) return;
@@ -43,6 +53,7 @@ export function startCommand(request: RunRequest): RunningCommand {
 
 function collect(child: ChildProcess, request: RunRequest, killGroup: () => void): Promise<RunResult> {
   return new Promise((resolve) => {
+    const keep = request.keep === 'last' ? keepLast : keepFirst;
     const stdout = keep(child.stdout, request.maxOutputBytes);
     const stderr = keep(child.stderr, request.maxOutputBytes);
     let timedOut = false;
@@ -83,6 +94,27 @@ function collect(child: ChildProcess, request: RunRequest, killGroup: () => void
   });
 }
 
+/**
+ * A file with the bytes at its start and without a name. Node's own pipes are sockets, which no program can open as
+ * /dev/stdin, and which make bash read its start-up files. Undefined where no folder takes it.
+ */
+function openInput(bytes: Uint8Array): number | undefined {
+  for (const folder of INPUT_FOLDERS) {
+    let file: number | undefined;
+    try {
+      const path = join(folder, `bacalhau-${randomUUID()}`);
+      file = openSync(path, 'wx+', 0o600);
+      unlinkSync(path);
+      // With a position, so that the command begins to read at 0.
+      for (let at = 0; at < bytes.byteLength; ) at += writeSync(file, bytes, at, bytes.byteLength - at, at);
+      return file;
+    } catch {
+      if (file !== undefined) closeSync(file);
+    }
+  }
+  return undefined;
+}
+
 function notStarted(thrown: unknown): RunResult {
   const code = (thrown as NodeJS.ErrnoException).code ?? 'EUNKNOWN';
   return {
@@ -96,8 +128,13 @@ function notStarted(thrown: unknown): RunResult {
   };
 }
 
-/** Keeps the first bytes of a stream and reads on, so that the writer is never stopped by a full pipe. */
-function keep(stream: Readable | null, most: number): { bytes(): Uint8Array; truncated(): boolean } {
+/** Bytes of a stream. It is read to its end, so that the writer is never stopped by a full pipe. */
+interface Kept {
+  bytes(): Uint8Array;
+  truncated(): boolean;
+}
+
+function keepFirst(stream: Readable | null, most: number): Kept {
   const chunks: Buffer[] = [];
   let left = most;
   let cut = false;
@@ -108,4 +145,16 @@ function keep(stream: Readable | null, most: number): { bytes(): Uint8Array; tru
   });
   stream?.on('error', () => undefined);
   return { bytes: () => new Uint8Array(Buffer.concat(chunks)), truncated: () => cut };
+}
+
+function keepLast(stream: Readable | null, most: number): Kept {
+  let kept: Buffer = Buffer.alloc(0);
+  let cut = false;
+  stream?.on('data', (chunk: Buffer) => {
+    const all = kept.length === 0 ? chunk : Buffer.concat([kept, chunk]);
+    if (all.length > most) cut = true;
+    kept = all.length > most ? Buffer.from(all.subarray(all.length - most)) : all;
+  });
+  stream?.on('error', () => undefined);
+  return { bytes: () => new Uint8Array(kept), truncated: () => cut };
 }

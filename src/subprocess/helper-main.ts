@@ -9,7 +9,8 @@ import type { FromHelper, ToHelper } from './protocol.ts';
 const running = new Map<number, RunningCommand>();
 
 function answer(message: FromHelper): void {
-  if (process.connected) process.send?.(message);
+  // The daemon may be gone already: then `disconnect` follows, and must find this process alive.
+  if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
 }
 
 function receive(message: ToHelper): void {

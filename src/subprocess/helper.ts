@@ -1,7 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { NodeError } from '../core/errors.ts';
-import type { Logger } from '../telemetry/logger.ts';
 import { FRAME_BYTES, type FromHelper, type RunRequest, type RunResult, type ToHelper } from './protocol.ts';
 
 /** Commands that run at once: they compete with the jobs for the machine. */
@@ -18,6 +17,14 @@ const HELPER_FLAGS = ['--max-semi-space-size=1', '--disable-warning=Experimental
 export interface HelperOptions {
   /** Environment of the helper and, unless a request has its own, of its commands. Absent: the daemon's own. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Commands that run at once; more wait, up to a fixed number. Default 16. */
+  readonly running?: number;
+}
+
+/** The part of a logger that is used here: a thread has no whole one. */
+export interface HelperLogger {
+  warn(fields: Readonly<Record<string, unknown>>, text: string): void;
+  error(fields: Readonly<Record<string, unknown>>, text: string): void;
 }
 
 interface Pending {
@@ -36,7 +43,7 @@ interface Pending {
  */
 export class Helper {
   readonly #options: HelperOptions;
-  readonly #logger: Logger;
+  readonly #logger: HelperLogger;
   readonly #pending = new Map<number, Pending>();
   /** Ids that were not sent yet, oldest first. */
   readonly #waiting = new Set<number>();
@@ -44,7 +51,7 @@ export class Helper {
   #nextId = 0;
   #stopped = false;
 
-  constructor(options: HelperOptions, modules: { logger: Logger }) {
+  constructor(options: HelperOptions, modules: { logger: HelperLogger }) {
     this.#options = options;
     this.#logger = modules.logger;
   }
@@ -117,7 +124,7 @@ export class Helper {
   #fill(): void {
     if (this.#stopped) return;
     for (const id of this.#waiting) {
-      if (this.#pending.size - this.#waiting.size >= RUNNING) return;
+      if (this.#pending.size - this.#waiting.size >= (this.#options.running ?? RUNNING)) return;
       this.#waiting.delete(id);
       this.#send(id);
     }

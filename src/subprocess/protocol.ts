@@ -13,6 +13,8 @@ export interface RunRequest {
   readonly timeoutMs: number;
   /** Most bytes kept of each stream; the rest is read and dropped. */
   readonly maxOutputBytes: number;
+  /** Which bytes those are. Default: the first. */
+  readonly keep?: 'first' | 'last';
 }
 
 /** How a command ended. */

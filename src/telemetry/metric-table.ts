@@ -77,6 +77,22 @@ const definitions = {
     labels: ['outcome', 'reason'],
     help: 'Bids decided, by outcome and reason.',
   },
+  bacalhau_bid_verdicts_total: {
+    type: 'counter',
+    labels: ['strategy', 'verdict'],
+    help: 'What each strategy of the job selection policy said: yes, no, not now (may change), wait (for an approval).',
+  },
+  bacalhau_probe_failures_total: {
+    type: 'counter',
+    labels: ['probe', 'cause'],
+    help: 'Probes that gave no answer (timeout, start, unreachable, answer, lost), and bids put off because too many were running (slots).',
+  },
+  bacalhau_probe_seconds: {
+    type: 'histogram',
+    labels: ['probe'],
+    help: 'How long job selection probes took, whatever came of it.',
+  },
+  bacalhau_probes_running: { type: 'gauge', labels: ['probe'], help: 'Job selection probes that run now.' },
   bacalhau_outbox_messages: {
     type: 'gauge',
     labels: ['role'],

@@ -15,8 +15,17 @@ const SECONDS_BOUNDS = [
   0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
 ] as const;
 
+/** What a histogram shows. */
+export interface BucketCounts {
+  readonly bounds: readonly number[];
+  /** One more than `bounds`: the last is what lies beyond. Not cumulative. */
+  readonly counts: readonly number[];
+  readonly sum: number;
+  readonly count: number;
+}
+
 /** Counts of a histogram on plain numbers: cheap enough for hot paths. */
-export class Buckets {
+export class Buckets implements BucketCounts {
   readonly bounds: readonly number[];
   /** One more than `bounds`: the last is what lies beyond. Not cumulative. */
   readonly counts: number[];
@@ -145,6 +154,8 @@ export interface Metrics {
   bid(outcome: string, reason: string): void;
   /** Asks `read` at every scrape. Several sources of one metric are put together. */
   observe(name: MetricName, read: () => Iterable<Sample>): void;
+  /** The same for a histogram, which has one source. */
+  observeHistogram(name: MetricName, read: () => Iterable<BucketSample>): void;
   /** Prometheus text, format 0.0.4. */
   render(): Promise<string>;
 }
@@ -152,9 +163,10 @@ export interface Metrics {
 /** Media type of `Metrics.render`. */
 export const METRICS_CONTENT_TYPE: string = Registry.PROMETHEUS_CONTENT_TYPE;
 
-interface BucketSample {
+/** One histogram of a metric at scrape time. */
+export interface BucketSample {
   readonly labels: Readonly<Record<string, string>>;
-  readonly buckets: Buckets;
+  readonly buckets: BucketCounts;
 }
 
 /** What the registry prints of one metric. */
@@ -314,6 +326,9 @@ export function createMetrics(options: { version: string; processMetrics: boolea
       else known.value += 1;
     },
     observe,
+    observeHistogram: (name, read) => {
+      histograms[name] = read;
+    },
     render: () => registry.metrics(),
   };
 }
@@ -327,7 +342,7 @@ function register(
     const name = key as MetricName;
     const { type, help } = definition;
     if (type === 'histogram') {
-      const read = histograms[name] ?? (() => []);
+      const read = (): Iterable<BucketSample> => histograms[name]?.() ?? [];
       registry.registerMetric(new CollectedHistogram(name, help, definition.labels, read));
       continue;
     }

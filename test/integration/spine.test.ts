@@ -15,6 +15,7 @@ import { Spine } from '../../src/pipeline/spine.ts';
 import { createComputeStore } from '../../src/store/environment-compute-store.ts';
 import { openMemoryEnvironment } from '../../src/store/memory-environment.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
+import { OPTIONS as BID_OPTIONS } from '../support/bid.ts';
 import { executeOptions, storageOptions } from '../support/execute-options.ts';
 import { temporaryFolder } from '../support/folders.ts';
 import { dockerJob, helloModule, mockJob, wasmJob } from '../support/jobs.ts';
@@ -86,12 +87,10 @@ async function setup(
       threads: { bid: 1, admit: 1, supervise: 1, wasm: 1, publish: 1 },
       defaultExecutionTimeoutMs: 600_000,
       gpus: [],
+      approvalTimeoutMs: 86_400_000,
       bid: {
+        ...BID_OPTIONS,
         nodeId: TEST_NODE,
-        locality: 'anywhere',
-        rejectStateless: false,
-        acceptNetworked: false,
-        allowHostNetwork: false,
         minExecutionTimeoutMs: 0,
         maxExecutionTimeoutMs: Number.POSITIVE_INFINITY,
         defaultExecutionTimeoutMs: 600_000,
@@ -128,7 +127,7 @@ async function setup(
     const id = newExecutionId();
     const requesterId = TEST_NODE;
     const plain = { kind: 'ask', id, priority: 0, jobId, jobVersion: 1, requesterId, spec } as const;
-    spine.ask({ ...plain, header: undefined, dropped: false });
+    spine.intake.ask({ ...plain, header: undefined, dropped: false });
     return id;
   };
   const ask = async (job: Wire): Promise<string> => {
@@ -212,7 +211,7 @@ test('an offer that is turned down, and an ask that is dropped, leave nothing', 
   await waitUntil(() => gone.length === 1, 'it has gone');
   assert.equal(stateOf(offered), 'Cancelled');
   const dropped = await ask(mockJob({}, { resources: HALF }));
-  spine.dropAsk(dropped);
+  spine.intake.drop(dropped);
   const other = await ask(mockJob({}, { resources: HALF }));
   await waitUntil(() => spine.items.has(other), 'the one after it is decided');
   assert.ok(!spine.items.has(dropped) && !rejections.has(dropped), 'nobody waits for the answer');

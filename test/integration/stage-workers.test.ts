@@ -7,6 +7,7 @@ import type { AdmitInput, AdmitOutput } from '../../src/workers/admit/protocol.t
 import type { BidInput, BidOptions, BidOutput } from '../../src/workers/bid/protocol.ts';
 import type { IngestInput, IngestOutput } from '../../src/workers/ingest/protocol.ts';
 import { Pool, workerUrl } from '../../src/workers/pool.ts';
+import { OPTIONS as BID_OPTIONS } from '../support/bid.ts';
 import { temporaryFolder } from '../support/folders.ts';
 import { INGEST_OPTIONS, smallJob } from '../support/ingest.ts';
 import { recordingLogger } from '../support/logs.ts';
@@ -86,25 +87,14 @@ test('a job goes through the threads of ingest, bid and admit', async (t) => {
 
   const folder = await temporaryFolder(t);
   const options: BidOptions = {
-    nodeId: 'node',
+    ...BID_OPTIONS,
     locality: 'local',
-    rejectStateless: false,
-    acceptNetworked: false,
-    allowHostNetwork: false,
     minExecutionTimeoutMs: 0,
     maxExecutionTimeoutMs: Number.POSITIVE_INFINITY,
     defaultExecutionTimeoutMs: 1000,
     timeoutBypass: [],
     jobLimit: { cpu: 1, memory: 1e9, disk: 1e9, gpu: 0 },
-    storages: {
-      ipfsConnect: '',
-      ipfsAuthorization: '',
-      ipfsBlocks: join(folder, 'blocks'),
-      allowListedLocalPaths: [],
-      urlAllowList: [],
-      urlTimeoutMs: 1000,
-      urlRetries: 0,
-    },
+    storages: { ...BID_OPTIONS.storages, ipfsBlocks: join(folder, 'blocks') },
   };
   const bid = threads<BidInput, BidOutput>(t, 'bid', options);
   bid.pool.control({
@@ -117,14 +107,15 @@ test('a job goes through the threads of ingest, bid and admit', async (t) => {
     job.Tasks[0]['InputSources'] = [{ Source: { Type, Params: { URL } }, Alias: '', Target: '/in' }];
     return new TextEncoder().encode(JSON.stringify(job));
   };
+  const asking = { header: execution.header, explain: false };
   await bid.pool.run([
-    { id: 'plain', input: { header: execution.header, spec } },
-    { id: 'inline', input: { header: execution.header, spec: withInput('inline', 'data:,twelve%20bytes') } },
+    { id: 'plain', input: { ...asking, spec } },
+    { id: 'inline', input: { ...asking, spec: withInput('inline', 'data:,twelve%20bytes') } },
     {
       id: 'url',
-      input: { header: execution.header, spec: withInput('urlDownload', 'http://example.com/a') },
+      input: { ...asking, spec: withInput('urlDownload', 'http://example.com/a') },
     },
-    { id: 'other', input: { header: { ...execution.header, engine: 'docker' }, spec } },
+    { id: 'other', input: { header: { ...execution.header, engine: 'docker' }, spec, explain: false } },
   ]);
   assert.deepEqual(value(bid.outcomes.get('plain')).resources, execution.header.resources);
   assert.equal(value(bid.outcomes.get('inline')).resources.disk, 12);

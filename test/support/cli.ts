@@ -47,6 +47,7 @@ export function testContext(
     readStdin: () => Promise.resolve(options.stdin ?? ''),
     signal: controller.signal,
     onSecondSignal: (listener) => void second.push(listener),
+    onReload: () => undefined,
     startNode: options.startNode ?? (() => Promise.reject(new Error('no node in this test'))),
   };
   return {

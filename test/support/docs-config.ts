@@ -22,6 +22,7 @@ const KINDS: Readonly<Record<Setting['kind'], string>> = {
 function kindOf(setting: Setting): string {
   if (setting.choices !== undefined) return setting.choices.map(code).join(', ');
   if (setting.format === 'multiaddr') return setting.kind === 'list' ? 'multiaddrs' : 'multiaddr';
+  if (setting.format === 'url') return 'URL';
   if (setting.format === 'rpc-address') return 'multiaddr or URL';
   return KINDS[setting.kind];
 }

@@ -4,6 +4,7 @@ import { shortTime, size } from '../format.ts';
 import { addOutputFlags, type Column, type OutputOptions, printDocument, printRows } from '../output.ts';
 import { collect } from '../run-flags.ts';
 import { type Wire, wire, wireItems, wireNumber, wireText, wireTimeMs } from '../wire.ts';
+import { BIDS_PATH } from './bid.ts';
 import { type CommandModules, clientOf, command } from './shared.ts';
 
 const NODES = '/api/v1/orchestrator/nodes';
@@ -148,9 +149,33 @@ function executions(modules: CommandModules): Command {
   return executions;
 }
 
+const bidColumns: readonly Column<Wire>[] = [
+  { title: 'SINCE', value: (row, wide) => shortTime(wireTimeMs(row['CreateTime']), wide) },
+  { title: 'UNTIL', value: (row, wide) => shortTime(wireTimeMs(row['ExpireTime']), wide) },
+  { title: 'ID', value: (row, wide) => (wide ? wireText : shortened)(row['ExecutionID']) },
+  { title: 'JOB ID', value: (row, wide) => (wide ? wireText : shortened)(row['JobID']) },
+  { title: 'JOB', value: (row) => wireText(wire(row['Job'])['Name']), max: 40 },
+  { title: 'APPROVED', value: (row) => (row['Approved'] === true ? 'yes, waits for room' : 'no') },
+  { title: 'REASON', value: (row) => wireText(row['Reason']), max: 60 },
+];
+
+function bids(modules: CommandModules): Command {
+  const bids = command(
+    'bids',
+    'List the bids of the compute node that is called that wait for approval ("bid approve", "bid reject")',
+    ['bacalhau node bids', 'bacalhau node bids --output json --pretty'],
+  );
+  addOutputFlags(bids, 'rows').action(async (flags: OutputOptions) => {
+    const reply = await clientOf(modules.context, bids).get(BIDS_PATH);
+    printRows(modules.context, wireItems(reply['Items']), bidColumns, reply['Items'] ?? [], flags);
+  });
+  return bids;
+}
+
 export function nodeCommand(modules: CommandModules): Command {
   return command('node', 'Look at nodes', [])
     .addCommand(list(modules))
     .addCommand(describe(modules))
-    .addCommand(executions(modules));
+    .addCommand(executions(modules))
+    .addCommand(bids(modules));
 }

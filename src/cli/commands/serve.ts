@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { NodeConfig } from '../../config/load.ts';
 import { addSettingFlags, argvFlagsOf } from '../serve/flags.ts';
 import { type CommandModules, command } from './shared.ts';
 
@@ -13,8 +14,10 @@ export function serveCommand(modules: CommandModules & { readonly programName: s
   return addSettingFlags(serve).action(async () => {
     const { context, programName } = modules;
     const { loadConfig } = await import('../../config/load.ts');
-    const config = loadConfig({ argvFlags: argvFlagsOf(serve), env: context.env, cwd: context.cwd });
+    const load = (): NodeConfig =>
+      loadConfig({ argvFlags: argvFlagsOf(serve), env: context.env, cwd: context.cwd });
+    const config = load();
     const node = await import('../serve/serve.ts');
-    await node.serve(context, config, programName);
+    await node.serve(context, { config, reload: load }, programName);
   });
 }

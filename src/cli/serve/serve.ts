@@ -2,7 +2,7 @@ import type { NodeConfig } from '../../config/load.ts';
 import { NodeError } from '../../core/errors.ts';
 import { lockDataDir } from '../../data-dir.ts';
 import type { RunningNode } from '../../node-types.ts';
-import { createLogger } from '../../telemetry/logger.ts';
+import { createLogger, type Logger } from '../../telemetry/logger.ts';
 import { type CliContext, ExitStatus, hasColour } from '../context.ts';
 import { banner } from './banner.ts';
 import { portHolder } from './port-holder.ts';
@@ -44,12 +44,27 @@ async function untilEnd(context: CliContext, node: RunningNode): Promise<void> {
   if (failure instanceof Error) throw failure;
 }
 
+function reloadPolicy(node: RunningNode, reload: () => NodeConfig, logger: Logger): void {
+  try {
+    node.setPolicy(reload());
+  } catch (error) {
+    logger.error({ err: error }, 'the configuration could not be read again; the policy is as before');
+  }
+}
+
 /**
  * Brings up a node with the given configuration and keeps it up.
+ * @param given the configuration, and how it is read anew on SIGHUP: its job selection policy, and only that, is
+ * taken over
  * @param command how this program is called, for the lines it shows
  * @throws NodeError DataDirInUse, PortInUse and what the node's parts throw
  */
-export async function serve(context: CliContext, config: NodeConfig, command: string): Promise<void> {
+export async function serve(
+  context: CliContext,
+  given: { readonly config: NodeConfig; readonly reload: () => NodeConfig },
+  command: string,
+): Promise<void> {
+  const { config } = given;
   const logger = createLogger({
     level: config.log.level,
     mode: config.log.mode,
@@ -68,6 +83,7 @@ export async function serve(context: CliContext, config: NodeConfig, command: st
       await lock.announce(node.apiUrl);
       removeRunFile = await writeRunFile(config.node.dataDir, node);
       context.stdout.write(banner(context, config, node, command));
+      context.onReload(() => reloadPolicy(node, given.reload, logger));
     } catch (thrown) {
       await node.stop(Date.now() + STOP_MS);
       throw thrown;

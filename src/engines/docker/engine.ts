@@ -66,6 +66,7 @@ const CREATE_ATTEMPTS = 3;
 export class DockerEngine implements Engine {
   readonly type = 'docker';
   readonly #options: DockerEngineOptions;
+  #networks: NetworkPolicy;
   readonly #modules: DockerEngineModules;
   readonly #creates: Semaphore;
   #connecting: Promise<Connection> | undefined;
@@ -73,14 +74,20 @@ export class DockerEngine implements Engine {
 
   constructor(options: DockerEngineOptions, modules: DockerEngineModules) {
     this.#options = options;
+    this.#networks = options;
     this.#modules = modules;
     this.#creates = new Semaphore(options.createsAtOnce);
+  }
+
+  /** Holds for runs that begin from now on. */
+  setNetworkPolicy(policy: NetworkPolicy): void {
+    this.#networks = policy;
   }
 
   async run(request: RunRequest, context: RunContext): Promise<RunCommandResult> {
     const task = request.spec.Tasks[0];
     const params = parseDockerParams(task.Engine.Params);
-    const network = networkOf(task.Network, this.#options);
+    const network = networkOf(task.Network, this.#networks);
     throwIfStopped(context.signal);
     const { client, pulls } = await this.#connect();
     const output = await RunOutput.create(request.resultsDirectory, request.maxStreamBytes, () =>

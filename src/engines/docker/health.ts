@@ -1,5 +1,5 @@
-import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { NodeError } from '../../core/errors.ts';
+import { type DockerAnswer as Answer, callDocker as call } from './api-call.ts';
 import { type DockerEndpoint, formatEndpoint, parseDockerHost } from './endpoint.ts';
 import { NODE_LABEL } from './labels.ts';
 
@@ -18,8 +18,6 @@ export interface DockerInfo {
   readonly arch: string;
 }
 
-/** Containers found by a start-up are few; an answer beyond this is not from Docker. */
-const LONGEST_ANSWER = 64 * 1024 * 1024;
 const DEFAULT_PING_MS = 2000;
 const DEFAULT_REAP_MS = 60_000;
 const REMOVALS_AT_ONCE = 4;
@@ -100,12 +98,6 @@ async function remove(endpoint: DockerEndpoint, path: string, timeoutMs: number)
   }
 }
 
-interface Answer {
-  readonly status: number;
-  /** Parsed JSON; null when there was none. */
-  readonly body: unknown;
-}
-
 function refused(method: string, path: string, answer: Answer): NodeError {
   const { message } = (answer.body ?? {}) as { message?: unknown };
   const reason = typeof message === 'string' ? message : 'no reason given';
@@ -113,50 +105,6 @@ function refused(method: string, path: string, answer: Answer): NodeError {
     'EngineFailed',
     `Docker answered ${method} ${path.split('?')[0]} with status ${answer.status}: ${reason}`,
   );
-}
-
-async function call(
-  endpoint: DockerEndpoint,
-  method: string,
-  path: string,
-  timeoutMs: number,
-): Promise<Answer> {
-  const target =
-    endpoint.kind === 'socket' ? { socketPath: endpoint.path } : { host: endpoint.host, port: endpoint.port };
-  const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-  const fail = (why: string, cause?: unknown): void =>
-    reject(new NodeError('EngineUnavailable', `Docker at ${formatEndpoint(endpoint)} ${why}`, { cause }));
-  const outgoing = httpRequest({ ...target, method, path, agent: false, headers: { host: 'docker' } });
-  const timer = setTimeout(() => {
-    fail(`did not answer in ${timeoutMs} ms`);
-    outgoing.destroy();
-  }, timeoutMs);
-  outgoing.on('error', (error) => fail(`did not answer: ${error.message}`, error));
-  outgoing.on('response', (response) => {
-    readJson(response).then(
-      (body) => resolve({ status: response.statusCode ?? 0, body }),
-      (error: Error) => fail(`gave no usable answer: ${error.message}`, error),
-    );
-  });
-  outgoing.end();
-  try {
-    return await promise;
-  } finally {
-    clearTimeout(timer);
-    outgoing.destroy();
-  }
-}
-
-async function readJson(response: IncomingMessage): Promise<unknown> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of response) {
-    chunks.push(chunk as Uint8Array);
-    bytes += (chunk as Uint8Array).length;
-    if (bytes > LONGEST_ANSWER) throw new Error('it is too long');
-  }
-  const text = Buffer.concat(chunks).toString();
-  return text === '' ? null : (JSON.parse(text) as unknown);
 }
 
 function isOlder(version: string, than: string): boolean {

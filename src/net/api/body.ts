@@ -35,9 +35,17 @@ function mismatch(name: string, expected: string, value: unknown): NodeError {
 
 /** Fields of the request's body; an empty body has none. @throws NodeError MalformedBody, BodyTooLarge */
 export async function fieldsOf(request: HttpRequest): Promise<Fields> {
+  const members = Object.entries(await objectOf(request));
+  return new Fields(new Map(members.map(([name, value]) => [name.toLowerCase(), value])));
+}
+
+/**
+ * The request's body as a JSON object; an empty body, and null, is one without members.
+ * @throws NodeError MalformedBody, BodyTooLarge
+ */
+export async function objectOf(request: HttpRequest): Promise<Readonly<Record<string, unknown>>> {
   const bytes = await request.body();
-  const values = new Map<string, unknown>();
-  if (bytes.byteLength === 0) return new Fields(values);
+  if (bytes.byteLength === 0) return {};
   let parsed: unknown;
   try {
     parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
@@ -45,10 +53,9 @@ export async function fieldsOf(request: HttpRequest): Promise<Fields> {
     const why = error instanceof Error ? error.message : String(error);
     throw new NodeError('MalformedBody', `the body is not JSON: ${why}`);
   }
-  if (parsed === null) return new Fields(values);
+  if (parsed === null) return {};
   if (typeof parsed !== 'object' || Array.isArray(parsed)) {
     throw new NodeError('MalformedBody', 'the body must be a JSON object');
   }
-  for (const [name, value] of Object.entries(parsed)) values.set(name.toLowerCase(), value);
-  return new Fields(values);
+  return parsed as Readonly<Record<string, unknown>>;
 }

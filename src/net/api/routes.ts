@@ -1,9 +1,11 @@
+import type { BidPort } from '../../core/bids.ts';
 import type { ComputePort, IngestPort, NodePort } from '../../core/ports.ts';
 import type { RequesterService } from '../../requester/service.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { Route } from './adapter.ts';
 import { agentRoutes } from './handlers/agent.ts';
 import { authRoutes } from './handlers/auth.ts';
+import { bidRoutes } from './handlers/bids.ts';
 import { computeRoutes } from './handlers/compute.ts';
 import { downloadRoutes } from './handlers/downloads.ts';
 import { jobDetailRoutes } from './handlers/job-details.ts';
@@ -20,12 +22,13 @@ export interface RouteModules {
   /** Belongs to the requester role: without it no job can be submitted. */
   readonly ingest?: IngestPort;
   readonly compute?: ComputePort;
+  readonly bids?: BidPort;
   readonly logger: Logger;
 }
 
 /** The route table: every path that this node serves, given its roles. */
 export function createRoutes(build: BuildInfo, modules: RouteModules): Route[] {
-  const { node, requester, ingest, compute, logger } = modules;
+  const { node, requester, ingest, compute, bids, logger } = modules;
   const routes: Route[] = [...agentRoutes(node, build), ...metricsRoutes(node), ...downloadRoutes(node)];
   if (requester !== undefined) {
     routes.push(
@@ -37,5 +40,6 @@ export function createRoutes(build: BuildInfo, modules: RouteModules): Route[] {
     );
   }
   if (compute !== undefined) routes.push(...computeRoutes(compute));
+  if (bids !== undefined) routes.push(...bidRoutes(bids));
   return routes;
 }

@@ -12,10 +12,28 @@ export interface BidConfig {
   readonly defaultExecutionTimeoutMs: number;
   /** Namespaces exempt from minimum and maximum. */
   readonly timeoutBypass: readonly string[];
+  /** Shell text; "" for no exec probe. */
+  readonly probeExec: string;
+  /** URL; "" for no HTTP probe. */
+  readonly probeHttp: string;
+  readonly probeTimeoutMs: number;
+  readonly probeConcurrency: number;
+  readonly probeOnError: 'reject' | 'transient';
+  /** How long a bid may wait for an operator's approval. */
+  readonly approvalTimeoutMs: number;
+  /** Id of the client whose signed approvals count; "" for nobody's. */
+  readonly approver: string;
+  /** PATH of exec probes. */
+  readonly probePath: string;
 }
 
-const NOT_BUILT =
-  'job selection probes are not available in this version; remove the setting to start the node without them';
+/** What shells search where the node was started without a PATH. */
+const STANDARD_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+/** A requester waits for the answer, and the place of a bid is held meanwhile. */
+const SHORTEST_PROBE_MS = 10;
+const LONGEST_PROBE_MS = 600_000;
+/** Equal to MAX_PROBES of the bid threads. */
+const MOST_PROBES = 1024;
 
 export const bidSettings: readonly Setting[] = [
   {
@@ -50,18 +68,57 @@ export const bidSettings: readonly Setting[] = [
     kind: 'string',
     default: '',
     unset: 'no probe',
-    unavailable: NOT_BUILT,
-    doc: 'Use the result of an external program to decide if we should take on the job. Not available in this version.',
+    doc: 'Use the result of an external program to decide if we should take on the job: shell text, run with the job as JSON on its stdin; exit code 0 accepts.',
   },
   {
     key: 'JobAdmissionControl.ProbeHTTP',
     aliases: ['Node.Compute.JobSelection.ProbeHttp'],
     flag: 'job-selection-probe-http',
     kind: 'string',
+    format: 'url',
     default: '',
     unset: 'no probe',
-    unavailable: NOT_BUILT,
-    doc: 'Use the result of an HTTP POST to decide if we should take on the job. Not available in this version.',
+    doc: 'Use the result of an HTTP POST to decide if we should take on the job: a URL; a status below 400 accepts, unless a JSON object says otherwise.',
+  },
+  {
+    key: 'JobAdmissionControl.ProbeTimeout',
+    flag: 'job-selection-probe-timeout',
+    kind: 'duration',
+    default: '10s',
+    doc: 'How long a probe may take; then it is killed, with everything it started.',
+  },
+  {
+    key: 'JobAdmissionControl.ProbeConcurrency',
+    flag: 'job-selection-probe-concurrency',
+    kind: 'integer',
+    min: 1,
+    max: MOST_PROBES,
+    default: '64',
+    doc: 'Probes of a kind that run at once; a bid on top of that is put off.',
+  },
+  {
+    key: 'JobAdmissionControl.ProbeOnError',
+    flag: 'job-selection-probe-on-error',
+    kind: 'string',
+    choices: ['reject', 'transient'],
+    default: 'transient',
+    doc: 'What it means when a probe times out, cannot start or cannot be reached: the job is refused for good (reject), or put off and asked for again (transient).',
+  },
+  {
+    key: 'JobAdmissionControl.ApprovalTimeout',
+    flag: 'job-selection-approval-timeout',
+    kind: 'duration',
+    default: '24h',
+    doc: 'How long a job that a probe left to an operator (shouldWait) may wait for approval.',
+  },
+  {
+    key: 'JobAdmissionControl.Approver',
+    flag: 'job-selection-approver',
+    env: ['BACALHAU_JOB_APPROVER'],
+    kind: 'string',
+    default: '',
+    unset: 'nobody',
+    doc: 'Id of the client (hex SHA-256 of its public key) whose signed approvals count: POST /api/v1/compute/approve.',
   },
   {
     key: 'Compute.JobTimeouts.Min',
@@ -120,7 +177,19 @@ export function readBid(settings: SettingReader): BidConfig {
       'the default execution timeout is not between the shortest (Compute.JobTimeouts.Min) and the longest (Compute.JobTimeouts.Max)',
     );
   }
+  const probeTimeoutMs = settings.durationMs('JobAdmissionControl.ProbeTimeout');
+  if (probeTimeoutMs < SHORTEST_PROBE_MS || probeTimeoutMs > LONGEST_PROBE_MS) {
+    settings.fault('JobAdmissionControl.ProbeTimeout', 'is not between 10ms and 10m');
+  }
   return {
+    probeExec: settings.text('JobAdmissionControl.ProbeExec'),
+    probeHttp: settings.text('JobAdmissionControl.ProbeHTTP'),
+    probeTimeoutMs,
+    probeConcurrency: settings.integer('JobAdmissionControl.ProbeConcurrency'),
+    probeOnError: settings.text('JobAdmissionControl.ProbeOnError') === 'reject' ? 'reject' : 'transient',
+    approvalTimeoutMs: settings.durationMs('JobAdmissionControl.ApprovalTimeout'),
+    approver: settings.text('JobAdmissionControl.Approver').trim().toLowerCase(),
+    probePath: settings.hostEnv(['PATH'])['PATH'] ?? STANDARD_PATH,
     locality: settings.text('JobAdmissionControl.Locality') === 'anywhere' ? 'anywhere' : 'local',
     rejectStateless: settings.boolean('JobAdmissionControl.RejectStatelessJobs'),
     acceptNetworked: settings.boolean('JobAdmissionControl.AcceptNetworkedJobs'),

@@ -1,42 +1,73 @@
+import type { Explanation } from '../../core/bids.ts';
 import { toErrorData } from '../../core/errors.ts';
 import type { JobSpec, Resources } from '../../core/job.ts';
 import type { Outcome } from '../../core/outcome.ts';
 import type { Storage } from '../../storages/storage.ts';
-import { type Decision, decideQuickly, decideSlowly } from './decide.ts';
+import {
+  type Decision,
+  decideQuickly,
+  decideSlowly,
+  explainAll,
+  type Observer,
+  type SlowOptions,
+  slowOnes,
+} from './decide.ts';
 import { inputBytes } from './input-bytes.ts';
-import type { BidInput, BidOptions, BidOutput, Offer } from './protocol.ts';
-import { engineInstalled, publisherInstalled, storageInstalled } from './strategies/installed.ts';
-import { inputLocality } from './strategies/locality.ts';
-import { maxCapacity } from './strategies/max-capacity.ts';
-import { networking } from './strategies/networking.ts';
-import { stateless } from './strategies/stateless.ts';
-import { timeout } from './strategies/timeout.ts';
+import { createStrategies, type PolicyModules } from './policy.ts';
+import type { CommandRunner } from './probes/exec.ts';
+import type { BidInput, BidOptions, BidOutput, BidPolicy, Offer } from './protocol.ts';
+import type { PlatformLookup } from './strategies/image-platform.ts';
 import type { AskedJob, Strategy } from './strategy.ts';
+import { BidTally } from './tally.ts';
 
-/** Time for all look-ups of one job together. A requester waits for the answer. */
+/** Time for all look-ups of one job together, unless a probe is given more. A requester waits for the answer. */
 const SLOW_DEADLINE_MS = 5_000;
+/** A probe's own time limit speaks first: it knows what to say. */
+const PROBE_MARGIN_MS = 1_000;
 /** Sizes only sharpen the request: no bid waits long for them. */
 const SIZE_DEADLINE_MS = 1_000;
 
 export interface BidModules {
   /** Storages by lower-case type; called with the first job that needs one. */
   readonly storages: () => Promise<ReadonlyMap<string, Storage>>;
+  /** Runs exec probes; called with the first. */
+  readonly runner: () => CommandRunner;
+  /** Called with the first Docker job. */
+  readonly platforms: () => Promise<PlatformLookup>;
 }
 
 /** Decides which jobs this node offers to run. Holds no reservation: the spine makes it when the answer is yes. */
 export class Bidder {
-  readonly #strategies: readonly Strategy[];
-  readonly #find: (type: string) => Promise<Storage | undefined>;
+  readonly #options: BidOptions;
+  readonly #modules: PolicyModules;
+  readonly #observe: Observer;
+  #strategies: readonly Strategy[];
+  #slowDeadlineMs: number;
   #offer: Offer | undefined;
 
   constructor(options: BidOptions, modules: BidModules) {
-    this.#find = async (type) => (await modules.storages()).get(type);
-    this.#strategies = createStrategies(options, this.#find);
+    const tally = new BidTally(options.tally);
+    this.#options = options;
+    this.#modules = {
+      tally,
+      runner: modules.runner,
+      platforms: modules.platforms,
+      find: async (type) => (await modules.storages()).get(type),
+    };
+    this.#observe = (strategy, decision) => tally.said(strategy, verdictName(decision));
+    this.#strategies = createStrategies(options, this.#modules);
+    this.#slowDeadlineMs = slowDeadlineMs(options);
   }
 
   /** What is installed and answering from now on. */
   setOffer(offer: Offer): void {
     this.#offer = offer;
+  }
+
+  /** What bids that begin from now on are decided by. */
+  setPolicy(policy: BidPolicy): void {
+    this.#strategies = createStrategies({ ...this.#options, ...policy }, this.#modules);
+    this.#slowDeadlineMs = slowDeadlineMs(policy);
   }
 
   /** Never rejects: what goes wrong is a rejection with the reason. */
@@ -46,55 +77,84 @@ export class Bidder {
       const reason = 'this node does not know yet what it can run';
       return { kind: 'reject', final: false, code: 'busy', reason };
     }
+    const strategies = this.#strategies;
+    const slow: SlowOptions = { signal, deadlineMs: this.#slowDeadlineMs, observe: this.#observe };
     let job: AskedJob;
     try {
       const spec = JSON.parse(new TextDecoder().decode(input.spec)) as JobSpec;
       job = { header: input.header, spec, resources: input.header.resources, offer };
-      const decision = decideQuickly(this.#strategies, job);
-      if (decision.kind !== 'bid') return decision;
-      if ((spec.Tasks[0].InputSources?.length ?? 0) === 0) return advance(job.resources);
+      if (input.explain) return await this.#explain(strategies, job, slow);
+      const decision = decideQuickly(strategies, job, this.#observe);
+      if (decision.kind === 'reject') return decision;
     } catch (thrown) {
       const reason = `this node does not accept the job: ${toErrorData(thrown).message}`;
       return { kind: 'reject', final: true, code: 'invalid', reason };
     }
-    return this.#bidWithInputs(job, signal);
+    const hasInputs = (job.spec.Tasks[0].InputSources?.length ?? 0) > 0;
+    if (!hasInputs && slowOnes(strategies, job).length === 0) return advance(job.resources);
+    return this.#bidSlowly(strategies, job, slow);
   }
 
-  async #bidWithInputs(job: AskedJob, signal: AbortSignal): Promise<Outcome<BidOutput>> {
+  async #bidSlowly(
+    strategies: readonly Strategy[],
+    job: AskedJob,
+    slow: SlowOptions,
+  ): Promise<Outcome<BidOutput>> {
+    const { signal } = slow;
     const [decision, bytes] = await Promise.all([
-      decideSlowly(this.#strategies, job, signal, SLOW_DEADLINE_MS),
-      inputBytes(job.spec.Tasks[0].InputSources ?? [], this.#find, signal, SIZE_DEADLINE_MS),
+      decideSlowly(slowOnes(strategies, job), job, slow),
+      this.#bytes(job, signal),
     ]);
     if (signal.aborted) return { kind: 'cancelled', reason: 'the ask was withdrawn' };
-    if (decision.kind !== 'bid') return decision;
-    if (bytes <= job.resources.disk) return advance(job.resources);
-    const raised: AskedJob = { ...job, resources: { ...job.resources, disk: bytes } };
-    const again: Decision = decideQuickly(this.#strategies, raised);
-    return again.kind === 'bid' ? advance(raised.resources) : again;
+    if (decision.kind === 'reject') return decision;
+    const raised = withDisk(job, bytes);
+    // What the inputs take on disk may be more than a job may have, or more than there is.
+    const again: Decision = raised === job ? decision : decideQuickly(strategies, raised);
+    if (again.kind === 'reject') return again;
+    if (decision.kind === 'bid') return advance(raised.resources);
+    return { kind: 'wait', reason: decision.reason, value: { resources: raised.resources } };
+  }
+
+  async #explain(
+    strategies: readonly Strategy[],
+    job: AskedJob,
+    slow: SlowOptions,
+  ): Promise<Outcome<BidOutput>> {
+    const raised = withDisk(job, await this.#bytes(job, slow.signal));
+    const { decision, strategies: reports } = await explainAll(strategies, raised, slow);
+    const explanation: Explanation = {
+      decision: decision.kind,
+      code: decision.kind === 'reject' ? decision.code : '',
+      final: decision.kind === 'reject' && decision.final,
+      reason: decision.kind === 'bid' ? '' : decision.reason,
+      strategies: reports,
+    };
+    return { kind: 'advance', value: { resources: raised.resources, explanation } };
+  }
+
+  #bytes({ spec }: AskedJob, signal: AbortSignal): Promise<number> {
+    return inputBytes(spec.Tasks[0].InputSources ?? [], this.#modules.find, signal, SIZE_DEADLINE_MS);
   }
 }
 
-/**
- * The strategies in the documented order: of those that refuse, the first one's reason is told. A probe is one
- * more slow strategy between locality and engine.
- */
-function createStrategies(
-  options: BidOptions,
-  find: (type: string) => Promise<Storage | undefined>,
-): readonly Strategy[] {
-  return [
-    networking({
-      acceptNetworked: options.acceptNetworked,
-      allowHostNetwork: options.allowHostNetwork,
-    }),
-    timeout(options),
-    stateless(options),
-    publisherInstalled,
-    storageInstalled,
-    inputLocality(options, find),
-    engineInstalled,
-    maxCapacity(options),
-  ];
+function slowDeadlineMs({ probeExec, probeHttp, probeTimeoutMs }: BidPolicy): number {
+  const hasProbe = probeExec !== '' || probeHttp !== '';
+  return hasProbe ? Math.max(SLOW_DEADLINE_MS, probeTimeoutMs + PROBE_MARGIN_MS) : SLOW_DEADLINE_MS;
+}
+
+function withDisk(job: AskedJob, bytes: number): AskedJob {
+  return bytes <= job.resources.disk ? job : { ...job, resources: { ...job.resources, disk: bytes } };
+}
+
+function verdictName(decision: Decision): 'yes' | 'no' | 'not now' | 'wait' {
+  switch (decision.kind) {
+    case 'bid':
+      return 'yes';
+    case 'wait':
+      return 'wait';
+    case 'reject':
+      return decision.final ? 'no' : 'not now';
+  }
 }
 
 function advance(resources: Resources): Outcome<BidOutput> {

@@ -1,3 +1,5 @@
+import type { SharedLedger } from '../../capacity/ledger-words.ts';
+import type { Explanation } from '../../core/bids.ts';
 import type { NodeId } from '../../core/ids.ts';
 import type { ExecutionHeader } from '../../core/item.ts';
 import type { Resources } from '../../core/job.ts';
@@ -6,32 +8,102 @@ export interface BidInput {
   readonly header: ExecutionHeader;
   /** JobSpec JSON bytes, checked by ingest. */
   readonly spec: Uint8Array;
+  /** Every strategy is asked, and the answer is always `advance` with what they said. */
+  readonly explain: boolean;
 }
 
 /** All strategies said yes. The spine reserves `resources` in one step when it gets this. */
 export interface BidOutput {
   /** The request; disk raised to the inputs' size where that is known. */
   readonly resources: Resources;
+  /** Where an explanation was asked for. */
+  readonly explanation?: Explanation;
 }
 
-/** Policy of one node: frozen at start. */
-export interface BidOptions {
-  readonly nodeId: NodeId;
+/** A strategy of the policy: the code of its rejections. */
+export type StrategyName =
+  | 'networking'
+  | 'timeout'
+  | 'stateless'
+  | 'publisher'
+  | 'storage'
+  | 'engine'
+  | 'locality'
+  | 'exec_probe'
+  | 'http_probe'
+  | 'image_platform'
+  | 'max_capacity'
+  | 'no_room';
+
+/** In the order in which they count. */
+export const strategyNames: readonly StrategyName[] = [
+  'networking',
+  'timeout',
+  'stateless',
+  'publisher',
+  'storage',
+  'engine',
+  'locality',
+  'exec_probe',
+  'http_probe',
+  'image_platform',
+  'max_capacity',
+  'no_room',
+];
+
+/** Which jobs the node takes: what an operator may change while it runs (live setting "policy"). */
+export interface BidPolicy {
   readonly locality: 'local' | 'anywhere';
   readonly rejectStateless: boolean;
   readonly acceptNetworked: boolean;
-  /** Jobs may share the host's network, where `acceptNetworked` is set too. Absent means no. */
-  readonly allowHostNetwork: boolean;
   readonly minExecutionTimeoutMs: number;
   /** Infinity means none. */
   readonly maxExecutionTimeoutMs: number;
-  readonly defaultExecutionTimeoutMs: number;
   /** Namespaces exempt from min and max. */
   readonly timeoutBypass: readonly string[];
+  /** Shell text of the exec probe; "" for none. */
+  readonly probeExec: string;
+  /** URL of the HTTP probe; "" for none. */
+  readonly probeHttp: string;
+  /** How long either probe may take. */
+  readonly probeTimeoutMs: number;
+  /** Probes of a kind that run at once, at most `MAX_PROBES`; what comes on top is put off. */
+  readonly probeConcurrency: number;
+  /** What a probe's failure to answer means: the job is refused for good, or put off. */
+  readonly probeOnError: 'reject' | 'transient';
+}
+
+/** Largest `probeConcurrency`. */
+export const MAX_PROBES = 1024;
+
+/** Policy and surroundings of one node. */
+export interface BidOptions extends BidPolicy {
+  readonly nodeId: NodeId;
+  /** Jobs may share the host's network, where `acceptNetworked` is set too. Absent means no. */
+  readonly allowHostNetwork: boolean;
+  readonly defaultExecutionTimeoutMs: number;
   /** Most that one job may ask for. */
   readonly jobLimit: Resources;
   /** For locality of `localDirectory` and `ipfs` inputs. */
   readonly storages: StorageOptions;
+  /** "http://host:port" of this node, where probes may send a later decision. */
+  readonly publicUrl: string;
+  /** PATH of exec probes: all of the environment they get, but for the job. */
+  readonly probePath: string;
+  /** What is free, for a look before the probes; absent: that look is not taken. */
+  readonly ledger?: SharedLedger;
+  /** Counters and probe slots shared with the main thread and the other bid threads; absent: the thread's own. */
+  readonly tally?: SharedArrayBuffer;
+  readonly docker: DockerAccess;
+}
+
+/** How to ask Docker about images. */
+export interface DockerAccess {
+  /** As DOCKER_HOST; "" for the usual socket. */
+  readonly host: string;
+  /** Docker Hub account; "" for none. */
+  readonly username: string;
+  readonly password: string;
 }
 
 /** Live setting "offer" of the bid pool: what is installed and answering now. Lower case names. */

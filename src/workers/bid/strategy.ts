@@ -1,7 +1,7 @@
 import type { ExecutionHeader } from '../../core/item.ts';
 import type { JobSpec, Resources } from '../../core/job.ts';
 import type { RejectCode } from '../../core/outcome.ts';
-import type { Offer } from './protocol.ts';
+import type { Offer, StrategyName } from './protocol.ts';
 
 /** What is decided on. */
 export interface AskedJob {
@@ -18,19 +18,23 @@ export type Verdict =
   | { readonly kind: 'yes' }
   | {
       readonly kind: 'no';
-      /** Without its beginning, "this node does not ". */
+      /** Without its beginning, "this node does not ", unless `verbatim`. */
       readonly reason: string;
+      /** The reason is the whole of it: a probe's own words. */
+      readonly verbatim?: true;
       /** True unless a later ask may be answered otherwise. Default true. */
       readonly final?: boolean;
+      /** Instead of the strategy's own. */
+      readonly code?: RejectCode;
       readonly requested?: string;
       readonly available?: string;
     }
-  /** Somebody else decides, until `untilMs` (epoch). */
-  | { readonly kind: 'wait'; readonly reason: string; readonly untilMs: number };
+  /** Somebody else decides, later. */
+  | { readonly kind: 'wait'; readonly reason: string };
 
 interface Named {
-  /** Of the rejection, and its place in metrics. */
-  readonly code: RejectCode;
+  /** Its name, and the code of its rejections. */
+  readonly code: StrategyName;
 }
 
 /** A rule that is decided from memory. */
@@ -42,6 +46,13 @@ export interface QuickStrategy extends Named {
 /** A rule that has to look or ask somewhere. Runs only when all quick ones said yes, beside the other slow ones. */
 export interface SlowStrategy extends Named {
   readonly speed: 'slow';
+  /** False where it has nothing to look at: it says yes. */
+  applies(job: AskedJob): boolean;
+  /**
+   * Takes what a run of it needs, before any slow one starts: gives the way to return it, or the word that puts
+   * the job off.
+   */
+  readonly enter?: () => (() => void) | Verdict;
   /** May reject, and must end with the signal. */
   decide(job: AskedJob, signal: AbortSignal): Promise<Verdict>;
 }

@@ -19,9 +19,20 @@ class Supervisor {
   readonly #mock = new MockEngine();
   #storages: StorageRegistry | undefined;
   #docker: Promise<DockerEngine> | undefined;
+  #acceptNetworked: boolean;
 
   constructor(options: ExecuteOptions) {
     this.#options = options;
+    this.#acceptNetworked = options.acceptNetworked;
+  }
+
+  /** The operator's word, as it changes. */
+  acceptNetworked(accept: boolean): void {
+    this.#acceptNetworked = accept;
+    const { allowHostNetwork } = this.#options;
+    void this.#docker?.then((docker) =>
+      docker.setNetworkPolicy({ acceptNetworked: accept, allowHostNetwork }),
+    );
   }
 
   async handle(input: ExecuteInput, context: Context): Promise<Outcome<ExecuteOutput>> {
@@ -68,14 +79,14 @@ class Supervisor {
   /** Loaded with the first Docker job: a thread that never sees one stays small. */
   async #createDocker(context: Context): Promise<DockerEngine> {
     const { DockerEngine } = await import('../../engines/docker/engine.ts');
-    const { nodeId, dockerHost, acceptNetworked, allowHostNetwork, superviseThreads } = this.#options;
+    const { nodeId, dockerHost, allowHostNetwork, superviseThreads } = this.#options;
     const { dockerUsername, dockerPassword } = this.#options;
     const createsAtOnce = Math.max(1, Math.floor(dockerLimits.createsAtOnce / superviseThreads));
     return new DockerEngine(
       {
         nodeId,
         dockerHost,
-        acceptNetworked,
+        acceptNetworked: this.#acceptNetworked,
         allowHostNetwork,
         createsAtOnce,
         dockerUsername,
@@ -107,7 +118,12 @@ const run: (batch: WorkBatch<ExecuteInput>) => Promise<void> = serve<
   ExecuteReport
 >((options) => {
   const supervisor = new Supervisor(options as ExecuteOptions);
-  return { handle: (input, context) => supervisor.handle(input, context) };
+  return {
+    handle: (input, context) => supervisor.handle(input, context),
+    onLive: (name, value) => {
+      if (name === 'acceptNetworked') supervisor.acceptNetworked(value === true);
+    },
+  };
 });
 
 export default run;

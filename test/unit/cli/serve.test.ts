@@ -39,6 +39,7 @@ function fakeNode(stop: () => Promise<void> = () => Promise.resolve()): Fake {
     publishers: ['local'],
     capacity: { cpu: 1.6, memory: 2e9, disk: 2e10, gpu: 0 },
     warnings: ['something to know'],
+    setPolicy: () => undefined,
     stop: (deadlineMs) => {
       stops.push(deadlineMs);
       return stop();

@@ -20,6 +20,7 @@ function samples(setting: Setting): readonly [string, string, string] {
   if (setting.key === 'NodeType') return ['compute', 'requester', 'requester,compute'];
   if (others.length === 1) return [others[0] ?? '', setting.default, others[0] ?? ''];
   if (others.length > 1) return [others[0] ?? '', others.at(-1) ?? '', setting.default];
+  if (setting.format === 'url') return ['http://a/', 'http://b/', 'http://c/'];
   if (setting.format === 'multiaddr' || setting.format === 'rpc-address') {
     return ['/ip4/1.1.1.1/tcp/1', '/ip4/1.1.1.1/tcp/2', '/ip4/1.1.1.1/tcp/3'];
   }

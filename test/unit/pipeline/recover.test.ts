@@ -18,7 +18,7 @@ const RESULT = {
   ExitCode: 0,
   ErrorMsg: '',
 } as const;
-const NONE: Recovered = { offered: 0, queued: 0, restarted: 0, publishing: 0, givenUp: 0 };
+const NONE: Recovered = { approval: 0, offered: 0, queued: 0, restarted: 0, publishing: 0, givenUp: 0 };
 
 interface Setup extends PipelineKit {
   readonly executions: string;
@@ -72,6 +72,7 @@ async function setup(t: TestContext, room = { left: Number.POSITIVE_INFINITY }):
             take('offered', item);
             return true;
           },
+          approvals: { restore: (item) => take('approval', item) },
           restoreAccepted(item) {
             if (room.left === 0) return false;
             room.left -= 1;

@@ -1,8 +1,9 @@
-import { createHash, createHmac, createPublicKey, type KeyObject, randomBytes, verify } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import { NodeError } from '../../../core/errors.ts';
 import type { NodePort } from '../../../core/ports.ts';
 import type { HttpReply, HttpRequest, Route } from '../adapter.ts';
 import { fieldsOf } from '../body.ts';
+import { signingClient } from '../client-key.ts';
 import { JSON_HEADERS, json } from '../reply.ts';
 
 const METHOD = 'clientkey';
@@ -73,17 +74,7 @@ function knownMethod(request: HttpRequest): void {
 function provenClient(data: string, phrase: string): string | undefined {
   const proof = decodeProof(data);
   if (proof === undefined) return undefined;
-  try {
-    const key = createPublicKey({ key: proof.publicKey, format: 'der', type: 'pkcs1' });
-    if (!verify('sha256', Buffer.from(phrase), key, proof.signature)) return undefined;
-    return createHash('sha256').update(modulus(key)).digest('hex');
-  } catch {
-    return undefined;
-  }
-}
-
-function modulus(key: KeyObject): Buffer {
-  return Buffer.from(key.export({ format: 'jwk' }).n ?? '', 'base64url');
+  return signingClient({ data: Buffer.from(phrase), ...proof });
 }
 
 function decodeProof(data: string): { publicKey: Buffer; signature: Buffer } | undefined {

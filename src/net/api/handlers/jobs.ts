@@ -1,5 +1,5 @@
 import { NodeError } from '../../../core/errors.ts';
-import type { IngestPort, Submission } from '../../../core/ports.ts';
+import type { IngestPort } from '../../../core/ports.ts';
 import type { RequesterService } from '../../../requester/service.ts';
 import type { HttpReply, HttpRequest, Route } from '../adapter.ts';
 import { fieldsOf } from '../body.ts';
@@ -7,6 +7,7 @@ import { clientNeeds } from '../client-version.ts';
 import { fragment, page } from '../page.ts';
 import { choice, encodeToken, flag, pagingToken, text, unsigned } from '../query.ts';
 import { json, jsonText } from '../reply.ts';
+import { submissionOf } from '../submission.ts';
 import { jobToWire } from '../wire/job.ts';
 import { executionsOf, historyOf, jobLookup } from './job-details.ts';
 
@@ -117,17 +118,6 @@ export function jobRoutes(requester: RequesterService, ingest: IngestPort): Rout
     { method: 'POST', path: `${JOBS}/:id`, role, handle: stop },
     { method: 'PUT', path: `${JOBS}/:id/rerun`, role, handle: rerun },
   ];
-}
-
-function submissionOf(request: HttpRequest, body: Uint8Array): Submission {
-  const type = request.header('content-type');
-  const semicolon = type.indexOf(';');
-  return {
-    body,
-    contentType: (semicolon < 0 ? type : type.slice(0, semicolon)).trim().toLowerCase(),
-    clientInstanceId: request.header('x-bacalhau-instanceid'),
-    clientInstallationId: request.header('x-bacalhau-installationid'),
-  };
 }
 
 function orNull(warnings: readonly string[]): readonly string[] | null {

@@ -1,5 +1,5 @@
 import { toErrorData } from '../../../core/errors.ts';
-import type { InputSource } from '../../../core/job.ts';
+import type { InputSource, Task } from '../../../core/job.ts';
 import type { Storage } from '../../../storages/storage.ts';
 import { no, type SlowStrategy, type Verdict, YES } from '../strategy.ts';
 import { storageKey } from './installed.ts';
@@ -19,13 +19,16 @@ const LOOK_UPS = 8;
  * directory that is not here, or not allow-listed, is refused with `anywhere` too: nobody can bring it.
  */
 export function inputLocality(options: LocalityOptions, find: FindStorage): SlowStrategy {
+  const looked = (task: Task): readonly InputSource[] =>
+    (task.InputSources ?? []).filter(
+      (input) => options.locality === 'local' || storageKey(input.Source.Type) === 'localdirectory',
+    );
   return {
     speed: 'slow',
     code: 'locality',
+    applies: ({ spec }) => looked(spec.Tasks[0]).length > 0,
     decide: async ({ spec }, signal) => {
-      const inputs = (spec.Tasks[0].InputSources ?? []).filter(
-        (input) => options.locality === 'local' || storageKey(input.Source.Type) === 'localdirectory',
-      );
+      const inputs = looked(spec.Tasks[0]);
       const answers = await inBatches(inputs, (input) => lookUp(input, find, signal));
       const fault = answers.find((answer) => typeof answer === 'string');
       if (fault !== undefined) return no(`accept the job's inputs: ${fault}`);

@@ -2,90 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { NodeError } from '../../../../src/core/errors.ts';
 import type { ExecutionHeader } from '../../../../src/core/item.ts';
-import type { InputSource, JobSpec, Task } from '../../../../src/core/job.ts';
+import type { JobSpec, Task } from '../../../../src/core/job.ts';
 import type { Outcome } from '../../../../src/core/outcome.ts';
 import type { Storage } from '../../../../src/storages/storage.ts';
 import { Bidder } from '../../../../src/workers/bid/bid.ts';
-import { decideQuickly, decideSlowly } from '../../../../src/workers/bid/decide.ts';
+import { decideQuickly } from '../../../../src/workers/bid/decide.ts';
 import type { BidOptions, BidOutput } from '../../../../src/workers/bid/protocol.ts';
-import type { AskedJob, Strategy } from '../../../../src/workers/bid/strategy.ts';
-
-const OFFER = {
-  engines: ['docker', 'wasm'],
-  storages: ['inline', 'ipfs', 'localdirectory'],
-  publishers: ['ipfs'],
-};
-
-const OPTIONS: BidOptions = {
-  nodeId: 'node',
-  locality: 'anywhere',
-  rejectStateless: false,
-  acceptNetworked: false,
-  allowHostNetwork: false,
-  minExecutionTimeoutMs: 1000,
-  maxExecutionTimeoutMs: 60_000,
-  defaultExecutionTimeoutMs: 30_000,
-  timeoutBypass: ['trusted'],
-  jobLimit: { cpu: 2, memory: 4e9, disk: 1e9, gpu: 0 },
-  storages: {
-    ipfsConnect: '',
-    ipfsAuthorization: '',
-    ipfsBlocks: '/nowhere',
-    allowListedLocalPaths: [],
-    urlAllowList: [],
-    urlTimeoutMs: 1000,
-    urlRetries: 0,
-  },
-};
-
-function header(change: Partial<ExecutionHeader> = {}): ExecutionHeader {
-  return {
-    executionId: 'e-1',
-    jobId: 'j-1',
-    jobVersion: 1,
-    requesterId: 'r',
-    namespace: 'default',
-    jobType: 'batch',
-    priority: 0,
-    engine: 'docker',
-    publisher: '',
-    resources: { cpu: 0.5, memory: 5e8, disk: 0, gpu: 0 },
-    executionTimeoutMs: 0,
-    queueTimeoutMs: 0,
-    totalTimeoutMs: 0,
-    ...change,
-  };
-}
-
-function spec(task: Partial<Task> = {}, Namespace = 'default'): Uint8Array {
-  const job: JobSpec = {
-    ID: 'j-1',
-    Name: 'n',
-    Namespace,
-    Type: 'batch',
-    Priority: 0,
-    Count: 1,
-    Constraints: [],
-    Meta: {},
-    Labels: {},
-    Tasks: [
-      {
-        Name: 'main',
-        Engine: { Type: 'docker', Params: { Image: 'x' } },
-        Publisher: { Type: '' },
-        Resources: {},
-        Network: { Type: 'Default' },
-        Timeouts: {},
-        ...task,
-      },
-    ],
-  };
-  return new TextEncoder().encode(JSON.stringify(job));
-}
-
-function input(Type: string, Params: Record<string, unknown> = {}, Target = '/in'): InputSource {
-  return { Source: { Type, Params }, Alias: '', Target };
-}
+import type { Strategy } from '../../../../src/workers/bid/strategy.ts';
+import { bidderOf, header, input, MODULES, OFFER, OPTIONS, spec, storage } from '../../../support/bid.ts';
 
 interface Ask {
   readonly options?: Partial<BidOptions>;
@@ -98,10 +22,9 @@ interface Ask {
 
 async function bid(ask: Ask = {}): Promise<Outcome<BidOutput>> {
   const storages = new Map((ask.storages ?? []).map((storage) => [storage.type, storage] as const));
-  const bidder = new Bidder({ ...OPTIONS, ...ask.options }, { storages: () => Promise.resolve(storages) });
-  bidder.setOffer(OFFER);
+  const bidder = bidderOf(ask.options, { storages: () => Promise.resolve(storages) });
   return bidder.bid(
-    { header: header(ask.header), spec: spec(ask.task, ask.namespace) },
+    { header: header(ask.header), spec: spec(ask.task, ask.namespace), explain: false },
     ask.signal ?? new AbortController().signal,
   );
 }
@@ -113,23 +36,16 @@ async function refusal(ask: Ask): Promise<Extract<Outcome<BidOutput>, { kind: 'r
   return outcome;
 }
 
-function storage(type: string, answers: Partial<Storage> = {}): Storage {
-  return {
-    type,
-    hasLocally: () => Promise.resolve(true),
-    size: () => Promise.resolve(undefined),
-    prepare: () => Promise.reject(new Error('a bid prepares nothing')),
-    ...answers,
-  };
-}
-
 test('a plain job is bid on with what it asks for', async () => {
   assert.deepEqual(await bid(), { kind: 'advance', value: { resources: header().resources } });
 });
 
 test('before the offer is known, the answer is not final', async () => {
-  const bidder = new Bidder(OPTIONS, { storages: () => Promise.resolve(new Map()) });
-  const outcome = await bidder.bid({ header: header(), spec: spec() }, new AbortController().signal);
+  const bidder = new Bidder(OPTIONS, MODULES);
+  const outcome = await bidder.bid(
+    { header: header(), spec: spec(), explain: false },
+    new AbortController().signal,
+  );
   assert.equal(outcome.kind === 'reject' && outcome.final, false);
 });
 
@@ -348,45 +264,19 @@ test('a withdrawn ask ends at once, also while a storage hangs', async () => {
 });
 
 test('bytes that are no job are refused, not thrown', async () => {
-  const bidder = new Bidder(OPTIONS, { storages: () => Promise.resolve(new Map()) });
-  bidder.setOffer(OFFER);
+  const bidder = bidderOf();
   for (const text of ['', '{', 'null', '{"Tasks":[]}']) {
     const outcome = await bidder.bid(
-      { header: header(), spec: new TextEncoder().encode(text) },
+      { header: header(), spec: new TextEncoder().encode(text), explain: false },
       new AbortController().signal,
     );
     assert.equal(outcome.kind === 'reject' && outcome.code, 'invalid', text);
   }
 });
 
-test('slow strategies run together under one deadline; the first that is late is told', async () => {
-  const signal = new AbortController().signal;
-  const aborted: string[] = [];
-  const slow = (name: string, answer?: Promise<{ kind: 'yes' }>): Strategy => ({
-    speed: 'slow',
-    code: 'locality',
-    decide: (_, limited) => {
-      limited.addEventListener('abort', () => aborted.push(name));
-      return answer ?? new Promise(() => undefined);
-    },
-  });
-  const job: AskedJob = {
-    header: header(),
-    spec: JSON.parse(new TextDecoder().decode(spec())) as JobSpec,
-    resources: header().resources,
-    offer: OFFER,
-  };
-  const chain = [slow('yes', Promise.resolve({ kind: 'yes' })), slow('a'), slow('b')];
-  assert.deepEqual(decideQuickly(chain, job), { kind: 'bid' });
-  const decision = await decideSlowly(chain, job, signal, 20);
-  assert.equal(decision.kind === 'reject' && decision.final, false);
-  assert.match(decision.kind === 'reject' ? decision.reason : '', /locality took longer than 20 ms/);
-  assert.deepEqual(aborted.sort(), ['a', 'b']);
-});
-
 test('a strategy may make the job wait for somebody else', () => {
-  const wait = { kind: 'wait', reason: 'an operator decides', untilMs: 5 } as const;
-  const strategy: Strategy = { speed: 'quick', code: 'busy', decide: () => wait };
+  const wait = { kind: 'wait', reason: 'an operator decides' } as const;
+  const strategy: Strategy = { speed: 'quick', code: 'timeout', decide: () => wait };
   const job = { header: header(), spec: {} as JobSpec, resources: header().resources, offer: OFFER };
   assert.deepEqual(decideQuickly([strategy], job), wait);
 });
