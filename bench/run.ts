@@ -8,6 +8,7 @@ import { ledgerBench } from './micro/ledger.bench.ts';
 import { queueBench } from './micro/queue.bench.ts';
 import { recordsBench } from './micro/records.bench.ts';
 import { wasmBench } from './micro/wasm.bench.ts';
+import { bidBench } from './node/bid.bench.ts';
 import { jobsBench, submitBench } from './node/jobs.bench.ts';
 import type { Bench, BenchSize, Figure } from './support/bench.ts';
 import { printFigures } from './support/table.ts';
@@ -20,6 +21,7 @@ const BENCHES: readonly Bench[] = [
   recordsBench,
   wasmBench,
   demuxBench,
+  bidBench,
   submitBench,
   jobsBench,
 ];

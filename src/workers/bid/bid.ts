@@ -13,6 +13,7 @@ import {
   slowOnes,
 } from './decide.ts';
 import { inputBytes } from './input-bytes.ts';
+import { rememberLookUps } from './look-ups.ts';
 import { createStrategies, type PolicyModules } from './policy.ts';
 import type { CommandRunner } from './probes/exec.ts';
 import type { BidInput, BidOptions, BidOutput, BidPolicy, Offer } from './protocol.ts';
@@ -52,7 +53,7 @@ export class Bidder {
       tally,
       runner: modules.runner,
       platforms: modules.platforms,
-      find: async (type) => (await modules.storages()).get(type),
+      find: finder(modules.storages),
     };
     this.#observe = (strategy, decision) => tally.said(strategy, verdictName(decision));
     this.#strategies = createStrategies(options, this.#modules);
@@ -135,6 +136,20 @@ export class Bidder {
   #bytes({ spec }: AskedJob, signal: AbortSignal): Promise<number> {
     return inputBytes(spec.Tasks[0].InputSources ?? [], this.#modules.find, signal, SIZE_DEADLINE_MS);
   }
+}
+
+/** Storages by type, each with what it has found lately. */
+function finder(storages: BidModules['storages']): PolicyModules['find'] {
+  const remembering = new Map<string, Storage>();
+  return async (type) => {
+    const known = remembering.get(type);
+    if (known !== undefined) return known;
+    const storage = (await storages()).get(type);
+    if (storage === undefined) return undefined;
+    const made = remembering.get(type) ?? rememberLookUps(storage);
+    remembering.set(type, made);
+    return made;
+  };
 }
 
 function slowDeadlineMs({ probeExec, probeHttp, probeTimeoutMs }: BidPolicy): number {

@@ -13,7 +13,7 @@ test('only what holds capacity counts as active: no offer, no one that waits, no
   const queue = new BoundedQueue<Item>({ name: 'admit', bound: 10 });
   const park = new Park({ clock: kit.clock, onExpired: () => undefined });
   park.offer({ ...item, id: 'offered' });
-  queue.offer({ ...item, id: 'queued' });
+  queue.tryPush({ ...item, id: 'queued' });
   const occupancy = new Occupancy({ items, queue, park, approvals: { size: 1 }, ledger: kit.ledger });
   assert.deepEqual([occupancy.offered, occupancy.queued, occupancy.active], [1, 1, 1]);
   park.stop();
