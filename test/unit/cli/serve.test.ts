@@ -160,11 +160,11 @@ test('a port in use: the process that holds it is named', async (t) => {
 });
 
 test('a wrong configuration starts nothing', async () => {
-  const run = await cli(['serve', '--job-selection-probe-http', 'http://x', '--limit-job-gpu', 'many'], {
+  const run = await cli(['serve', '--job-selection-probe-http', 'nonsense', '--limit-job-gpu', 'many'], {
     env: { HOME: directory },
   });
   assert.equal(run.code, 1);
   assert.match(run.stderr, /2 faults/);
-  assert.match(run.stderr, /--job-selection-probe-http: .* not available in this version/);
+  assert.match(run.stderr, /--job-selection-probe-http: "nonsense" is not a valid http\(s\) URL/);
   assert.match(run.stderr, /--limit-job-gpu: invalid GPU value: many/);
 });
