@@ -1,8 +1,8 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { envNames, settingOfKey } from '../../src/config/settings.ts';
-import { temporaryFolder } from './folders.ts';
 import { type Scope, startTestNode, type TestNode } from './node.ts';
 
 /** Where the value of a setting comes from. */
@@ -50,7 +50,22 @@ export async function nodeWith(
   values: Values,
   env: Readonly<Record<string, string>> = {},
 ): Promise<TestNode> {
-  const dataDir = join(await temporaryFolder(scope), 'data');
+  const folder = await mkdtemp(join(tmpdir(), 'bacalhau-settings-'));
+  try {
+    return await nodeIn(join(folder, 'data'), scope, source, values, env);
+  } finally {
+    // Registered after the node's own clean-up, which ends it.
+    scope.after(() => rm(folder, { recursive: true, force: true }));
+  }
+}
+
+async function nodeIn(
+  dataDir: string,
+  scope: Scope,
+  source: Source,
+  values: Values,
+  env: Readonly<Record<string, string>>,
+): Promise<TestNode> {
   const own = { BACALHAU_DIR: dataDir, ...env };
   switch (source) {
     case 'flags':
