@@ -128,12 +128,6 @@ export class LedgerView {
     return found;
   }
 
-  /** True when a promise of this size would find room now. */
-  hasRoomFor(request: Resources): boolean {
-    const units = this.promisedLayout.request(request);
-    return units !== undefined && this.promisedLayout.within(this.held(Account.promised) + units);
-  }
-
   used(): Resources {
     return this.usedLayout.amounts(this.held(Account.used));
   }
@@ -145,6 +139,12 @@ export class LedgerView {
   /** Free of the machine now. */
   free(): Resources {
     return less(this.total(), this.used());
+  }
+
+  /** True when the request would fit into what may be promised now. A look only. */
+  fitsQueue(request: Resources): boolean {
+    const units = this.promisedLayout.request(request);
+    return units !== undefined && this.promisedLayout.within(this.held(Account.promised) + units);
   }
 
   /** What more may be promised now. */

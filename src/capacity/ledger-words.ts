@@ -13,6 +13,8 @@ export interface SharedLedger {
 
 /** Threads that may move reservations of one ledger, the owner among them. 0 stands for nobody. */
 export const WRITERS = 31;
+/** For threads that only look: they leave nothing behind in a ledger, so they may share a number. */
+export const READER = 31;
 /** Bits of a writer's number. */
 export const WRITER_BITS = 5;
 const PHASE_BITS = 5;

@@ -102,12 +102,29 @@ export class TreeWriter {
   async finish(): Promise<void> {
     for (const [name, target] of this.#links) {
       this.#limits.signal.throwIfAborted();
+      const through = this.#linkAbove(name);
+      if (through !== undefined) {
+        // It would lie elsewhere than its name says, and its own target be counted from there.
+        if (this.#limits.outsideLinks === 'omit') continue;
+        throw new NodeError(
+          'InputInvalid',
+          `${name} lies behind ${through}, which is a symbolic link itself`,
+        );
+      }
       const path = join(this.#root, name);
       await onDisk(async () => {
         await mkdir(dirname(path), { recursive: true, mode: 0o755 });
         await symlink(target, path);
       });
     }
+  }
+
+  #linkAbove(name: string): string | undefined {
+    for (let end = name.indexOf('/'); end >= 0; end = name.indexOf('/', end + 1)) {
+      const above = name.slice(0, end);
+      if (this.#links.has(above)) return above;
+    }
+    return undefined;
   }
 
   #admit(name: string): string[] {

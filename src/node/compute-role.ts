@@ -78,7 +78,6 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
   const { config, nodeId, paths, plan } = options;
   const { store, clock, logger, metrics, ipfs } = modules;
   const storages = storageOptions(config, paths);
-  const tally = new BidTally();
   const ledger = new Ledger({
     total: plan.total,
     queue: plan.queue,
@@ -88,6 +87,7 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
     { directory: paths.executions },
     { clock, logger: logger.child({ module: 'disk' }), onMore: () => spine.lookAgain() },
   );
+  const tally = new BidTally();
   let offer: Healthy = { engines: [], storages: [], publishers: [] };
 
   const spine = new Spine(

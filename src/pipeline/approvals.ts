@@ -3,33 +3,31 @@ import type { Clock, Timer } from '../core/clock.ts';
 import { formatDuration } from '../core/duration.ts';
 import type { ExecutionHeader } from '../core/item.ts';
 import type { Resources } from '../core/job.ts';
-import type { Limits } from '../core/limits.ts';
+import type { BidOutlook } from '../core/messages.ts';
 import type { Rejection } from '../core/outcome.ts';
 import { fits, formatResources } from '../core/resources.ts';
 import type { Item } from './item.ts';
-import type { Occupancy } from './occupancy.ts';
 import type { Records } from './records.ts';
 import type { Settle } from './settle.ts';
-import { cancelled, refused, transient } from './verdicts.ts';
+import { refused, transient } from './verdicts.ts';
 
 export interface ApprovalsOptions {
-  /** `approvals` may wait at once. */
-  readonly limits: Pick<Limits, 'approvals'>;
-  readonly bid: {
-    /** Most that one job may ask for. */
-    readonly jobLimit: Resources;
-  };
+  /** Bids that may wait at once. */
+  readonly bound: number;
+  /** Most that one job may ask for. */
+  readonly jobLimit: Resources;
   /** How long an operator has. */
-  readonly approvalTimeoutMs: number;
+  readonly timeoutMs: number;
 }
 
 export interface ApprovalsModules {
   readonly clock: Clock;
   readonly records: Records;
   readonly settle: Settle;
-  readonly occupancy: Pick<Occupancy, 'outlook'>;
-  /** One step: a place to wait, and a ticket that holds the promise; or the reason why not. */
+  /** One step: a place to wait and the capacity that the ticket holds, or the reason why not. */
   readonly reserve: (header: ExecutionHeader) => Ticket | Rejection;
+  /** How soon one would start whose promise was just made. */
+  readonly outlook: (resources: Resources) => BidOutlook;
   /** A bid has begun to wait, or goes on after a restart. */
   readonly onWaiting: (item: Item) => void;
   /** The bid is made; what it needs is reserved. */
@@ -60,7 +58,7 @@ export class Approvals {
   constructor(options: ApprovalsOptions, modules: ApprovalsModules) {
     this.#options = options;
     this.#modules = modules;
-    this.#timeoutMs = options.approvalTimeoutMs;
+    this.#timeoutMs = options.timeoutMs;
   }
 
   /** Those that wait, the longest first. */
@@ -80,9 +78,11 @@ export class Approvals {
   /** A probe said wait: the record with its deadline, and word to the requester. A rejection when too many wait. */
   begin(header: ExecutionHeader, spec: Uint8Array, reason: string): Rejection | undefined {
     const { clock, records } = this.#modules;
-    const { approvals: bound } = this.#options.limits;
-    if (this.#waiting.size >= bound) {
-      return transient('busy', `this node has as many bids waiting for approval as it may (${bound})`);
+    if (this.#waiting.size >= this.#options.bound) {
+      return transient(
+        'busy',
+        `this node has as many bids waiting for approval as it may (${this.#options.bound})`,
+      );
     }
     const item = records.awaiting(header, spec, reason, clock.nowMs() + this.#timeoutMs);
     this.restore(item);
@@ -97,13 +97,11 @@ export class Approvals {
     this.#arm(item.record.wait?.untilMs ?? 0);
   }
 
-  /** The requester wants it no more. False when it does not wait. */
-  turnDown(id: string, reason: string): boolean {
+  /** Takes one out, whatever becomes of it. */
+  remove(id: string): Item | undefined {
     const item = this.#waiting.get(id);
-    if (item === undefined) return false;
     this.#waiting.delete(id);
-    this.#modules.settle.end(item, cancelled(`bid rejected due to: ${reason}`));
-    return true;
+    return item;
   }
 
   /** The operator's yes. Limits hold as for any bid; it is in the store's next commit. Undefined when it does not wait. */
@@ -111,8 +109,8 @@ export class Approvals {
     const item = this.#waiting.get(id);
     if (item === undefined) return undefined;
     const requested = formatResources(item.header.resources);
-    const available = formatResources(this.#options.bid.jobLimit);
-    if (!fits(item.header.resources, this.#options.bid.jobLimit)) {
+    const available = formatResources(this.#options.jobLimit);
+    if (!fits(item.header.resources, this.#options.jobLimit)) {
       this.#end(item, {
         kind: 'reject',
         final: true,
@@ -142,7 +140,7 @@ export class Approvals {
   /** There may be room for those that were approved and found none. */
   retry(): void {
     for (const item of [...this.#waiting.values()]) {
-      if (item.record.wait?.approved === true) this.#offer(item, '');
+      if (item.record.wait?.approved === true) this.approve(item.id, '');
     }
   }
 
@@ -152,12 +150,11 @@ export class Approvals {
   }
 
   #offer(item: Item, reason: string): boolean {
-    const { records, occupancy, reserve, onOffered } = this.#modules;
-    const reserved = reserve(item.header);
-    if (typeof reserved !== 'number') return false;
-    item.ticket = reserved;
+    const { records, reserve, outlook, onOffered } = this.#modules;
+    const ticket = reserve(item.header);
+    if (typeof ticket !== 'number') return false;
     this.#waiting.delete(item.id);
-    records.offeredLate(item, reason, occupancy.outlook(item.header.resources));
+    records.offeredLate(item, reason, ticket, outlook(item.header.resources));
     onOffered(item);
     return true;
   }

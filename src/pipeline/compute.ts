@@ -58,11 +58,11 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
         spine.accept(item.id);
         return store.flushed();
       case 'BidRejected':
-        spine.dropAsk(message.executionId);
+        spine.intake.drop(message.executionId);
         spine.turnDown(message.executionId, message.reason);
         return store.flushed();
       case 'CancelExecution':
-        if (item === undefined) return spine.dropAsk(message.executionId);
+        if (item === undefined) return spine.intake.drop(message.executionId);
         spine.stop(item, { why: 'cancelled', cause: `execution canceled due to: ${message.reason}` });
         // Acknowledged when it has ended: until then a restart must hear of it again.
         return this.#end(item);
@@ -146,7 +146,7 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
     }
     if (ask.spec === undefined)
       throw new NodeError('MalformedBody', `ask ${ask.executionId} came without a job`);
-    spine.ask({
+    spine.intake.ask({
       kind: 'ask',
       id: ask.executionId,
       priority: 0,

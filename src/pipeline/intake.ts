@@ -9,7 +9,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import type { BidOutput, BidPolicy } from '../workers/bid/protocol.ts';
 import type { IngestOutput } from '../workers/ingest/protocol.ts';
 import type { IngestStage } from './ingest/stage.ts';
-import type { Item, PendingAsk } from './item.ts';
+import type { PendingAsk } from './item.ts';
 import type { Stages } from './stages.ts';
 import { faultOf, transient } from './verdicts.ts';
 
@@ -152,17 +152,6 @@ export class Intake {
       metrics.bid('accepted', '');
       onBid(header, ask.spec, reserved);
     }
-  }
-
-  /** A place to wait, and the promise that an earlier life had given. False when there is no place. */
-  restorePromise(item: Item): boolean {
-    const { ledger, stages } = this.#modules;
-    const { queue } = stages().admit;
-    if (!queue.tryReserve()) return false;
-    const ticket = ledger.restore(item.header.resources);
-    if (ticket === undefined) queue.releaseReserved();
-    else item.ticket = ticket;
-    return ticket !== undefined;
   }
 
   /** One step after the last yes: a place to wait and the capacity, or neither. */

@@ -3,6 +3,7 @@ import { less } from '../capacity/ledger-layout.ts';
 import type { Resources } from '../core/job.ts';
 import type { BidOutlook } from '../core/messages.ts';
 import { fits } from '../core/resources.ts';
+import type { Approvals } from './approvals.ts';
 import type { Item } from './item.ts';
 import type { Park } from './park.ts';
 import type { BoundedQueue } from './queue.ts';
@@ -14,8 +15,7 @@ export interface OccupancyModules {
   readonly items: ReadonlyMap<string, Item>;
   readonly queue: BoundedQueue<Item>;
   readonly park: Park;
-  /** Bids that wait for somebody's word: they hold nothing. */
-  readonly approvals: () => number;
+  readonly approvals: Pick<Approvals, 'size'>;
   readonly ledger: Ledger;
 }
 
@@ -39,7 +39,8 @@ export class Occupancy {
 
   /** Executions that hold capacity. */
   get active(): number {
-    return this.#modules.items.size - this.queued - this.offered - this.#modules.approvals();
+    const { items, approvals } = this.#modules;
+    return items.size - this.queued - this.offered - approvals.size;
   }
 
   /** What the accepted executions that wait ask for, together. */

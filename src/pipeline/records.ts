@@ -106,8 +106,9 @@ export class Records {
     this.#change(item, 'Created', 'Bidding', text, { wait: { ...wait, approved: true } });
   }
 
-  /** The bid that was approved is made. Its ticket holds the promise already. */
-  offeredLate(item: Item, reason: string, outlook: BidOutlook): void {
+  /** The bid that was approved is made. The ticket holds the promise already. */
+  offeredLate(item: Item, reason: string, ticket: Ticket, outlook: BidOutlook): void {
+    item.ticket = ticket;
     const { executionId, jobId, requesterId } = item.header;
     const untilMs = this.#clock.nowMs() + this.#limits.offeredTimeoutMs;
     this.#change(

@@ -71,6 +71,11 @@ export async function recover(modules: RecoverModules): Promise<Recovered> {
   sortOffers(items);
   for (const item of items) {
     live.add(item.id);
+    if (item.record.wait?.kind === 'approval') {
+      counts.approval += 1;
+      spine.approvals.restore(item);
+      continue;
+    }
     if (item.record.state !== 'Publishing' && !spine.fitsMachine(item)) {
       counts.givenUp += 1;
       spine.giveUp(item, 'the node restarted with less capacity than it needs');
@@ -78,11 +83,6 @@ export async function recover(modules: RecoverModules): Promise<Recovered> {
     }
     switch (item.record.state) {
       case 'Created':
-        if (item.record.wait?.kind === 'approval') {
-          counts.approval += 1;
-          spine.approvals.restore(item);
-          break;
-        }
         counts.offered += 1;
         if (!spine.restoreOffered(item)) spine.giveUp(item, 'the node restarted with no room for it');
         break;

@@ -1,22 +1,23 @@
+import type { Healthy } from '../capacity/health.ts';
 import type { Ticket } from '../capacity/ledger-view.ts';
 import type { ExecutionHeader } from '../core/item.ts';
 import type { Outcome } from '../core/outcome.ts';
 import type { AdmitOutput } from '../workers/admit/protocol.ts';
-import type { BidPolicy, Offer } from '../workers/bid/protocol.ts';
+import type { BidPolicy } from '../workers/bid/protocol.ts';
 import type { ExecuteOutput, ExecuteReport, WasmOutput } from '../workers/execute/protocol.ts';
 import type { PublishOutput } from '../workers/publish/protocol.ts';
 import { Admission } from './admission.ts';
 import { Approvals } from './approvals.ts';
 import { Control } from './control.ts';
 import { Intake } from './intake.ts';
-import type { Item, PendingAsk, StopCause } from './item.ts';
+import type { Item, StopCause } from './item.ts';
 import { Occupancy } from './occupancy.ts';
 import { Park } from './park.ts';
 import { Records } from './records.ts';
 import { Settle } from './settle.ts';
 import type { SpineModules, SpineOptions } from './spine-options.ts';
 import { createStages, type Stages } from './stages.ts';
-import { cancelled, failureOf } from './verdicts.ts';
+import { cancelled, endingOf, failureOf, givenUp } from './verdicts.ts';
 
 /**
  * The way of an execution through this node, in the order of the drawing in src/README.md:
@@ -29,6 +30,7 @@ import { cancelled, failureOf } from './verdicts.ts';
 export class Spine {
   readonly items: Map<string, Item> = new Map();
   readonly #modules: SpineModules;
+  /** Asks, which have no record yet: they end as offers, in `approvals` or in `onRefused`. */
   readonly intake: Intake;
   readonly #stages: Stages;
   readonly #admission: Admission;
@@ -70,13 +72,6 @@ export class Spine {
       publisherHasRoom: () => this.#publishNext(),
     });
     const { queue } = this.#stages.admit;
-    this.occupancy = new Occupancy({
-      items: this.items,
-      queue,
-      park: this.#park,
-      approvals: () => this.approvals.size,
-      ledger,
-    });
     this.#admission = new Admission({
       queue,
       ledger,
@@ -101,18 +96,24 @@ export class Spine {
       admission: this.#admission,
       onGone: (item) => this.#gone(item),
     });
-    this.approvals = new Approvals(options, {
-      clock,
-      records: this.records,
-      settle: this.#settle,
-      occupancy: this.occupancy,
-      reserve: (header) => this.intake.reserve(header),
-      onWaiting: (item) => this.#own(item),
-      onOffered: (item) => {
-        this.#park.offer(item);
-        modules.onCapacity();
+    this.approvals = new Approvals(
+      {
+        bound: options.limits.approvals,
+        jobLimit: options.bid.jobLimit,
+        timeoutMs: options.approvalTimeoutMs,
       },
-    });
+      {
+        clock,
+        records: this.records,
+        settle: this.#settle,
+        reserve: (header) => this.intake.reserve(header),
+        outlook: (resources) => this.occupancy.outlook(resources),
+        onWaiting: (item) => this.#own(item),
+        onOffered: (item) => this.#parkOffer(item),
+      },
+    );
+    const { approvals } = this;
+    this.occupancy = new Occupancy({ items: this.items, queue, park: this.#park, approvals, ledger });
   }
 
   /** Executions the node would take up now. */
@@ -140,7 +141,7 @@ export class Spine {
   }
 
   /** Tells the bid threads what the node offers now. */
-  setOffer(offer: Offer): void {
+  setOffer(offer: Healthy): void {
     this.#stages.bid.control({ kind: 'live', name: 'offer', value: offer });
   }
 
@@ -151,11 +152,6 @@ export class Spine {
     this.#stages.bid.control({ kind: 'live', name: 'policy', value: policy });
     this.#stages.supervise.control({ kind: 'live', name: 'acceptNetworked', value: policy.acceptNetworked });
     this.#noteRoom();
-  }
-
-  /** Takes up an ask that is not known yet: it ends as an offer, or in `onRefused`. */
-  ask(ask: PendingAsk): void {
-    this.intake.ask(ask);
   }
 
   /** The requester accepts an offer. False when it is not offered here. */
@@ -170,17 +166,12 @@ export class Spine {
 
   /** The requester turns an offer down, or one that waits for approval. */
   turnDown(id: string, reason: string): void {
-    if (this.approvals.turnDown(id, reason)) return;
-    const item = this.#park.takeOffered(id);
+    const offered = this.#park.takeOffered(id);
+    const item = offered ?? this.approvals.remove(id);
     if (item === undefined) return;
-    this.#stages.admit.queue.releaseReserved();
+    if (offered !== undefined) this.#stages.admit.queue.releaseReserved();
     this.#settle.end(item, cancelled(`bid rejected due to: ${reason}`));
     this.#noteRoom();
-  }
-
-  /** Forgets an ask that has no record yet. */
-  dropAsk(id: string): void {
-    this.intake.drop(id);
   }
 
   /** Ends an item early, wherever it stands. Capacity comes free only when nothing of it runs any more. */
@@ -195,9 +186,16 @@ export class Spine {
         this.turnDown(item.id, cause.cause);
         break;
       case 'admit':
+        // In flight to the admit pool when it is not in the queue: its outcome ends it.
+        if (this.#stages.admit.takeOut(item.id) !== undefined) this.#endStopped(item, cause);
+        break;
       case 'execute':
+        if (this.#stages.takeQueued(item)) this.#endStopped(item, cause);
+        else this.#stages.kill(item, cause);
+        break;
       case 'publish':
-        if (this.#stages.interrupt(item, cause)) this.#endStopped(item, cause);
+        if (this.#stages.publish.takeOut(item.id) !== undefined) this.#endStopped(item, cause);
+        else this.#stages.publish.kill(item.id, cause.why, cause.cause);
         break;
       case 'retry':
         if (this.#park.removeRetry(item.id)) this.#endStopped(item, cause);
@@ -207,7 +205,7 @@ export class Spine {
 
   /** Puts an item found in the store where it belongs. For recover, before anything else runs. */
   restoreOffered(item: Item): boolean {
-    if (!this.intake.restorePromise(item)) return false;
+    if (!this.#restorePromise(item)) return false;
     this.#own(item);
     this.#park.offer(item);
     return true;
@@ -215,7 +213,7 @@ export class Spine {
 
   /** As above, for an accepted one. False when the queue is full: try again when there is room. */
   restoreAccepted(item: Item): boolean {
-    if (!this.intake.restorePromise(item)) return false;
+    if (!this.#restorePromise(item)) return false;
     this.#own(item);
     this.#modules.ledger.accept(item.ticket);
     this.#queueForAdmission(item);
@@ -232,15 +230,10 @@ export class Spine {
   /** Ends one that can not go on after a restart. */
   giveUp(item: Item, why: string): void {
     this.#own(item);
-    this.#settle.end(item, {
-      state: 'Failed',
-      error: { code: 'ExecutionLost', message: `execution was given up: ${why}` },
-    });
+    this.#settle.end(item, givenUp(why));
   }
 
-  /**
-   * Takes nothing more, and lets go of what runs: containers go on, records say where each item stands.
-   */
+  /** Takes nothing more, and lets go of what runs: containers go on, records say where each item stands. */
   async close(): Promise<void> {
     this.#stopping = true;
     this.intake.close();
@@ -250,9 +243,23 @@ export class Spine {
     await this.#stages.close();
   }
 
+  /** A place to wait, and the promise that an earlier life had given. */
+  #restorePromise(item: Item): boolean {
+    const { queue } = this.#stages.admit;
+    if (!queue.tryReserve()) return false;
+    const ticket = this.#modules.ledger.restore(item.header.resources);
+    if (ticket === undefined) queue.releaseReserved();
+    else item.ticket = ticket;
+    return ticket !== undefined;
+  }
+
   #offered(header: ExecutionHeader, spec: Uint8Array, ticket: Ticket): void {
     const item = this.records.offered(header, spec, ticket, this.occupancy.outlook(header.resources));
     this.#own(item);
+    this.#parkOffer(item);
+  }
+
+  #parkOffer(item: Item): void {
     this.#park.offer(item);
     this.#modules.onCapacity();
   }
@@ -361,12 +368,7 @@ export class Spine {
   }
 
   #endStopped(item: Item, stop: StopCause): void {
-    this.#settle.end(
-      item,
-      stop.why === 'cancelled'
-        ? cancelled(stop.cause)
-        : { state: 'Failed', error: { code: 'ExecutionTimedOut', message: stop.cause } },
-    );
+    this.#settle.end(item, endingOf(stop));
     this.#stages.admit.wake();
     this.#noteRoom();
   }

@@ -52,8 +52,9 @@ export interface Stages {
   /** Keeps the places downstream that an admitted item will need. */
   reservePlaces(item: Item): boolean;
   releasePlaces(item: Item): void;
-  /** Ends what a stage has of an item: true when it only waited there and is out; else its outcome ends it. */
-  interrupt(item: Item, cause: StopCause): boolean;
+  /** Takes an item out of the execute stage's queues; false when a thread has it. */
+  takeQueued(item: Item): boolean;
+  kill(item: Item, cause: StopCause): void;
   /** Removes an ended execution's folder, off the main thread. */
   removeDirectory(id: string): void;
   close(): Promise<void>;
@@ -215,18 +216,15 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
       supervise.queue.releaseReserved();
       if (item.header.engine === 'wasm') wasm.queue.releaseReserved();
     },
-    interrupt(item, cause) {
-      if (admit.takeOut(item.id) !== undefined || publish.takeOut(item.id) !== undefined) return true;
+    takeQueued(item) {
       if (supervise.takeOut(item.id) !== undefined) {
         if (item.header.engine === 'wasm') wasm.queue.releaseReserved();
         return true;
       }
-      if (wasm.takeOut(item.id) !== undefined) return true;
-      // With the admit pool it can not be interrupted, and needs not.
-      if (!wasm.kill(item.id, cause) && !supervise.kill(item.id, cause.why, cause.cause)) {
-        publish.kill(item.id, cause.why, cause.cause);
-      }
-      return false;
+      return wasm.takeOut(item.id) !== undefined;
+    },
+    kill(item, cause) {
+      if (!wasm.kill(item.id, cause)) supervise.kill(item.id, cause.why, cause.cause);
     },
     removeDirectory: (id) => cleaner.remove(id),
     async close() {

@@ -1,6 +1,6 @@
 import { type ErrorData, NodeError, toErrorData } from '../core/errors.ts';
 import type { Outcome, Rejection } from '../core/outcome.ts';
-import type { Item } from './item.ts';
+import type { Item, StopCause } from './item.ts';
 import type { Ending } from './settle.ts';
 
 /** A refusal that another time may not meet. */
@@ -11,6 +11,20 @@ export function transient(code: Rejection['code'], reason: string): Rejection {
 /** The end of an execution that somebody called off. */
 export function cancelled(message: string): Ending {
   return { state: 'Cancelled', error: { code: 'ExecutionCancelled', message } };
+}
+
+/** The end of an execution that was stopped early. */
+export function endingOf({ why, cause }: StopCause): Ending {
+  if (why === 'cancelled') return cancelled(cause);
+  return { state: 'Failed', error: { code: 'ExecutionTimedOut', message: cause } };
+}
+
+/** The end of an execution that can not go on after a restart. */
+export function givenUp(why: string): Ending {
+  return {
+    state: 'Failed',
+    error: { code: 'ExecutionLost', message: `execution was given up: ${why}` },
+  };
 }
 
 /** The end of a bid that was never made. Its requester hears of it as of any refusal. */

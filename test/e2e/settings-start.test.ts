@@ -141,8 +141,11 @@ describe('the default of GPUs', () => {
 
 describe('settings that stop the start', () => {
   const cases: readonly (readonly [what: string, flags: readonly string[], reason: RegExp])[] = [
-    ['--job-selection-probe-exec', ['--job-selection-probe-exec', '/bin/true'], /probes are not available/],
-    ['--job-selection-probe-http', ['--job-selection-probe-http', 'http://x/'], /probes are not available/],
+    [
+      '--job-selection-probe-http',
+      ['--job-selection-probe-http', 'not a url'],
+      /--job-selection-probe-http: "not a url" is not a valid http\(s\) URL/,
+    ],
     [
       'a malformed --ipfs-connect',
       ['--ipfs-connect', '/ip4/nowhere/tcp/5001'],
@@ -192,27 +195,24 @@ describe('settings that stop the start', () => {
     const dataDir = join(await temporaryFolder(t), 'data');
     await mkdir(dataDir);
     const yaml =
-      'API:\n  Prot: 1\nJobAdmissionControl:\n  Localty: anywhere\n  ProbeExec: /bin/true\nLogging.Level: loud\n';
+      'API:\n  Prot: 1\nJobAdmissionControl:\n  Localty: anywhere\n  ProbeHTTP: nowhere\nLogging.Level: loud\n';
     await writeFile(join(dataDir, 'config.yaml'), yaml);
     const run = await startRefused(t, { dataDir });
     assert.equal(run.code, 1);
     for (const reason of [
       /config\.yaml:2: unknown key "API\.Prot"; did you mean "API\.Port"\?/,
       /config\.yaml:4: unknown key "JobAdmissionControl\.Localty"; did you mean "JobAdmissionControl\.Locality"\?/,
-      /config\.yaml:5.*: job selection probes are not available/,
+      /config\.yaml:5.*: .*nowhere/,
       /config\.yaml:6.*: "loud" is not one of/,
     ]) {
       assert.match(run.stderr, reason);
     }
   });
 
-  it('probes from the environment as well; a misspelt variable is pointed out', async (t) => {
-    const env = { BACALHAU_JOBADMISSIONCONTROL_PROBEEXEC: '/bin/true' };
+  it('from the environment as well; a misspelt variable is pointed out', async (t) => {
+    const env = { BACALHAU_JOBADMISSIONCONTROL_PROBEHTTP: 'nowhere' };
     const run = await startRefused(t, { env });
-    assert.match(
-      run.stderr,
-      /BACALHAU_JOBADMISSIONCONTROL_PROBEEXEC: job selection probes are not available/,
-    );
+    assert.match(run.stderr, /BACALHAU_JOBADMISSIONCONTROL_PROBEHTTP: .*nowhere/);
     const node = await startTestNode(t, { env: { BACALHAU_JOB_STOR_PATH: '/x' } });
     assert.match(node.output.stdout, /BACALHAU_JOB_STOR_PATH is not known.*BACALHAU_JOB_STORE_PATH/);
   });

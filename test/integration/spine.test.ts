@@ -127,7 +127,7 @@ async function setup(
     const id = newExecutionId();
     const requesterId = TEST_NODE;
     const plain = { kind: 'ask', id, priority: 0, jobId, jobVersion: 1, requesterId, spec } as const;
-    spine.ask({ ...plain, header: undefined, dropped: false });
+    spine.intake.ask({ ...plain, header: undefined, dropped: false });
     return id;
   };
   const ask = async (job: Wire): Promise<string> => {
@@ -211,7 +211,7 @@ test('an offer that is turned down, and an ask that is dropped, leave nothing', 
   await waitUntil(() => gone.length === 1, 'it has gone');
   assert.equal(stateOf(offered), 'Cancelled');
   const dropped = await ask(mockJob({}, { resources: HALF }));
-  spine.dropAsk(dropped);
+  spine.intake.drop(dropped);
   const other = await ask(mockJob({}, { resources: HALF }));
   await waitUntil(() => spine.items.has(other), 'the one after it is decided');
   assert.ok(!spine.items.has(dropped) && !rejections.has(dropped), 'nobody waits for the answer');

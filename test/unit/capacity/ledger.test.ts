@@ -5,6 +5,7 @@ import { Ledger } from '../../../src/capacity/ledger.ts';
 import { Layout } from '../../../src/capacity/ledger-layout.ts';
 import { Rest } from '../../../src/capacity/ledger-steps.ts';
 import { LedgerView, type Ticket } from '../../../src/capacity/ledger-view.ts';
+import { READER } from '../../../src/capacity/ledger-words.ts';
 import type { Resources } from '../../../src/core/job.ts';
 import { NO_RESOURCES } from '../../../src/core/resources.ts';
 
@@ -67,6 +68,18 @@ test('requests round up, totals round down, and a request of the whole total fit
   assert.equal(ledger.use(least), true);
   assert.equal(ledger.fitsMachine({ ...total, memory: total.memory + 1_000 }), false);
   assert.equal(ledger.issue({ ...NO_RESOURCES, gpu: 1 }), undefined);
+});
+
+test('another thread’s look says what could be promised, and changes nothing', () => {
+  const ledger = small();
+  const look = new LedgerView(ledger.share(), READER);
+  assert.equal(look.fitsQueue(queue), true);
+  assert.equal(look.fitsQueue({ ...queue, gpu: queue.gpu + 1 }), false, 'never fits');
+  accepted(ledger, machine);
+  assert.equal(look.fitsQueue(queue), false);
+  assert.equal(look.fitsQueue(times(machine, 3)), true);
+  assert.deepEqual([look.promised(), look.open()], [ledger.promised(), ledger.open()]);
+  assert.deepEqual(ledger.promised().gpu, machine.gpu);
 });
 
 test('decimal fractions of a core add up to the core', () => {

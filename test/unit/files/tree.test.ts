@@ -127,6 +127,17 @@ test('a file in place of a folder is named', async (t) => {
   await assert.rejects(tree.file('a/b', bytes('x')), code('InputInvalid'));
 });
 
+test('a link behind a link is refused: its target would be counted from elsewhere', async (t) => {
+  const { tree, root } = await writer(t);
+  tree.symbolicLink('x/b', '..');
+  tree.symbolicLink('x/b/c', '../..');
+  await assert.rejects(
+    tree.finish(),
+    (thrown: unknown) => thrown instanceof NodeError && /x\/b\/c lies behind x\/b/.test(thrown.message),
+  );
+  assert.equal(Object.keys(await fingerprint(root)).includes('c'), false);
+});
+
 test('property: whatever the names and targets, nothing appears outside', async (t) => {
   const part = fc.constantFrom('..', '.', '', 'a', 'b', 'c', '/', '...');
   const path = fc.array(part, { minLength: 1, maxLength: 6 }).map((parts) => parts.join('/'));

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Rest } from '../../../src/capacity/ledger-steps.ts';
 import type { ExecutionHeader } from '../../../src/core/item.ts';
 import type { RequesterBound } from '../../../src/core/messages.ts';
 import type { Rejection } from '../../../src/core/outcome.ts';
@@ -54,14 +55,14 @@ function setup(bound = 10): Setup {
   });
   const create = (): Approvals =>
     new Approvals(
-      { limits: { approvals: bound }, bid: { jobLimit: MACHINE }, approvalTimeoutMs: DAY_MS },
+      { bound, jobLimit: MACHINE, timeoutMs: DAY_MS },
       {
         clock,
         records,
         settle,
-        occupancy: { outlook: () => ({ startsNow: true, ahead: 0 }) },
         reserve: ({ resources }) =>
           (room.free ? ledger.reserve(resources) : undefined) ?? transient('no_room', 'full'),
+        outlook: () => ({ startsNow: false, ahead: 3 }),
         onWaiting: () => undefined,
         onOffered: (item) => offered.push(item),
       },
@@ -120,8 +121,8 @@ test('a yes reserves, makes the bid, and is given once', async () => {
   assert.equal(approvals.refuse(id, ''), false);
   assert.equal(ledger.promised().cpu, 1);
   assert.deepEqual(
-    offered.map((item) => [item.id, item.ticket > 0]),
-    [[id, true]],
+    offered.map((item) => [item.id, ledger.phase(item.ticket)]),
+    [[id, Rest.leased]],
   );
   await store.committed();
   assert.deepEqual(
@@ -131,6 +132,8 @@ test('a yes reserves, makes the bid, and is given once', async () => {
       ['BidResult', true],
     ],
   );
+  const bid = messages(id).at(-1);
+  assert.deepEqual(bid?.type === 'BidResult' && [bid.startsNow, bid.ahead], [false, 3], 'with its outlook');
   assert.equal(store.get(id)?.wait?.kind, 'offered');
   assert.match(store.history(id).at(-1)?.message ?? '', /^Bid approved and made: Ann says yes$/);
 });
@@ -232,8 +235,8 @@ test('limits are checked again, and no more wait than may', async () => {
 test('what a requester wants no more is taken out', () => {
   const { begin, approvals, clock } = setup();
   const id = String(begin());
-  assert.equal(approvals.turnDown(id, 'no longer'), true);
-  assert.equal(approvals.turnDown(id, 'no longer'), false);
+  assert.equal(approvals.remove(id)?.id, id);
+  assert.equal(approvals.remove(id), undefined);
   clock.advance(2 * DAY_MS);
   assert.equal(approvals.size, 0);
 });

@@ -1,17 +1,16 @@
 import { LedgerView } from '../../../capacity/ledger-view.ts';
-import { type SharedLedger, WRITERS } from '../../../capacity/ledger-words.ts';
+import { READER, type SharedLedger } from '../../../capacity/ledger-words.ts';
 import { formatResources } from '../../../core/resources.ts';
 import { type QuickStrategy, YES } from '../strategy.ts';
 
 /** There is room for the request at this moment. A look only: the room is reserved after the last yes. */
 export function availableCapacity(shared: SharedLedger): QuickStrategy {
-  // It never takes a step, so its number may be anybody's.
-  const ledger = new LedgerView(shared, WRITERS);
+  const ledger = new LedgerView(shared, READER);
   return {
     speed: 'quick',
     code: 'no_room',
     decide: ({ resources }) => {
-      if (ledger.hasRoomFor(resources)) return YES;
+      if (ledger.fitsQueue(resources)) return YES;
       const requested = formatResources(resources);
       const available = formatResources(ledger.open());
       return {
