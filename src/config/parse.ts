@@ -126,7 +126,6 @@ function parse(setting: Setting, raw: RawValue): Value {
 
 /** The value of a row, or what is wrong with it. */
 export function parseSetting(setting: Setting, raw: RawValue): { value: Value } | { wrong: string } {
-  if (setting.unavailable !== undefined && items(raw).length > 0) return { wrong: setting.unavailable };
   try {
     return { value: parse(setting, raw) };
   } catch (error) {

@@ -86,10 +86,10 @@ export class Reader implements SettingReader {
     this.#faults.push({ where, message });
   }
 
-  /** Keys of rows that no room has read; rows whose effect is not built are no part of it. */
+  /** Keys of rows that no room has read. */
   unread(): readonly string[] {
     return [...this.#entries.values()]
-      .filter((entry) => entry.setting.unavailable === undefined && !this.#read.has(entry.setting.key))
+      .filter((entry) => !this.#read.has(entry.setting.key))
       .map((entry) => entry.setting.key);
   }
 

@@ -55,8 +55,6 @@ export interface Setting {
   readonly max?: number;
   /** Never printed. */
   readonly secret?: boolean;
-  /** Set where the effect is not built yet: any value stops the start with this reason. */
-  readonly unavailable?: string;
 }
 
 /** A resource limit as stated: left to the node, exact (cores, bytes, count), or a share (0 to 1) of the machine's. */

@@ -118,18 +118,6 @@ function faultsOf(run: () => unknown): string {
 describe('every row: flag over environment over file over default', () => {
   for (const setting of allSettings) {
     test(setting.key, async () => {
-      if (setting.unavailable !== undefined) {
-        for (const parts of [
-          { flags: { [setting.flag ?? '']: ['x'] } },
-          { env: { [keyAsEnv(setting.key)]: 'x' } },
-        ]) {
-          assert.match(
-            faultsOf(() => load(parts)),
-            /not available in this version/,
-          );
-        }
-        return;
-      }
       const env = companions(setting);
       const [first, second, third] = samples(setting);
       const file = join(directory, `${setting.key}.yaml`);
