@@ -163,6 +163,9 @@ export async function startNode(
         handler: requester,
         wantsAnswer: (jobId, executionId) => requester.wantsAnswer(jobId, executionId),
       });
+      metrics.observe('bacalhau_outbox_messages', () => [
+        { labels: { role: 'requester' }, value: store.outbox.size() },
+      ]);
       metrics.observe('bacalhau_jobs', () =>
         Object.entries(store.counts()).map(([state, value]) => ({ labels: { state }, value })),
       );

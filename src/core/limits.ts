@@ -22,7 +22,7 @@ export const limits = {
   publishQueue: 1024,
   /** An offer not answered in this time is withdrawn and its reservation freed. */
   offeredTimeoutMs: 60_000,
-  /** Items in one message to a thread: the gain per item levels off there (see DESIGN: micro-batches). */
+  /** Items in one message to a thread: the gain per item levels off there (docs/ARCHITECTURE.md, Threads). */
   batchItems: 64,
   /** One request body: Bacalhau's own limit. */
   bodyBytes: 10_485_760,

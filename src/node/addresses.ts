@@ -35,9 +35,13 @@ export function advertisedUrl(config: NodeConfig, apiPort: number): string {
 
 /** What a listener that others reach exposes, one sentence each. */
 export function exposureWarnings(config: NodeConfig): string[] {
-  if (LOOPBACK.has(config.api.host)) return [];
+  const { host, port } = config.api;
+  if (LOOPBACK.has(host)) return [];
+  const reach = `the REST API listens on ${host} without authentication: whoever reaches port ${port} can run jobs here, stop them and read their results (--api-host 127.0.0.1 keeps it to this machine)`;
+  if (!config.bid.acceptNetworked) return [reach];
   return [
-    `the REST API listens on ${config.api.host} without authentication: whoever reaches port ${config.api.port} can run jobs here, stop them and read their results (--api-host 127.0.0.1 keeps it to this machine)`,
+    reach,
+    `networked jobs are accepted, and their containers reach port ${port} at the address of their gateway: keep them from it as docs/DOCKER.md says`,
   ];
 }
 

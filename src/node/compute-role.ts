@@ -261,6 +261,9 @@ function observe(metrics: Metrics, ledger: Ledger, store: ComputeStore): void {
         yield { labels: { account, resource }, value: Number(value) };
     }
   });
+  metrics.observe('bacalhau_outbox_messages', () => [
+    { labels: { role: 'compute' }, value: store.outbox.size() },
+  ]);
   metrics.observe('bacalhau_executions', function* (): Generator<Sample> {
     for (const [state, value] of Object.entries(store.counts())) yield { labels: { state }, value };
   });

@@ -44,6 +44,8 @@ export interface Outbox {
   pending(options: { after?: number; limit: number }): OutboxRow[];
   /** Forgets delivered rows, in one write. */
   remove(seqs: readonly number[]): void;
+  /** Rows not yet removed, O(1). */
+  size(): number;
   /** The one listener, told of every new row in the turn it is written (before it is durable). */
   onAppend(listener: (rows: readonly OutboxRow[]) => void): void;
 }

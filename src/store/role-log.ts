@@ -172,6 +172,10 @@ export class RoleLog<S extends string> implements Outbox, HistoryReader {
     });
   }
 
+  size(): number {
+    return this.#outbox.size();
+  }
+
   onAppend(listener: (rows: readonly OutboxRow[]) => void): void {
     this.#onAppend = listener;
   }

@@ -248,6 +248,7 @@ export interface Kit {
 const NO_OUTBOX: Outbox = {
   pending: () => [],
   remove: () => undefined,
+  size: () => 0,
   onAppend: () => undefined,
 };
 

@@ -47,6 +47,9 @@ class TestOutbox implements Outbox {
       );
   }
 
+  size(): number {
+    return this.pending({ limit: Number.MAX_SAFE_INTEGER }).length;
+  }
   onAppend(listener: (rows: readonly OutboxRow[]) => void): void {
     this.#listener = listener;
   }
