@@ -77,7 +77,7 @@ function bench(options: Partial<typeof deliveryDefaults> = {}): Bench {
   const clock = new ManualClock();
   const delivery = createDelivery({
     options: { ...deliveryDefaults, ...options, nodeId: SELF },
-    modules: { clock, logger: silent, random: () => 1 },
+    modules: { clock, logger: silent, random: () => 1, onRefusal: () => undefined },
   });
   const outbox = new TestOutbox();
   const answers = new TestOutbox();
