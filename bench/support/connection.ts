@@ -12,7 +12,8 @@ export interface Answer {
 
 /** The bytes of a request, made once and sent any number of times. */
 export function requestBytes(method: string, path: string, body = ''): Buffer {
-  const about = body === '' ? '' : `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n`;
+  const about =
+    body === '' ? '' : `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n`;
   return Buffer.from(`${method} ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n${about}\r\n${body}`);
 }
 
@@ -82,13 +83,16 @@ export class Connection {
     const at = filled.indexOf(LENGTH);
     if (at < 0 || at > end) throw new Error('the answer has no length');
     const bodyAt = end + HEADER_END.length;
-    const length = Number.parseInt(filled.latin1Slice(at + LENGTH.length, at + LENGTH.length + 10), 10);
+    const length = Number.parseInt(
+      filled.toString('latin1', at + LENGTH.length, at + LENGTH.length + 10),
+      10,
+    );
     if (this.#filled < bodyAt + length) return;
     this.#filled = 0;
     const waiting = this.#waiting;
     this.#waiting = undefined;
     waiting?.resolve({
-      status: Number(filled.latin1Slice(9, 12)),
+      status: Number(filled.toString('latin1', 9, 12)),
       body: Buffer.from(filled.subarray(bodyAt, bodyAt + length)),
     });
   }

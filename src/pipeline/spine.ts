@@ -1,6 +1,6 @@
 import type { Healthy } from '../capacity/health.ts';
 import type { Ticket } from '../capacity/ledger-view.ts';
-import type { ExecutionHeader } from '../core/item.ts';
+import type { ExecutionHeader, Finished } from '../core/item.ts';
 import type { Outcome } from '../core/outcome.ts';
 import type { AdmitOutput } from '../workers/admit/protocol.ts';
 import type { BidPolicy } from '../workers/bid/protocol.ts';
@@ -310,12 +310,12 @@ export class Spine {
       return;
     }
     if (item.header.engine === 'wasm') this.#stages.wasm.queue.releaseReserved();
-    if (outcome.kind === 'advance' && outcome.value.kind === 'finished') item.result = outcome.value.result;
+    if (outcome.kind === 'advance' && outcome.value.kind === 'finished') keep(item, outcome.value);
     this.#stopped(item, outcome);
   }
 
   #ranWasm(item: Item, outcome: Outcome<WasmOutput>): void {
-    if (outcome.kind === 'advance' && outcome.value.kind === 'finished') item.result = outcome.value.result;
+    if (outcome.kind === 'advance' && outcome.value.kind === 'finished') keep(item, outcome.value);
     this.#stopped(item, outcome);
   }
 
@@ -379,7 +379,7 @@ export class Spine {
 
   #gone(item: Item): void {
     this.items.delete(item.id);
-    if (item.placement !== undefined) this.#stages.removeDirectory(item.id);
+    if (item.placement !== undefined && item.hasFiles) this.#stages.removeDirectory(item.id);
     for (const watcher of item.watchers) watcher();
     item.watchers.clear();
     this.#modules.onGone(item);
@@ -396,4 +396,10 @@ export class Spine {
       this.#modules.onRoom(this.openSlots);
     });
   }
+}
+
+/** What is left of a run. */
+function keep(item: Item, { result, hasFiles }: Finished): void {
+  item.result = result;
+  item.hasFiles = hasFiles;
 }
