@@ -36,7 +36,7 @@ export class Connection {
 
   static open(origin: string): Promise<Connection> {
     const { hostname, port } = new URL(origin);
-    let received = (_: Uint8Array): void => undefined;
+    let received: (chunk: Uint8Array) => void = () => undefined;
     return new Promise((resolve, reject) => {
       const socket = connect({
         host: hostname,

@@ -1,6 +1,6 @@
 import type { Healthy } from '../capacity/health.ts';
 import type { Ticket } from '../capacity/ledger-view.ts';
-import type { ExecutionHeader, Finished } from '../core/item.ts';
+import type { ExecutionHeader } from '../core/item.ts';
 import type { Outcome } from '../core/outcome.ts';
 import type { AdmitOutput } from '../workers/admit/protocol.ts';
 import type { BidPolicy } from '../workers/bid/protocol.ts';
@@ -67,7 +67,7 @@ export class Spine {
       admitted: (item, outcome) => this.#admitted(item, outcome),
       reported: (item, report) => this.#reported(item, report),
       executed: (item, outcome) => this.#executed(item, outcome),
-      ranWasm: (item, outcome) => this.#ranWasm(item, outcome),
+      ranWasm: (item, outcome) => this.#stopped(item, outcome),
       published: (item, outcome) => this.#published(item, outcome),
       publisherHasRoom: () => this.#publishNext(),
     });
@@ -310,17 +310,15 @@ export class Spine {
       return;
     }
     if (item.header.engine === 'wasm') this.#stages.wasm.queue.releaseReserved();
-    if (outcome.kind === 'advance' && outcome.value.kind === 'finished') keep(item, outcome.value);
-    this.#stopped(item, outcome);
-  }
-
-  #ranWasm(item: Item, outcome: Outcome<WasmOutput>): void {
-    if (outcome.kind === 'advance' && outcome.value.kind === 'finished') keep(item, outcome.value);
     this.#stopped(item, outcome);
   }
 
   /** Nothing of the run is left: what it held is free, what it wrote is published. */
-  #stopped(item: Item, outcome: Outcome<unknown>): void {
+  #stopped(item: Item, outcome: Outcome<ExecuteOutput | WasmOutput>): void {
+    if (outcome.kind === 'advance' && outcome.value.kind === 'finished') {
+      item.result = outcome.value.result;
+      item.hasFiles = outcome.value.hasFiles;
+    }
     this.#control.ended(item);
     this.#admission.releaseRun(item);
     this.#stages.admit.wake();
@@ -396,10 +394,4 @@ export class Spine {
       this.#modules.onRoom(this.openSlots);
     });
   }
-}
-
-/** What is left of a run. */
-function keep(item: Item, { result, hasFiles }: Finished): void {
-  item.result = result;
-  item.hasFiles = hasFiles;
 }
