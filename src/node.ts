@@ -143,7 +143,12 @@ export async function startNode(
       stores.requester === undefined
         ? undefined
         : createRequester({
-            options: { ...requesterDefaults, nodeId, limits: config.limits },
+            options: {
+              ...requesterDefaults,
+              nodeId,
+              limits: config.limits,
+              defaultResources: plan.defaults,
+            },
             modules: {
               store: stores.requester,
               clock,
@@ -162,6 +167,7 @@ export async function startNode(
         store,
         handler: requester,
         wantsAnswer: (jobId, executionId) => requester.wantsAnswer(jobId, executionId),
+        header: (ask) => requester.executionHeader(ask),
       });
       metrics.observe('bacalhau_outbox_messages', () => [
         { labels: { role: 'requester' }, value: store.outbox.size() },

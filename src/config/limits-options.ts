@@ -16,6 +16,8 @@ const DOCS: Readonly<Record<keyof Limits, string>> = {
   asksInFlight: 'Asks unanswered at one node.',
   logReaders: 'WebSocket connections of log readers.',
   logBufferBytes: 'Unsent bytes of a slow log reader before it is paused.',
+  eventSubscribers: 'WebSocket connections of event subscribers.',
+  eventBufferBytes: 'Unsent bytes of a slow event subscriber before its cursor waits.',
 };
 
 function isLimit(name: string): name is keyof Limits {

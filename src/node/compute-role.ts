@@ -144,7 +144,7 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
     },
   );
   const compute: Compute = new Compute(
-    { executionsDirectory: paths.executions, archivesDirectory: paths.archives },
+    { nodeId, executionsDirectory: paths.executions, archivesDirectory: paths.archives },
     { spine, store, post: modules.post },
   );
   const health = createHealth(

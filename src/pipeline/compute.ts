@@ -19,6 +19,7 @@ import { endingMessage } from './settle.ts';
 import type { Spine } from './spine.ts';
 
 export interface ComputeOptions {
+  readonly nodeId: NodeId;
   /** Absolute; `<data dir>/executions`. */
   readonly executionsDirectory: string;
   /** Absolute; archives of the `local` publisher. */
@@ -154,7 +155,8 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
       jobVersion: ask.jobVersion,
       requesterId: from,
       spec: ask.spec,
-      header: undefined,
+      // Another node's word for what its job asks of this one is not taken.
+      header: from === this.#options.nodeId ? ask.header : undefined,
       dropped: false,
     });
   }

@@ -70,7 +70,8 @@ export class Intake {
       this.#refuse(ask, transient('stopping', 'this node is stopping'));
     } else if (!this.#pending.has(ask.id)) {
       this.#pending.set(ask.id, ask);
-      if (!this.#modules.ingest.runner.offer(ask)) {
+      if (ask.header !== undefined) this.#decide(ask);
+      else if (!this.#modules.ingest.runner.offer(ask)) {
         this.#refuse(ask, transient('busy', 'this node is checking as many asks as it can hold'));
       }
     }
@@ -111,8 +112,7 @@ export class Intake {
         return;
       }
       ask.header = outcome.value.header;
-      if (this.#modules.stages().bid.offer(ask)) return;
-      this.#refuse(ask, transient('busy', 'this node is deciding on as many asks as it can hold'));
+      this.#decide(ask);
       return;
     }
     const reason = `this node can not read the job: ${faultOf(outcome).message}`;
@@ -173,6 +173,11 @@ export class Intake {
     const available = formatResources(ledger.free());
     const reason = `this node does not have capacity to run the job (${requested} requested but only ${available} is available)`;
     return { ...transient('no_room', reason), requested, available };
+  }
+
+  #decide(ask: PendingAsk): void {
+    if (this.#modules.stages().bid.offer(ask)) return;
+    this.#refuse(ask, transient('busy', 'this node is deciding on as many asks as it can hold'));
   }
 
   #refuse(ask: PendingAsk, rejection: Rejection): void {

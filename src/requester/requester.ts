@@ -1,10 +1,11 @@
 import type { Clock } from '../core/clock.ts';
 import { NodeError } from '../core/errors.ts';
 import type { ExecutionId, JobId, NodeId } from '../core/ids.ts';
-import type { SpecConfig } from '../core/job.ts';
+import type { ExecutionHeader } from '../core/item.ts';
+import type { Resources, SpecConfig } from '../core/job.ts';
 import type { Component } from '../core/lifecycle.ts';
 import type { Limits } from '../core/limits.ts';
-import type { MessageHandler, RequesterBound } from '../core/messages.ts';
+import type { AskForBid, MessageHandler, RequesterBound } from '../core/messages.ts';
 import type { CheckedJob, LogChunk, LogOptions, LogPort, SubmitResult } from '../core/ports.ts';
 import { isComputeTerminal, isJobTerminal } from '../core/states.ts';
 import type { JobRecord, RequesterExecution } from '../store/records.ts';
@@ -36,6 +37,8 @@ import { Watchers } from './watchers.ts';
 export interface RequesterOptions {
   readonly nodeId: NodeId;
   readonly limits: Pick<Limits, 'asksInFlight'>;
+  /** What a job that states no resources asks for. */
+  readonly defaultResources: Resources;
   /** How often a job's run is started at most, for each of its Count. */
   readonly maxAttempts: number;
   /** How often a lost run (its node died, or forgot it) is started again on top of that. */
@@ -47,7 +50,7 @@ export interface RequesterOptions {
 }
 
 /** What suits a node of any size. */
-export const requesterDefaults: Omit<RequesterOptions, 'nodeId' | 'limits'> = {
+export const requesterDefaults: Omit<RequesterOptions, 'nodeId' | 'limits' | 'defaultResources'> = {
   maxAttempts: 2,
   maxLost: 5,
   windowSize: 256,
@@ -72,6 +75,8 @@ export interface Requester extends RequesterService, MessageHandler<RequesterBou
   recover(): Promise<void>;
   /** The ask is still to be sent: for the carrier, before it repeats one. */
   wantsAnswer(jobId: JobId, executionId: ExecutionId): boolean;
+  /** What a compute node needs of an ask's spec without reading it; undefined for an older version of the job. */
+  executionHeader(ask: AskForBid): ExecutionHeader | undefined;
   /** The node is out of reach until its next NodeInfo. */
   disconnected(nodeId: NodeId): void;
   debug(): Record<string, unknown>;
@@ -79,6 +84,7 @@ export interface Requester extends RequesterService, MessageHandler<RequesterBou
 
 class RequesterRole implements Requester {
   readonly component: Component;
+  readonly #nodeId: NodeId;
   readonly #store: RequesterStore;
   readonly #lives: Lives;
   readonly #nodes: Nodes;
@@ -97,6 +103,7 @@ class RequesterRole implements Requester {
   constructor(options: RequesterOptions, given: RequesterModules) {
     const { store, clock, logger, asks } = given;
     const { nodeId, maxAttempts, maxLost } = options;
+    this.#nodeId = nodeId;
     this.#store = store;
     this.#lives = new Lives({ store });
     this.#nodes = new Nodes({ asksInFlight: options.limits.asksInFlight }, { clock });
@@ -124,7 +131,7 @@ class RequesterRole implements Requester {
       broker,
       onNode: () => this.#lookAtDaemons(),
     });
-    this.#submissions = new Submissions({ store, clock, lives, planner, broker });
+    this.#submissions = new Submissions(options, { store, clock, lives, planner, broker });
     this.#lookup = new Lookup({ store });
     this.#logs = new Logs({ store, watchers: this.#watchers, logs: given.logs });
     this.#recovery = new Recovery({ store, lives, nodes, planner, broker, deadlines: this.#deadlines });
@@ -145,6 +152,29 @@ class RequesterRole implements Requester {
 
   wantsAnswer(jobId: JobId, executionId: ExecutionId): boolean {
     return this.#store.execution(jobId, executionId)?.computeState.type === 'AskForBid';
+  }
+
+  executionHeader({ executionId, jobId, jobVersion }: AskForBid): ExecutionHeader | undefined {
+    const record = this.#store.job(jobId);
+    if (record?.version !== jobVersion) return undefined;
+    const { namespace, type, priority, engine, publisher, resources, fileless } = record;
+    const { executionTimeoutMs, queueTimeoutMs, totalTimeoutMs } = record;
+    return {
+      executionId,
+      jobId,
+      jobVersion,
+      requesterId: this.#nodeId,
+      namespace,
+      jobType: type,
+      priority,
+      engine,
+      publisher,
+      resources,
+      executionTimeoutMs,
+      queueTimeoutMs,
+      totalTimeoutMs,
+      fileless,
+    };
   }
 
   disconnected(nodeId: NodeId): void {

@@ -37,7 +37,13 @@ export const apiOptions: ApiOptions = {
     os: 'linux',
     arch: 'amd64',
   },
-  limits: { bodyBytes: 1_000_000, logReaders: 8, logBufferBytes: 65_536 },
+  limits: {
+    bodyBytes: 1_000_000,
+    logReaders: 8,
+    logBufferBytes: 65_536,
+    eventSubscribers: 8,
+    eventBufferBytes: 65_536,
+  },
   requestsPerSecond: 0,
   maxConnections: 256,
   requestTimeoutMs: 10_000,
@@ -89,8 +95,10 @@ export function exampleRecord(id: JobId = JOB_ID): JobRecord {
     publisher: '',
     storages: [],
     resources: { cpu: 0.5, memory: 512_000_000, disk: 0, gpu: 0 },
+    executionTimeoutMs: 0,
     queueTimeoutMs: 0,
     totalTimeoutMs: 0,
+    fileless: false,
   };
 }
 
@@ -226,8 +234,10 @@ export class ScriptedIngest implements IngestPort {
         publisher: '',
         storages: [],
         resources,
+        executionTimeoutMs: 0,
         queueTimeoutMs: 0,
         totalTimeoutMs: 0,
+        fileless: false,
       },
       spec: Buffer.from(JSON.stringify(exampleSpec())),
       warnings: [],

@@ -80,6 +80,7 @@ export function header(change: Partial<ExecutionHeader> = {}): ExecutionHeader {
     executionTimeoutMs: 0,
     queueTimeoutMs: 0,
     totalTimeoutMs: 0,
+    fileless: false,
     ...change,
   };
 }

@@ -1,14 +1,15 @@
 import { pino } from 'pino';
+import { jobHeader } from '../../../src/core/headers.ts';
 import { type ExecutionId, type JobId, type NodeId, newJobId } from '../../../src/core/ids.ts';
 import type { JobSpec, RunCommandResult } from '../../../src/core/job.ts';
 import { limits } from '../../../src/core/limits.ts';
 import type { AskForBid, ComputeBound, MessageHandler, RequesterBound } from '../../../src/core/messages.ts';
 import type { ComputeInfo, NodeInfo } from '../../../src/core/node-info.ts';
 import type { CheckedJob, LogPort } from '../../../src/core/ports.ts';
+import { NO_RESOURCES } from '../../../src/core/resources.ts';
 import { createSequencer } from '../../../src/events/seq.ts';
 import { createDelivery, type Delivery, deliveryDefaults } from '../../../src/net/delivery.ts';
 import { createRequester, type Requester, requesterDefaults } from '../../../src/requester/requester.ts';
-import { headerOf } from '../../../src/requester/submissions.ts';
 import type { Outbox } from '../../../src/store/compute-store.ts';
 import type { Environment } from '../../../src/store/environment.ts';
 import { createRequesterStore } from '../../../src/store/environment-requester-store.ts';
@@ -51,7 +52,7 @@ export function spec(change: Partial<JobSpec> & { engine?: string; cpu?: string 
 export function checked(change: Parameters<typeof spec>[0] = {}, force = false): CheckedJob {
   const made = spec(change);
   return {
-    header: headerOf(made),
+    header: jobHeader(made, NO_RESOURCES),
     spec: new TextEncoder().encode(JSON.stringify(made)),
     warnings: [],
     force,
@@ -273,7 +274,13 @@ export async function makeKit(
   });
   const { asksInFlight = limits.asksInFlight, ...rest } = options.requester ?? {};
   const requester = createRequester({
-    options: { ...requesterDefaults, ...rest, nodeId: NODE, limits: { asksInFlight } },
+    options: {
+      ...requesterDefaults,
+      ...rest,
+      nodeId: NODE,
+      limits: { asksInFlight },
+      defaultResources: NO_RESOURCES,
+    },
     modules: { store, clock, logger: silent, asks: delivery, logs: () => options.logs },
   });
   const node = new FakeNode(NODE, (message) => requester.handle(NODE, message));
@@ -281,6 +288,7 @@ export async function makeKit(
     store,
     handler: requester,
     wantsAnswer: (jobId, executionId) => requester.wantsAnswer(jobId, executionId),
+    header: (ask) => requester.executionHeader(ask),
   });
   delivery.connectCompute({
     store: { outbox: NO_OUTBOX, committed: () => Promise.resolve() },
