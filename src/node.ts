@@ -155,6 +155,7 @@ export async function startNode(
               nodeLostTimeoutMs: config.requester.nodeLostTimeoutMs,
               nodeId,
               limits: config.limits,
+              defaultResources: plan.defaults,
             },
             modules: {
               store: stores.requester,
@@ -176,6 +177,7 @@ export async function startNode(
         store,
         handler: requester,
         wantsAnswer: (jobId, executionId) => requester.wantsAnswer(jobId, executionId),
+        header: (ask) => requester.executionHeader(ask),
       });
       metrics.observe('bacalhau_outbox_messages', () => [
         { labels: { role: 'requester' }, value: store.outbox.size() },

@@ -1,6 +1,7 @@
 import { multiaddr } from '@multiformats/multiaddr';
 import { parseDurationMs } from '../core/duration.ts';
 import { parseBytes, parseCpu, parseGpu } from '../core/resources.ts';
+import { withoutSecrets } from '../core/secrets.ts';
 import type { RawValue } from './origin.ts';
 import type { Amount, Setting, SettingFormat } from './table.ts';
 
@@ -137,7 +138,7 @@ export function parseSetting(setting: Setting, raw: RawValue): { value: Value } 
     return { value: parse(setting, raw) };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    return { wrong: setting.secret === true ? 'is not a valid value' : message };
+    return { wrong: setting.secret === true ? 'is not a valid value' : withoutSecrets(message) };
   }
 }
 

@@ -1,5 +1,6 @@
 import type { ErrorData } from './errors.ts';
 import type { ExecutionId, JobId, NodeId } from './ids.ts';
+import type { ExecutionHeader } from './item.ts';
 import type { Resources, RunCommandResult, SpecConfig } from './job.ts';
 import type { NodeInfo } from './node-info.ts';
 import type { RejectCode } from './outcome.ts';
@@ -31,6 +32,8 @@ export interface AskForBid {
   readonly jobVersion: number;
   /** The JobSpec as JSON bytes. Not kept in the outbox: attached when it is sent. */
   readonly spec?: Uint8Array;
+  /** What this very node's requester read in the spec, so that it is not read again. Of other nodes it is ignored. */
+  readonly header?: ExecutionHeader;
 }
 
 export interface BidAccepted {

@@ -24,6 +24,7 @@ export type RejectCode =
   | 'image_platform'
   | 'max_capacity'
   | 'no_room'
+  | 'disk_low'
   | 'busy'
   | 'probe_failed'
   | 'probe_slots_full'

@@ -1,8 +1,10 @@
 import type { Clock } from '../core/clock.ts';
 import { NodeError } from '../core/errors.ts';
 import type { ExecutionId, JobId, NodeId } from '../core/ids.ts';
+import type { ExecutionHeader } from '../core/item.ts';
 import type { Component } from '../core/lifecycle.ts';
 import type {
+  AskForBid,
   ComputeBound,
   Message,
   MessageHandler,
@@ -56,6 +58,8 @@ export interface RequesterEnd {
   readonly handler: MessageHandler<RequesterBound>;
   /** False when the ask has been answered; such rows are not sent again after a restart. */
   readonly wantsAnswer: (jobId: JobId, executionId: ExecutionId) => boolean;
+  /** For an ask of this very node: what was read in its spec, where that is known. */
+  readonly header: (ask: AskForBid) => ExecutionHeader | undefined;
 }
 
 /** The compute role's end. */
@@ -259,9 +263,11 @@ export class Delivery implements Component {
     const { executionId, jobId, jobVersion } = message;
     const spec = this.#attached.get(executionId) ?? (await this.#spec(jobId, jobVersion));
     this.#attached.delete(executionId);
-    if (to === this.#options.nodeId || spec.byteLength <= LARGE_SPEC_BYTES) {
-      return this.#hand(to, { ...message, spec });
+    if (to === this.#options.nodeId) {
+      const header = this.#requester?.header(message);
+      return this.#hand(to, header === undefined ? { ...message, spec } : { ...message, spec, header });
     }
+    if (spec.byteLength <= LARGE_SPEC_BYTES) return this.#hand(to, { ...message, spec });
     return this.#oneByOne(to, async () =>
       this.#hand(to, { ...message, spec: await this.#spec(jobId, jobVersion) }),
     );

@@ -209,7 +209,8 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
       jobVersion: ask.jobVersion,
       requesterId: from,
       spec: ask.spec,
-      header: undefined,
+      // Another node's word for what its job asks of this one is not taken.
+      header: from === this.#options.nodeId ? ask.header : undefined,
       dropped: false,
     });
   }

@@ -2,6 +2,7 @@ import { formatDuration } from '../core/duration.ts';
 import type { ErrorData } from '../core/errors.ts';
 import { errorRegistry } from '../core/errors.ts';
 import { type NodeId, shortId } from '../core/ids.ts';
+import type { BidResult } from '../core/messages.ts';
 import type { ComputeState, JobState } from '../core/states.ts';
 import type { HistoryInput, JobRecord, RequesterExecution } from '../store/records.ts';
 
@@ -62,8 +63,13 @@ export function executionStopped(reason: string): JobEvent {
 }
 
 /** A node's refusal of an ask. */
-export function bidRejected(reason: string, code: string): JobEvent {
-  return event('Exec Scanning', reason, { RejectCode: code });
+export function bidRejected(reason: string, rejection: BidResult['rejection']): JobEvent {
+  const { code = 'invalid', requested, available } = rejection ?? {};
+  return event('Exec Scanning', reason, {
+    RejectCode: code,
+    ...(requested === undefined ? {} : { Requested: requested }),
+    ...(available === undefined ? {} : { Available: available }),
+  });
 }
 
 /** An ask is withdrawn from a node that says nothing. */

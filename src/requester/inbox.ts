@@ -13,6 +13,7 @@ import type {
   RequesterBound,
   RunResult,
 } from '../core/messages.ts';
+import type { RejectCode } from '../core/outcome.ts';
 import { isComputeTerminal, isJobTerminal } from '../core/states.ts';
 import type { RequesterExecution } from '../store/records.ts';
 import type { RequesterStore } from '../store/requester-store.ts';
@@ -39,6 +40,9 @@ import type { Gate } from './scheduler.ts';
  * node may hold it (Bacalhau makes two executions of such a job).
  */
 const TRIED_AGAIN: ReadonlySet<string> = new Set(['ImageNotFound', 'ExecutionCancelled']);
+
+/** Refusals for want of what the job asks for: a smaller one may find it there. */
+const LACKS: ReadonlySet<RejectCode> = new Set(['no_room', 'disk_low']);
 
 /**
  * What compute nodes say. Every message may come twice, late, or for something long forgotten: it is judged by
@@ -214,7 +218,7 @@ export class Inbox implements MessageHandler<RequesterBound> {
   #refused(change: Change, execution: RequesterExecution, { reason, rejection }: BidResult): void {
     const isFinal = rejection?.final ?? true;
     const code = rejection?.code ?? 'invalid';
-    change.executionEvent(execution, bidRejected(reason, code), 'AskForBid', 'AskForBidRejected');
+    change.executionEvent(execution, bidRejected(reason, rejection), 'AskForBid', 'AskForBidRejected');
     change.move(
       execution,
       {
@@ -232,7 +236,7 @@ export class Inbox implements MessageHandler<RequesterBound> {
       // The node has room as before: only this job waits.
       this.#broker.wake();
     } else if (!isFinal) {
-      const wants = code === 'no_room' && rejection?.requested !== undefined;
+      const wants = LACKS.has(code) && rejection?.requested !== undefined;
       this.#nodes.room(execution.nodeId).refused(wants ? execution.resources : null, nowMs);
     } else {
       this.#broker.wake();

@@ -1,10 +1,17 @@
 import type { Clock } from '../core/clock.ts';
 import { NodeError } from '../core/errors.ts';
 import type { ExecutionId, JobId, NodeId } from '../core/ids.ts';
-import type { SpecConfig } from '../core/job.ts';
+import type { ExecutionHeader } from '../core/item.ts';
+import type { Resources, SpecConfig } from '../core/job.ts';
 import type { Component } from '../core/lifecycle.ts';
 import type { Limits } from '../core/limits.ts';
-import type { ComputeBound, MessageHandler, RefusalListener, RequesterBound } from '../core/messages.ts';
+import type {
+  AskForBid,
+  ComputeBound,
+  MessageHandler,
+  RefusalListener,
+  RequesterBound,
+} from '../core/messages.ts';
 import type { CheckedJob, LogChunk, LogOptions, LogPort, SubmitResult } from '../core/ports.ts';
 import { isComputeTerminal, isJobTerminal } from '../core/states.ts';
 import type { JobRecord, RequesterExecution } from '../store/records.ts';
@@ -37,6 +44,8 @@ import { Watchers } from './watchers.ts';
 export interface RequesterOptions {
   readonly nodeId: NodeId;
   readonly limits: Pick<Limits, 'asksInFlight' | 'nodes'>;
+  /** What a job that states no resources asks for. */
+  readonly defaultResources: Resources;
   /** How often a job's run is started at most, for each of its Count. */
   readonly maxAttempts: number;
   /** How often a lost run (its node died, or forgot it) is started again on top of that. */
@@ -52,7 +61,10 @@ export interface RequesterOptions {
 }
 
 /** What suits a node of any size. */
-export const requesterDefaults: Omit<RequesterOptions, 'nodeId' | 'limits' | keyof ReachOptions> = {
+export const requesterDefaults: Omit<
+  RequesterOptions,
+  'nodeId' | 'limits' | 'defaultResources' | keyof ReachOptions
+> = {
   maxAttempts: 2,
   maxLost: 5,
   windowSize: 256,
@@ -80,6 +92,8 @@ export interface Requester extends RequesterService, MessageHandler<RequesterBou
   recover(): Promise<void>;
   /** The ask is still to be sent: for the carrier, before it repeats one. */
   wantsAnswer(jobId: JobId, executionId: ExecutionId): boolean;
+  /** What a compute node needs of an ask's spec without reading it; undefined for an older version of the job. */
+  executionHeader(ask: AskForBid): ExecutionHeader | undefined;
   /** The node is out of reach until its next NodeInfo. */
   disconnected(nodeId: NodeId): void;
   debug(): Record<string, unknown>;
@@ -87,6 +101,7 @@ export interface Requester extends RequesterService, MessageHandler<RequesterBou
 
 class RequesterRole implements Requester {
   readonly component: Component;
+  readonly #nodeId: NodeId;
   readonly #store: RequesterStore;
   readonly #lives: Lives;
   readonly #nodes: Nodes;
@@ -106,6 +121,7 @@ class RequesterRole implements Requester {
   constructor(options: RequesterOptions, given: RequesterModules) {
     const { store, clock, logger, asks } = given;
     const { nodeId, maxAttempts, maxLost } = options;
+    this.#nodeId = nodeId;
     this.#store = store;
     this.#lives = new Lives({ store });
     const { asksInFlight, nodes: bound } = options.limits;
@@ -141,7 +157,7 @@ class RequesterRole implements Requester {
       post: given.post,
       onRefusal: given.onRefusal,
     });
-    this.#submissions = new Submissions({ store, clock, lives, planner, broker });
+    this.#submissions = new Submissions(options, { store, clock, lives, planner, broker });
     this.#lookup = new Lookup({ store });
     this.#logs = new Logs({ store, watchers: this.#watchers, logs: given.logs });
     this.#recovery = new Recovery({
@@ -170,6 +186,29 @@ class RequesterRole implements Requester {
 
   wantsAnswer(jobId: JobId, executionId: ExecutionId): boolean {
     return this.#store.execution(jobId, executionId)?.computeState.type === 'AskForBid';
+  }
+
+  executionHeader({ executionId, jobId, jobVersion }: AskForBid): ExecutionHeader | undefined {
+    const record = this.#store.job(jobId);
+    if (record?.version !== jobVersion) return undefined;
+    const { namespace, type, priority, engine, publisher, resources, fileless } = record;
+    const { executionTimeoutMs, queueTimeoutMs, totalTimeoutMs } = record;
+    return {
+      executionId,
+      jobId,
+      jobVersion,
+      requesterId: this.#nodeId,
+      namespace,
+      jobType: type,
+      priority,
+      engine,
+      publisher,
+      resources,
+      executionTimeoutMs,
+      queueTimeoutMs,
+      totalTimeoutMs,
+      fileless,
+    };
   }
 
   disconnected(nodeId: NodeId): void {

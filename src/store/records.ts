@@ -64,6 +64,10 @@ export interface JobRecord {
   /** 0 means none. */
   readonly queueTimeoutMs: number;
   readonly totalTimeoutMs: number;
+  /** 0 means the compute node's default. */
+  readonly executionTimeoutMs: number;
+  /** As in ExecutionHeader. */
+  readonly fileless: boolean;
 }
 
 /** An execution as the requester knows it. */

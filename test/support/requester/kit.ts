@@ -1,4 +1,5 @@
 import { pino } from 'pino';
+import { jobHeader } from '../../../src/core/headers.ts';
 import { type ExecutionId, type JobId, type NodeId, newJobId } from '../../../src/core/ids.ts';
 import type { JobSpec, RunCommandResult } from '../../../src/core/job.ts';
 import { limits } from '../../../src/core/limits.ts';
@@ -12,11 +13,11 @@ import type {
 } from '../../../src/core/messages.ts';
 import type { ComputeInfo, NodeInfo } from '../../../src/core/node-info.ts';
 import type { CheckedJob, LogPort } from '../../../src/core/ports.ts';
+import { NO_RESOURCES } from '../../../src/core/resources.ts';
 import { createSequencer } from '../../../src/events/seq.ts';
 import { createDelivery, type Delivery, deliveryDefaults } from '../../../src/net/delivery.ts';
 import type { ReachOptions } from '../../../src/requester/reach.ts';
 import { createRequester, type Requester, requesterDefaults } from '../../../src/requester/requester.ts';
-import { headerOf } from '../../../src/requester/submissions.ts';
 import type { Outbox } from '../../../src/store/compute-store.ts';
 import type { Environment } from '../../../src/store/environment.ts';
 import { createRequesterStore } from '../../../src/store/environment-requester-store.ts';
@@ -59,7 +60,7 @@ export function spec(change: Partial<JobSpec> & { engine?: string; cpu?: string 
 export function checked(change: Parameters<typeof spec>[0] = {}, force = false): CheckedJob {
   const made = spec(change);
   return {
-    header: headerOf(made),
+    header: jobHeader(made, NO_RESOURCES),
     spec: new TextEncoder().encode(JSON.stringify(made)),
     warnings: [],
     force,
@@ -295,6 +296,7 @@ export async function makeKit(
       ...rest,
       nodeId: NODE,
       limits: { asksInFlight, nodes },
+      defaultResources: NO_RESOURCES,
     },
     modules: {
       store,
@@ -311,6 +313,7 @@ export async function makeKit(
     store,
     handler: requester,
     wantsAnswer: (jobId, executionId) => requester.wantsAnswer(jobId, executionId),
+    header: (ask) => requester.executionHeader(ask),
   });
   delivery.connectCompute({
     store: { outbox: NO_OUTBOX, committed: () => Promise.resolve() },

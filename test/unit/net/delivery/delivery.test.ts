@@ -101,6 +101,7 @@ function bench(options: Partial<typeof deliveryDefaults> = {}): Bench {
           : (made.specs.get(jobId) ?? new TextEncoder().encode(`spec of ${jobId}`)),
     },
     handler: { handle: () => Promise.resolve() },
+    header: () => undefined,
     wantsAnswer: (_jobId, executionId) => made.wants(executionId),
   });
   delivery.connectCompute({
@@ -489,6 +490,7 @@ describe('passing messages', () => {
           return Promise.reject(new Error('not now'));
         },
       },
+      header: () => undefined,
       wantsAnswer: () => true,
     });
     await b.delivery.start();
