@@ -12,7 +12,7 @@ import type {
   RequesterBound,
 } from '../../../src/core/messages.ts';
 import type { ComputeInfo, NodeInfo } from '../../../src/core/node-info.ts';
-import type { CheckedJob, LogPort } from '../../../src/core/ports.ts';
+import type { CheckedJob, OutputPort } from '../../../src/core/ports.ts';
 import { NO_RESOURCES } from '../../../src/core/resources.ts';
 import { createSequencer } from '../../../src/events/seq.ts';
 import { createDelivery, type Delivery, deliveryDefaults } from '../../../src/net/delivery.ts';
@@ -272,7 +272,7 @@ export async function makeKit(
       asksInFlight?: number;
       nodes?: number;
     };
-    readonly logs?: LogPort;
+    readonly outputs?: OutputPort;
     /** False: nothing is known of the node yet. */
     readonly hello?: boolean;
   } = {},
@@ -295,6 +295,7 @@ export async function makeKit(
       nodeLostTimeoutMs: 3_600_000,
       ...rest,
       nodeId: NODE,
+      resultsUrl: 'http://here/results',
       limits: { asksInFlight, nodes },
       defaultResources: NO_RESOURCES,
     },
@@ -305,7 +306,7 @@ export async function makeKit(
       asks: delivery,
       post: (to, message) => delivery.post(to, message),
       onRefusal,
-      logs: () => options.logs,
+      outputs: () => options.outputs,
     },
   });
   const node = new FakeNode(NODE, (message) => requester.handle(NODE, message));
