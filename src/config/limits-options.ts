@@ -14,8 +14,11 @@ const DOCS: Readonly<Record<keyof Limits, string>> = {
   bodyBytes: 'Size of a request body.',
   streamBytes: "Size of a job's stdout or stderr.",
   asksInFlight: 'Asks unanswered at one node.',
+  nodes: 'Nodes a requester remembers.',
   logReaders: 'WebSocket connections of log readers.',
   logBufferBytes: 'Unsent bytes of a slow log reader before it is paused.',
+  eventSubscribers: 'WebSocket connections of event subscribers.',
+  eventBufferBytes: 'Unsent bytes of a slow event subscriber before its cursor waits.',
 };
 
 function isLimit(name: string): name is keyof Limits {

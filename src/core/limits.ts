@@ -30,10 +30,16 @@ export const limits = {
   streamBytes: 1_073_741_824,
   /** Asks a requester has unanswered at one node. */
   asksInFlight: 512,
+  /** Nodes a requester remembers: a kilobyte or two each; the one that has been away longest makes room. */
+  nodes: 4096,
   /** WebSocket connections of log readers. */
   logReaders: 256,
   /** Bytes a slow log reader may have unsent before it is paused. */
   logBufferBytes: 1_048_576,
+  /** WebSocket connections of event subscribers: each is a cursor and its unsent bytes. */
+  eventSubscribers: 1024,
+  /** Bytes a slow event subscriber may have unsent before its cursor waits: all of them at once stay within 256 MiB. */
+  eventBufferBytes: 262_144,
 } as const;
 
 /** The bounds that can be set for a test or a bench; `limits` holds the defaults. */

@@ -1,8 +1,16 @@
 import type { Clock } from '../core/clock.ts';
 import { NodeError } from '../core/errors.ts';
 import type { ExecutionId, JobId, NodeId } from '../core/ids.ts';
+import type { ExecutionHeader } from '../core/item.ts';
 import type { Component } from '../core/lifecycle.ts';
-import type { ComputeBound, Message, MessageHandler, RequesterBound } from '../core/messages.ts';
+import type {
+  AskForBid,
+  ComputeBound,
+  Message,
+  MessageHandler,
+  RefusalListener,
+  RequesterBound,
+} from '../core/messages.ts';
 import type { ComputeStore, Outbox } from '../store/compute-store.ts';
 import type { OutboxRow } from '../store/records.ts';
 import type { RequesterStore } from '../store/requester-store.ts';
@@ -13,6 +21,8 @@ import { Lane, type LaneOptions } from './lane.ts';
 export interface PeerTransport {
   /** Resolves when the peer has stored what the message says; rejects when that is not known. */
   send(to: NodeId, message: Message): Promise<void>;
+  /** For what need not arrive. False when there was no room for it. */
+  post(to: NodeId, message: Message): boolean;
 }
 
 export interface DeliveryOptions extends LaneOptions {
@@ -25,14 +35,21 @@ export const deliveryDefaults: Omit<DeliveryOptions, 'nodeId'> = {
   page: 512,
   retryMinMs: 100,
   retryMaxMs: 30_000,
-  askAgainMs: 60_000,
+  askAgainMs: 20_000,
 };
+
+/**
+ * A longer spec is not kept for its first sending, and goes to a peer one at a time: many asks may be on their way
+ * to a slow peer, and small ones must not wait for memory.
+ */
+const LARGE_SPEC_BYTES = 262_144;
 
 export interface DeliveryModules {
   readonly clock: Clock;
   readonly logger: Logger;
   /** 0 to 1. Default: Math.random. */
   readonly random?: () => number;
+  readonly onRefusal: RefusalListener;
 }
 
 /** The requester role's end. */
@@ -41,6 +58,8 @@ export interface RequesterEnd {
   readonly handler: MessageHandler<RequesterBound>;
   /** False when the ask has been answered; such rows are not sent again after a restart. */
   readonly wantsAnswer: (jobId: JobId, executionId: ExecutionId) => boolean;
+  /** For an ask of this very node: what was read in its spec, where that is known. */
+  readonly header: (ask: AskForBid) => ExecutionHeader | undefined;
 }
 
 /** The compute role's end. */
@@ -85,10 +104,13 @@ export class Delivery implements Component {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #random: () => number;
+  readonly #onRefusal: RefusalListener;
   readonly #sides = new Map<Role, Side>();
   readonly #attached = new Map<ExecutionId, Uint8Array>();
   readonly #unreachable = new Map<NodeId, number>();
   readonly #peers = new Map<NodeId, PeerTransport>();
+  /** The last large ask on its way to each peer. */
+  readonly #large = new Map<NodeId, Promise<void>>();
   #requester: RequesterEnd | undefined;
   #compute: ComputeEnd | undefined;
   #running = false;
@@ -98,6 +120,7 @@ export class Delivery implements Component {
     this.#clock = modules.clock;
     this.#logger = modules.logger;
     this.#random = modules.random ?? Math.random;
+    this.#onRefusal = modules.onRefusal;
   }
 
   connectRequester(end: RequesterEnd): void {
@@ -137,37 +160,56 @@ export class Delivery implements Component {
     for (const role of this.#sides.keys()) this.#open(role, peer);
   }
 
-  /** The way to the peer is closed: its rows wait. */
-  async peerGone(peer: NodeId): Promise<void> {
+  /** The way to the peer is closed: its rows wait. What was sent over it and not answered is sent again over the next. */
+  peerGone(peer: NodeId): void {
     this.#peers.delete(peer);
     const now = this.#clock.nowMs();
     for (const side of this.#sides.values()) {
       const lane = side.lanes.get(peer);
       side.lanes.delete(peer);
-      await lane?.stop(now);
+      void lane?.stop(now);
     }
   }
 
   /** The spec of the ask that is written next; sent with it once, and read from the store if it must be repeated. */
-  attach(executionId: ExecutionId, spec: Uint8Array): void {
+  attach(to: NodeId, executionId: ExecutionId, spec: Uint8Array): void {
+    if (to !== this.#options.nodeId && spec.byteLength > LARGE_SPEC_BYTES) return;
     this.#attached.set(executionId, spec);
   }
 
   /** The ask is answered, or wanted no more. */
-  answered(executionId: ExecutionId): void {
+  answered(to: NodeId, executionId: ExecutionId): void {
     this.#attached.delete(executionId);
-    const lanes = this.#sides.get('requester')?.lanes;
-    if (lanes === undefined) return;
-    for (const lane of lanes.values()) if (lane.answered(executionId)) return;
-    for (const lane of lanes.values()) lane.withdraw(executionId);
+    const lane = this.#sides.get('requester')?.lanes.get(to);
+    if (lane?.answered(executionId) === false) lane.withdraw(executionId);
   }
 
   /** A message that need not arrive: to this process's other role, or to a connected peer. */
   post(to: NodeId, message: Message): void {
     if (!this.#running) return;
+    const peer = to === this.#options.nodeId ? undefined : this.#peers.get(to);
+    if (peer !== undefined) {
+      if (!peer.post(to, message))
+        this.#logger.debug({ to, type: message.type }, 'a passing message was lost');
+      return;
+    }
     this.#hand(to, message).catch((error: unknown) => {
       this.#logger.debug({ err: error, to, type: message.type }, 'a passing message was lost');
     });
+  }
+
+  /** What a peer sent. Resolves when it need not be sent again. */
+  receive(from: NodeId, message: Message): Promise<void> {
+    if (!this.#running) return Promise.reject(new NodeError('Stopping', 'this node takes no messages now'));
+    if (isRequesterBound(message)) {
+      const handler = this.#requester?.handler;
+      if (handler !== undefined) return handler.handle(from, message);
+    } else {
+      const handler = this.#compute?.handler;
+      if (handler !== undefined) return handler.handle(from, message);
+    }
+    this.#onRefusal(from, message.type, 'no_role');
+    return Promise.resolve();
   }
 
   debug(): Record<string, unknown> {
@@ -218,10 +260,28 @@ export class Delivery implements Component {
 
   async #sendRow({ to, message }: OutboxRow): Promise<void> {
     if (message.type !== 'AskForBid') return this.#hand(to, message);
-    const spec =
-      this.#attached.get(message.executionId) ?? (await this.#spec(message.jobId, message.jobVersion));
-    this.#attached.delete(message.executionId);
-    return this.#hand(to, { ...message, spec });
+    const { executionId, jobId, jobVersion } = message;
+    const spec = this.#attached.get(executionId) ?? (await this.#spec(jobId, jobVersion));
+    this.#attached.delete(executionId);
+    if (to === this.#options.nodeId) {
+      const header = this.#requester?.header(message);
+      return this.#hand(to, header === undefined ? { ...message, spec } : { ...message, spec, header });
+    }
+    if (spec.byteLength <= LARGE_SPEC_BYTES) return this.#hand(to, { ...message, spec });
+    return this.#oneByOne(to, async () =>
+      this.#hand(to, { ...message, spec: await this.#spec(jobId, jobVersion) }),
+    );
+  }
+
+  async #oneByOne(to: NodeId, send: () => Promise<void>): Promise<void> {
+    const before = this.#large.get(to);
+    const sending = (before ?? Promise.resolve()).catch(() => undefined).then(send);
+    this.#large.set(to, sending);
+    try {
+      await sending;
+    } finally {
+      if (this.#large.get(to) === sending) this.#large.delete(to);
+    }
   }
 
   async #spec(jobId: JobId, version: number): Promise<Uint8Array> {

@@ -5,22 +5,26 @@ import type { JobRecord, RequesterExecution } from '../store/records.ts';
 import type { RequesterStore } from '../store/requester-store.ts';
 import { Change, type ExecutionStep, type LiveJob } from './change.ts';
 import { jobQueued, stateUpdate, stopReasons } from './events.ts';
-import { type Lives, TICKET_DETAIL } from './lives.ts';
+import { type Lives, newTicket, TICKET_DETAIL } from './lives.ts';
 import type { Nodes } from './nodes.ts';
 import { bestNode, type Decision, decide, type Gate, type SchedulerOptions } from './scheduler.ts';
 
 /** What the requester tells the carrier of its messages about asks. */
 export interface AskPort {
   /** The spec of a job's version, for the ask that is written next. Kept until it has been sent once. */
-  attach(executionId: ExecutionId, spec: Uint8Array): void;
+  attach(to: NodeId, executionId: ExecutionId, spec: Uint8Array): void;
   /** The ask was answered, or is wanted no more: it is not sent again. */
-  answered(executionId: ExecutionId): void;
+  answered(to: NodeId, executionId: ExecutionId): void;
 }
 
 /** Told of every change after it has been written. */
 export interface ChangeListener {
   /** `was`: the job before it; undefined when it is new. */
-  changed(live: LiveJob, was: { readonly blocked: boolean; readonly ticketId: string }): void;
+  changed(
+    live: LiveJob,
+    was: { readonly blocked: boolean; readonly ticketId: string },
+    steps: ReadonlyMap<ExecutionId, ExecutionStep>,
+  ): void;
 }
 
 /**
@@ -111,30 +115,36 @@ export class Planner {
     return decision;
   }
 
+  /** A run has failed: what follows waits, if it must, under a wish of its own. */
+  retry(change: Change, gate: Gate): void {
+    if (!change.blocked) change.renew(newTicket(change.record, 'exec-failure', change.time));
+    this.settle(change, gate);
+  }
+
   /** Writes. @throws NodeError IllegalTransition; then nothing has changed */
   commit(change: Change): void {
     if (!change.dirty) return;
     const { live } = change;
     const was = { blocked: live.blocked, ticketId: live.ticket.id };
-    const asked: ExecutionId[] = [];
+    const asked: RequesterExecution[] = [];
     if (change.spec !== undefined) {
-      for (const [id, { from }] of change.steps) {
+      for (const { from, record } of change.steps.values()) {
         if (from !== null) continue;
-        asked.push(id);
-        this.#asks.attach(id, change.spec);
+        asked.push(record);
+        this.#asks.attach(record.nodeId, record.id, change.spec);
       }
     }
     try {
       this.#store.transition(change.toJobChange());
     } catch (error) {
-      for (const id of asked) this.#asks.answered(id);
+      for (const { nodeId, id } of asked) this.#asks.answered(nodeId, id);
       throw error;
     }
     change.apply();
     this.#lives.keep(live);
     const nowMs = this.#clock.nowMs();
     for (const step of change.steps.values()) this.#account(step, nowMs);
-    for (const listener of this.#listeners) listener.changed(live, was);
+    for (const listener of this.#listeners) listener.changed(live, was, change.steps);
   }
 
   #queue(change: Change, reason: string): void {
@@ -164,7 +174,7 @@ export class Planner {
       // It takes nothing at the node until somebody there says so; the carrier goes on asking, ever more rarely.
       if (waited !== true) room.answered(resources, false);
     } else if (from === 'AskForBid') {
-      this.#asks.answered(id);
+      this.#asks.answered(nodeId, id);
       if (waited !== true) room.answered(resources, !over);
       else if (!over) room.tookUp();
     } else if (over && !isComputeTerminal(from)) {

@@ -143,6 +143,10 @@ const definitions = {
     type: 'gauge',
     labels: [],
     help: 'Logs and archives that peers are reading now.',
+  bacalhau_messages_refused_total: {
+    type: 'counter',
+    labels: ['reason'],
+    help: "Messages of nodes that changed nothing because of who sent them: about another's execution (foreign), in another's name (spoofed), from a requester that is not accepted (untrusted), for a role that is not here (no_role).",
   },
   bacalhau_http_requests_total: {
     type: 'counter',
@@ -155,7 +159,11 @@ const definitions = {
     help: 'Time from the head of a request to the end of its answer.',
   },
   bacalhau_http_connections: { type: 'gauge', labels: [], help: 'Open connections of the REST server.' },
-  bacalhau_log_readers: { type: 'gauge', labels: [], help: 'Open WebSocket log readers.' },
+  bacalhau_websockets: {
+    type: 'gauge',
+    labels: ['kind'],
+    help: 'Open WebSockets of log readers (`logs`) and event subscribers (`events`).',
+  },
 } as const;
 
 /** Name of a metric of the node's own. */

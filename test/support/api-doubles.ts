@@ -11,6 +11,7 @@ import type {
   LogChunk,
   LogOptions,
   NodePort,
+  OpenedArchive,
   Submission,
   SubmitResult,
 } from '../../src/core/ports.ts';
@@ -37,7 +38,13 @@ export const apiOptions: ApiOptions = {
     os: 'linux',
     arch: 'amd64',
   },
-  limits: { bodyBytes: 1_000_000, logReaders: 8, logBufferBytes: 65_536 },
+  limits: {
+    bodyBytes: 1_000_000,
+    logReaders: 8,
+    logBufferBytes: 65_536,
+    eventSubscribers: 8,
+    eventBufferBytes: 65_536,
+  },
   requestsPerSecond: 0,
   maxConnections: 256,
   requestTimeoutMs: 10_000,
@@ -89,8 +96,10 @@ export function exampleRecord(id: JobId = JOB_ID): JobRecord {
     publisher: '',
     storages: [],
     resources: { cpu: 0.5, memory: 512_000_000, disk: 0, gpu: 0 },
+    executionTimeoutMs: 0,
     queueTimeoutMs: 0,
     totalTimeoutMs: 0,
+    fileless: false,
   };
 }
 
@@ -146,6 +155,12 @@ export class ScriptedRequester implements RequesterService {
   }
   async results(id: string, namespace: string): Promise<SpecConfig[]> {
     return this.#called('results', [id, namespace], () => this.published);
+  }
+  async openResults(jobId: string, executionId: string): Promise<OpenedArchive> {
+    return this.#called('openResults', [jobId, executionId], () => ({
+      stream: Readable.from([Buffer.from('an archive')]),
+      bytes: 10,
+    }));
   }
   async stop(id: string, namespace: string, reason: string): Promise<{ evaluationId: string }> {
     return this.#called('stop', [id, namespace, reason], () => ({ evaluationId: this.evaluationId }));
@@ -226,8 +241,10 @@ export class ScriptedIngest implements IngestPort {
         publisher: '',
         storages: [],
         resources,
+        executionTimeoutMs: 0,
         queueTimeoutMs: 0,
         totalTimeoutMs: 0,
+        fileless: false,
       },
       spec: Buffer.from(JSON.stringify(exampleSpec())),
       warnings: [],

@@ -97,6 +97,10 @@ export const ELSEWHERE: Readonly<Record<string, string>> = {
   'JobAdmissionControl.ProbeOnError': 'unit/workers/bid/probes/exec.test.ts',
   'JobAdmissionControl.ApprovalTimeout': 'integration/approvals.test.ts',
   'JobAdmissionControl.Approver': 'integration/approvals.test.ts',
+  'JobAdmissionControl.AcceptBidsFrom': 'unit/config/load.test.ts',
+  'Orchestrator.Scheduler.AskTimeout': 'unit/requester/reach.test.ts',
+  'Orchestrator.NodeManager.LostTimeout': 'unit/requester/reach.test.ts',
+  'Limits.nodes': 'unit/requester/reach.test.ts',
   'Limits.approvals': 'unit/pipeline/approvals.test.ts',
   'JobDefaults.Task.Resources.GPU': 'e2e/settings-start.test.ts',
   'Engines.Types.Docker.Host': 'e2e/real-jobs.test.ts',
@@ -114,4 +118,6 @@ export const ELSEWHERE: Readonly<Record<string, string>> = {
   'Limits.offeredTimeout': 'unit/pipeline/park.test.ts',
   'Limits.asksInFlight': 'unit/requester/room.test.ts',
   'Limits.logBuffer': 'contract/api-sockets.ts',
+  'Limits.eventSubscribers': 'contract/api-streams.ts',
+  'Limits.eventBuffer': 'contract/api-streams.ts',
 };
