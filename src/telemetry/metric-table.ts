@@ -143,6 +143,7 @@ const definitions = {
     type: 'gauge',
     labels: [],
     help: 'Logs and archives that peers are reading now.',
+  },
   bacalhau_messages_refused_total: {
     type: 'counter',
     labels: ['reason'],
