@@ -31,8 +31,8 @@ const reason = text(16_384);
 const name = text(256);
 const output = text(65_536);
 
-/** A type of the table is written without its name: the envelope has its code. */
-type Body<T extends MessageType> = Omit<Extract<Message, { type: T }>, 'type' | 'spec'>;
+/** What a payload has of a message: the envelope has the type's code and the spec, the header stays in its process. */
+type Body<T extends MessageType> = Omit<Extract<Message, { type: T }>, 'type' | 'spec' | 'header'>;
 
 const resources: Shape<Resources> = row<Resources>({
   cpu: amount,
