@@ -134,7 +134,14 @@ class RequesterRole implements Requester {
     this.#submissions = new Submissions(options, { store, clock, lives, planner, broker });
     this.#lookup = new Lookup({ store });
     this.#logs = new Logs({ store, watchers: this.#watchers, logs: given.logs });
-    this.#recovery = new Recovery({ store, lives, nodes, planner, broker, deadlines: this.#deadlines });
+    this.#recovery = new Recovery(options, {
+      store,
+      lives,
+      nodes,
+      planner,
+      broker,
+      deadlines: this.#deadlines,
+    });
     this.component = {
       name: 'requester',
       start: () => Promise.resolve(),

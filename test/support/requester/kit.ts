@@ -258,6 +258,8 @@ export async function makeKit(
   options: {
     readonly environment?: Environment;
     readonly clock?: ManualClock;
+    /** The node is the requester's own. */
+    readonly own?: boolean;
     readonly requester?: Partial<typeof requesterDefaults> & { asksInFlight?: number };
     readonly logs?: LogPort;
     /** False: nothing is known of the node yet. */
@@ -267,7 +269,11 @@ export async function makeKit(
   const clock = options.clock ?? new ManualClock();
   const environment = options.environment ?? new LazyEnvironment();
   const sequencer = createSequencer(lastSeq(environment));
-  const store = createRequesterStore({ environment, nextSeq: () => sequencer.next() });
+  const store = createRequesterStore({
+    environment,
+    nextSeq: () => sequencer.next(),
+    ownNode: options.own === true ? NODE : undefined,
+  });
   const delivery = createDelivery({
     options: { ...deliveryDefaults, nodeId: NODE },
     modules: { clock, logger: silent, random: () => 1 },
@@ -277,7 +283,8 @@ export async function makeKit(
     options: {
       ...requesterDefaults,
       ...rest,
-      nodeId: NODE,
+      // Whose node it is shows only in what is written again after a restart.
+      nodeId: options.own === true ? NODE : 'another',
       limits: { asksInFlight },
       defaultResources: NO_RESOURCES,
     },
