@@ -5,7 +5,13 @@ import type { ExecutionHeader } from '../core/item.ts';
 import type { Resources, SpecConfig } from '../core/job.ts';
 import type { Component } from '../core/lifecycle.ts';
 import type { Limits } from '../core/limits.ts';
-import type { AskForBid, MessageHandler, RequesterBound } from '../core/messages.ts';
+import type {
+  AskForBid,
+  ComputeBound,
+  MessageHandler,
+  RefusalListener,
+  RequesterBound,
+} from '../core/messages.ts';
 import type { CheckedJob, LogChunk, LogOptions, LogPort, SubmitResult } from '../core/ports.ts';
 import { isComputeTerminal, isJobTerminal } from '../core/states.ts';
 import type { JobRecord, RequesterExecution } from '../store/records.ts';
@@ -22,6 +28,7 @@ import { Logs } from './logs.ts';
 import { type ExecutionQuery, Lookup } from './lookup.ts';
 import { Nodes } from './nodes.ts';
 import { type AskPort, Planner } from './planner.ts';
+import { Reach, type ReachOptions } from './reach.ts';
 import { Recovery } from './recovery.ts';
 import type {
   HistoryPage,
@@ -36,7 +43,7 @@ import { Watchers } from './watchers.ts';
 
 export interface RequesterOptions {
   readonly nodeId: NodeId;
-  readonly limits: Pick<Limits, 'asksInFlight'>;
+  readonly limits: Pick<Limits, 'asksInFlight' | 'nodes'>;
   /** What a job that states no resources asks for. */
   readonly defaultResources: Resources;
   /** How often a job's run is started at most, for each of its Count. */
@@ -47,10 +54,17 @@ export interface RequesterOptions {
   readonly windowSize: number;
   /** How long the first of the line may be overtaken before a node is kept free for it. */
   readonly overtakeMs: number;
+  /** A node that is connected has so long to answer an ask. */
+  readonly askTimeoutMs: number;
+  /** What a node was given waits so long for the node to come back. */
+  readonly nodeLostTimeoutMs: number;
 }
 
 /** What suits a node of any size. */
-export const requesterDefaults: Omit<RequesterOptions, 'nodeId' | 'limits' | 'defaultResources'> = {
+export const requesterDefaults: Omit<
+  RequesterOptions,
+  'nodeId' | 'limits' | 'defaultResources' | keyof ReachOptions
+> = {
   maxAttempts: 2,
   maxLost: 5,
   windowSize: 256,
@@ -65,6 +79,9 @@ export interface RequesterModules {
   readonly asks: AskPort;
   /** Where the logs of a node's executions are read; undefined when the node is out of reach. */
   readonly logs: (nodeId: NodeId) => LogPort | undefined;
+  /** Sends to a compute node without the outbox. */
+  readonly post: (to: NodeId, message: ComputeBound) => void;
+  readonly onRefusal: RefusalListener;
 }
 
 /** The requester role: owns jobs, asks compute nodes to run them. */
@@ -97,6 +114,7 @@ class RequesterRole implements Requester {
   readonly #lookup: Lookup;
   readonly #logs: Logs;
   readonly #recovery: Recovery;
+  readonly #reach: Reach;
   readonly #daemons = new Set<JobId>();
   #stopping = false;
 
@@ -106,7 +124,8 @@ class RequesterRole implements Requester {
     this.#nodeId = nodeId;
     this.#store = store;
     this.#lives = new Lives({ store });
-    this.#nodes = new Nodes({ asksInFlight: options.limits.asksInFlight }, { clock });
+    const { asksInFlight, nodes: bound } = options.limits;
+    this.#nodes = new Nodes({ asksInFlight, bound }, { clock, store, logger });
     const lives = this.#lives;
     const nodes = this.#nodes;
     this.#planner = new Planner(
@@ -117,7 +136,9 @@ class RequesterRole implements Requester {
     this.#broker = new Broker(options, { store, clock, logger, lives, nodes, planner });
     const broker = this.#broker;
     this.#deadlines = new Deadlines({ store, clock, logger, lives, planner });
+    this.#reach = new Reach(options, { clock, logger, lives, nodes, planner, broker });
     planner.listen(broker);
+    planner.listen(this.#reach);
     planner.listen(this.#deadlines);
     planner.listen(this.#watchers);
     planner.listen({ changed: (live) => this.#noteDaemon(live) });
@@ -129,7 +150,12 @@ class RequesterRole implements Requester {
       nodes,
       planner,
       broker,
-      onNode: () => this.#lookAtDaemons(),
+      onNode: (id) => {
+        this.#reach.connected(id);
+        this.#lookAtDaemons();
+      },
+      post: given.post,
+      onRefusal: given.onRefusal,
     });
     this.#submissions = new Submissions(options, { store, clock, lives, planner, broker });
     this.#lookup = new Lookup({ store });
@@ -141,6 +167,7 @@ class RequesterRole implements Requester {
       planner,
       broker,
       deadlines: this.#deadlines,
+      reach: this.#reach,
     });
     this.component = {
       name: 'requester',
@@ -186,6 +213,7 @@ class RequesterRole implements Requester {
 
   disconnected(nodeId: NodeId): void {
     this.#nodes.disconnected(nodeId);
+    this.#reach.disconnected(nodeId);
   }
 
   debug(): Record<string, unknown> {
@@ -297,6 +325,7 @@ class RequesterRole implements Requester {
     this.#stopping = true;
     this.#broker.close();
     this.#deadlines.close();
+    this.#reach.close();
     await this.#store.flushed();
   }
 
@@ -316,11 +345,12 @@ class RequesterRole implements Requester {
 
   /** A node that was rejected loses what it runs for us; other nodes get it. */
   #leaveNode(nodeId: NodeId, message: string): void {
-    for (const live of [...this.#lives.values()]) {
+    for (const id of this.#reach.jobsAt(nodeId)) {
+      const live = this.#lives.load(id);
+      if (live === undefined) continue;
       const there = [...live.executions.values()].filter(
         (execution) => execution.nodeId === nodeId && !isComputeTerminal(execution.computeState.type),
       );
-      if (there.length === 0) continue;
       const change = this.#planner.begin(live);
       const reason = message === '' ? stopReasons.nodeRejected : `${stopReasons.nodeRejected}: ${message}`;
       for (const execution of there) change.cancel(execution, reason);
