@@ -12,7 +12,7 @@ import type {
   RequesterBound,
 } from '../../../src/core/messages.ts';
 import type { ComputeInfo, NodeInfo } from '../../../src/core/node-info.ts';
-import type { CheckedJob, LogPort } from '../../../src/core/ports.ts';
+import type { CheckedJob, OutputPort } from '../../../src/core/ports.ts';
 import { NO_RESOURCES } from '../../../src/core/resources.ts';
 import { createSequencer } from '../../../src/events/seq.ts';
 import { createDelivery, type Delivery, deliveryDefaults } from '../../../src/net/delivery.ts';
@@ -274,7 +274,7 @@ export async function makeKit(
       asksInFlight?: number;
       nodes?: number;
     };
-    readonly logs?: LogPort;
+    readonly outputs?: OutputPort;
     /** False: nothing is known of the node yet. */
     readonly hello?: boolean;
   } = {},
@@ -302,6 +302,7 @@ export async function makeKit(
       ...rest,
       // Whose node it is shows only in what is written again after a restart.
       nodeId: options.own === true ? NODE : 'another',
+      resultsUrl: 'http://here/results',
       limits: { asksInFlight, nodes },
       defaultResources: NO_RESOURCES,
     },
@@ -312,7 +313,7 @@ export async function makeKit(
       asks: delivery,
       post: (to, message) => delivery.post(to, message),
       onRefusal,
-      logs: () => options.logs,
+      outputs: () => options.outputs,
     },
   });
   const node = new FakeNode(NODE, (message) => requester.handle(NODE, message));
