@@ -164,7 +164,7 @@ class RequesterRole implements Requester {
     this.#lookup = new Lookup(options, { store });
     this.#logs = new Logs({ store, clock, watchers: this.#watchers, logs: given.outputs });
     this.#outputs = given.outputs;
-    this.#recovery = new Recovery({
+    this.#recovery = new Recovery(options, {
       store,
       lives,
       nodes,

@@ -268,6 +268,8 @@ export async function makeKit(
   options: {
     readonly environment?: Environment;
     readonly clock?: ManualClock;
+    /** The node is the requester's own. */
+    readonly own?: boolean;
     readonly requester?: Partial<typeof requesterDefaults & ReachOptions> & {
       asksInFlight?: number;
       nodes?: number;
@@ -282,7 +284,11 @@ export async function makeKit(
   const onRefusal: RefusalListener = (from, type, why) => void refused.push({ from, type, why });
   const environment = options.environment ?? new LazyEnvironment();
   const sequencer = createSequencer(lastSeq(environment));
-  const store = createRequesterStore({ environment, nextSeq: () => sequencer.next() });
+  const store = createRequesterStore({
+    environment,
+    nextSeq: () => sequencer.next(),
+    ownNode: options.own === true ? NODE : undefined,
+  });
   const delivery = createDelivery({
     options: { ...deliveryDefaults, nodeId: NODE },
     modules: { clock, logger: silent, random: () => 1, onRefusal },
@@ -294,7 +300,8 @@ export async function makeKit(
       askTimeoutMs: 3_600_000,
       nodeLostTimeoutMs: 3_600_000,
       ...rest,
-      nodeId: NODE,
+      // Whose node it is shows only in what is written again after a restart.
+      nodeId: options.own === true ? NODE : 'another',
       resultsUrl: 'http://here/results',
       limits: { asksInFlight, nodes },
       defaultResources: NO_RESOURCES,
