@@ -1,5 +1,6 @@
 import type { Stream } from '@libp2p/interface';
 import type { NodeId } from '../../../core/ids.ts';
+import type { ByteBudget } from './budget.ts';
 import type { WireCounts } from './counts.ts';
 import { WireFault } from './fault.ts';
 import { FrameReader } from './frame-reader.ts';
@@ -10,38 +11,6 @@ import { Port } from './port.ts';
 
 /** The frame before a body's bytes: two numbers. */
 const HEADER_BYTES = 64;
-
-/** Memory for bodies that have not been handled yet, of all peers together. What does not fit waits unread. */
-export class BodyBudget {
-  readonly #most: number;
-  readonly #waiting = new Set<() => void>();
-  #used = 0;
-
-  constructor(most: number) {
-    this.#most = most;
-  }
-
-  get used(): number {
-    return this.#used;
-  }
-
-  tryTake(bytes: number): boolean {
-    if (this.#used + bytes > this.#most) return false;
-    this.#used += bytes;
-    return true;
-  }
-
-  give(bytes: number): void {
-    this.#used -= bytes;
-    for (const retry of [...this.#waiting]) retry();
-  }
-
-  /** Calls back whenever something has been given. The answer ends it. */
-  onGiven(retry: () => void): () => void {
-    this.#waiting.add(retry);
-    return () => this.#waiting.delete(retry);
-  }
-}
 
 type BodyState = 'coming' | 'here' | 'failed';
 
@@ -59,7 +28,8 @@ interface Body {
 }
 
 export interface BodyInboxModules {
-  readonly budget: BodyBudget;
+  /** Of all peers together. */
+  readonly budget: ByteBudget;
   readonly counts: WireCounts;
   /** Bytes of the peer came: it lives. */
   readonly hear: () => void;
