@@ -3,6 +3,7 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Connection } from '@libp2p/interface';
 import { NodeError } from '../../../src/core/errors.ts';
+import type { HostLimits } from '../../../src/net/p2p/host-limits.ts';
 import { BODY_PROTOCOL } from '../../../src/net/p2p/wire/body-sender.ts';
 import { FETCH_PROTOCOL } from '../../../src/net/p2p/wire/fetch-frames.ts';
 import { type WireLimits, wireLimits } from '../../../src/net/p2p/wire/limits.ts';
@@ -29,9 +30,10 @@ const PATIENT = { strikes: 1000 };
 async function against(
   t: TestContext,
   limits: Partial<WireLimits> = PATIENT,
+  hostLimits: Partial<HostLimits> = {},
 ): Promise<{ node: WireNode; hostile: RawPeer }> {
   const [first, second] = await keysInOrder();
-  const node = await wireNode(t, { privateKey: second, limits });
+  const node = await wireNode(t, { privateKey: second, limits, hostLimits });
   return { node, hostile: await rawPeer(t, node, first) };
 }
 
@@ -241,7 +243,11 @@ test('a peer that never reads loses its link; what was sent to it fails, and no 
 });
 
 test('streams opened too fast are refused, then the connection is closed', { timeout: 30_000 }, async (t) => {
-  const { node, hostile } = await against(t, { ...PATIENT, streamsPerSecond: 1, streamBurst: 20 });
+  const { node, hostile } = await against(
+    t,
+    { ...PATIENT, streamsPerSecond: 1, streamBurst: 20 },
+    { streamsPerSecond: 10, streamBurst: 100 },
+  );
   const connection = await hostile.dial();
   await rawLink(hostile, connection);
   const open = (): Promise<unknown> =>

@@ -7,14 +7,13 @@ import { rawLink, rawPeer } from '../../support/wire-raw.ts';
 
 const PER_SECOND = 1000;
 
-function ask(number: number, bytes: number): AskForBid {
-  return {
-    type: 'AskForBid',
-    executionId: `e-${number}`,
-    jobId: `j-${number}`,
-    jobVersion: 1,
-    spec: Buffer.alloc(bytes, 's'),
-  };
+const SMALL = Buffer.alloc(300, 's');
+const LARGE = Buffer.alloc(4_000_000, 's');
+/** Below this much the loop of a process that is both ends, on a machine with other work, says nothing. */
+const FLOOR_MS = 20;
+
+function ask(number: number, spec: Uint8Array): AskForBid {
+  return { type: 'AskForBid', executionId: `e-${number}`, jobId: `j-${number}`, jobVersion: 1, spec };
 }
 
 /** Round trips of small messages, a thousand a second, until `work` is done or `ms` have passed; the 99th percentile. */
@@ -30,7 +29,9 @@ async function p99While(from: WireNode, to: WireNode, work: Promise<unknown>, ms
     const due = ((performance.now() - started) / 1000) * PER_SECOND;
     for (; number < due; number += 1) {
       const at = performance.now();
-      sent.push(from.wire.send(to.id, ask(number, 300)).then(() => void trips.push(performance.now() - at)));
+      sent.push(
+        from.wire.send(to.id, ask(number, SMALL)).then(() => void trips.push(performance.now() - at)),
+      );
     }
     await pause(1);
   }
@@ -41,24 +42,25 @@ async function p99While(from: WireNode, to: WireNode, work: Promise<unknown>, ms
 
 test('small messages keep their latency while 4 MB asks cross', { timeout: 60_000 }, async (t) => {
   const [first, second] = await wirePair(t);
+  second.handlers.message = () => Promise.resolve();
   await p99While(first, second, Promise.resolve(), 500);
   const ratios: number[] = [];
   // The machine may be busy with something else: the best of three is what the wire does.
   for (let round = 0; round < 3; round += 1) {
-    const alone = await p99While(first, second, Promise.resolve(), 1500);
+    const alone = await p99While(first, second, Promise.resolve(), 1000);
     let crossed = 0;
     const crossing = (async () => {
       for (let number = 0; number < 8; number += 1) {
-        await first.wire.send(second.id, ask(1_000_000 + number, 4_000_000));
+        await first.wire.send(second.id, ask(1_000_000 + number, LARGE));
         crossed += 1;
         await pause(100);
       }
     })();
     const beside = await p99While(first, second, crossing, 1500);
     assert.equal(crossed, 8);
-    ratios.push(beside / Math.max(alone, 2));
+    ratios.push(beside / alone);
     t.diagnostic(`p99 alone ${alone.toFixed(2)} ms, beside 4 MB asks ${beside.toFixed(2)} ms`);
-    if (beside <= 2 * Math.max(alone, 2)) return;
+    if (beside <= Math.max(2 * alone, FLOOR_MS)) return;
   }
   assert.fail(`p99 grew by ${ratios.map((ratio) => ratio.toFixed(1)).join(', ')}`);
 });

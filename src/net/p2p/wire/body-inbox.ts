@@ -7,10 +7,13 @@ import { FrameReader } from './frame-reader.ts';
 import { bodyLost } from './inbox.ts';
 import type { WireLimits } from './limits.ts';
 import { MsgpackReader } from './msgpack.ts';
+import { takenFrame } from './paced-writer.ts';
 import { Port } from './port.ts';
 
 /** The frame before a body's bytes: two numbers. */
 const HEADER_BYTES = 64;
+
+const CLOSE_MS = 1000;
 
 type BodyState = 'coming' | 'here' | 'failed';
 
@@ -176,7 +179,7 @@ interface BodyEvents {
   onRoom(retry: () => void): () => void;
 }
 
-/** One stream of the body protocol: a frame [number, bytes], then the bytes, then its end. */
+/** One stream of the body protocol: a frame [number, bytes], the bytes, the end; the other way, what has been taken. */
 class BodyReceiver {
   readonly port: Port;
   readonly #events: BodyEvents;
@@ -185,6 +188,8 @@ class BodyReceiver {
   #number: number | undefined;
   #length = 0;
   #filled = 0;
+  /** The header included. */
+  #taken = 0;
   #buffer: Buffer | undefined;
   #stopWaiting: (() => void) | undefined;
 
@@ -197,11 +202,10 @@ class BodyReceiver {
       ended: () => this.#guarded(() => this.#ended()),
       closed: () => this.#closed(),
     });
-    // Nothing is ever said in this direction.
-    void this.port.endWriting(1000);
   }
 
   #received(chunk: Uint8Array): void {
+    this.#taken += chunk.length;
     if (this.#number !== undefined) {
       this.#fill(chunk);
       return;
@@ -245,6 +249,7 @@ class BodyReceiver {
     buffer.set(chunk, this.#filled);
     this.#filled += chunk.length;
     this.#events.progress(number, chunk.length);
+    this.port.send(takenFrame(this.#taken));
   }
 
   #ended(): void {
@@ -253,6 +258,7 @@ class BodyReceiver {
       throw new WireFault('truncated', `body ${number ?? '?'}: ${this.#filled} of ${this.#length} bytes`);
     }
     this.#events.done(number, this.#buffer);
+    void this.port.endWriting(CLOSE_MS);
   }
 
   #closed(): void {

@@ -25,7 +25,7 @@ export interface LinkOptions {
 
 /** The two directions of large payloads, on streams of their own. */
 export interface LinkBodies {
-  /** Sends one. Resolves with its number when all of it is handed to the connection. @throws NodeError LinkLost, Busy */
+  /** Sends one. Resolves with its number when the peer has it. @throws NodeError LinkLost, Busy */
   send(bytes: Uint8Array): Promise<number>;
   /** One that the peer sends. @throws NodeError LinkLost */
   receive(number: number): Promise<Uint8Array>;

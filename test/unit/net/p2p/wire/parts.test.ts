@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import type { NodeError } from '../../../../../src/core/errors.ts';
 import { ByteBudget } from '../../../../../src/net/p2p/wire/budget.ts';
 import { WireFault } from '../../../../../src/net/p2p/wire/fault.ts';
+import { FlowWindow } from '../../../../../src/net/p2p/wire/flow-window.ts';
 import { Guard } from '../../../../../src/net/p2p/wire/guard.ts';
 import { wireLimits } from '../../../../../src/net/p2p/wire/limits.ts';
 import { busy, LinkOutbox } from '../../../../../src/net/p2p/wire/outbox.ts';
@@ -215,4 +216,44 @@ test('streams of one peer are counted by a bucket', () => {
   assert.equal(guard.mayOpen('b'), true);
   clock.advance(500);
   assert.deepEqual([guard.mayOpen('a'), guard.mayOpen('a')], [true, false]);
+});
+
+/** Sends as much as the window allows over a path of that many bytes a millisecond and that round trip; the most in flight. */
+function flowOver(bytesPerMs: number, tripMs: number): { most: number; last: number } {
+  const flow = new FlowWindow();
+  const chunk = 32_768;
+  const arrivals: { total: number; atMs: number }[] = [];
+  let [now, sent, taken, free, most, last] = [0, 0, 0, 0, 0, 0];
+  for (let step = 0; step < 3000; step += 1) {
+    while (!flow.isFull) {
+      sent += chunk;
+      flow.sent(chunk, now);
+      free = Math.max(free, now) + chunk / bytesPerMs;
+      arrivals.push({ total: sent, atMs: free + tripMs });
+    }
+    last = sent - taken;
+    most = Math.max(most, last);
+    const next = arrivals.shift() ?? assert.fail();
+    now = next.atMs;
+    taken = next.total;
+    flow.taken(taken, now);
+  }
+  return { most, last };
+}
+
+test('a large transfer keeps its queue short on a slow path, and fills a long one', () => {
+  const slow = flowOver(1250, 1);
+  assert.ok(slow.last <= 65_536 + 32_768, `${slow.last} bytes queue where 10 Mbit/s leave`);
+  const long = flowOver(1_000_000, 100);
+  assert.equal(long.last, 524_288);
+});
+
+test('what was never sent cannot have been taken', () => {
+  const flow = new FlowWindow();
+  flow.sent(100, 0);
+  flow.taken(60, 1);
+  assert.throws(() => flow.taken(50, 2), WireFault);
+  assert.throws(() => flow.taken(101, 2), WireFault);
+  flow.taken(100, 2);
+  assert.ok(flow.isEmpty);
 });
