@@ -7,11 +7,13 @@ import { configTree, type NodeConfig } from './config/load.ts';
 import { policyOf } from './config/policy.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { NodeError, toErrorData } from './core/errors.ts';
+import type { RefusalListener } from './core/messages.ts';
 import type { IngestPort } from './core/ports.ts';
 import { createIpfsClient } from './ipfs/create.ts';
 import { createApi } from './net/api/api.ts';
 import { createDelivery, deliveryDefaults } from './net/delivery.ts';
 import { loadIdentity } from './net/p2p/identity.ts';
+import { Refusals } from './net/refusals.ts';
 import { advertisedUrl, checkAddresses, exposureWarnings, freePort } from './node/addresses.ts';
 import { createComputeRole } from './node/compute-role.ts';
 import { Downloads } from './node/downloads.ts';
@@ -78,6 +80,8 @@ export async function startNode(
     const plan = resolveCapacity(config.capacity, config.requester.defaultResources, detected);
     const apiPort = config.api.port === 0 ? await freePort(config.api.host) : config.api.port;
 
+    const publicUrl = advertisedUrl(config, apiPort);
+
     const ingest = new IngestStage(
       {
         limits: config.limits,
@@ -95,9 +99,11 @@ export async function startNode(
     stops.push(() => ingest.stop());
     ingest.runner.warm();
 
+    const refusals = new Refusals({ metrics, logger: logger.child({ module: 'network' }) });
+    const onRefusal: RefusalListener = (from, type, why) => refusals.refused(from, type, why);
     const delivery = createDelivery({
       options: { ...deliveryDefaults, nodeId },
-      modules: { clock, logger: logger.child({ module: 'delivery' }) },
+      modules: { clock, logger: logger.child({ module: 'delivery' }), onRefusal },
     });
     const swarm = new Swarm(
       { identity, p2p: config.p2p, ipfs: config.ipfs, blocksDirectory: paths.ipfsBlocks },
@@ -121,7 +127,7 @@ export async function startNode(
       stores.compute === undefined
         ? undefined
         : createComputeRole(
-            { nodeId, config, paths, plan, publicUrl: advertisedUrl(config, apiPort) },
+            { nodeId, config, paths, plan, publicUrl },
             {
               ingest,
               store: stores.compute,
@@ -130,6 +136,7 @@ export async function startNode(
               metrics,
               ipfs,
               post: (to, message) => delivery.post(to, message),
+              onRefusal,
               onChange: () => facts.changed(),
               onRoom: (room) => {
                 delivery.post(nodeId, { type: 'RoomAnnounced', ...room });
@@ -145,7 +152,11 @@ export async function startNode(
         : createRequester({
             options: {
               ...requesterDefaults,
+              // This node's own probes may take as long as its operator says.
+              askTimeoutMs: Math.max(config.requester.askTimeoutMs, config.bid.probeTimeoutMs * 2),
+              nodeLostTimeoutMs: config.requester.nodeLostTimeoutMs,
               nodeId,
+              resultsUrl: `${publicUrl}/results`,
               limits: config.limits,
               defaultResources: plan.defaults,
             },
@@ -154,7 +165,9 @@ export async function startNode(
               clock,
               logger: logger.child({ module: 'requester' }),
               asks: delivery,
-              logs: (id) => (id === nodeId ? compute?.compute : undefined),
+              post: (to, message) => delivery.post(to, message),
+              onRefusal,
+              outputs: (id) => (id === nodeId ? compute?.compute : undefined),
             },
           });
     if (compute !== undefined && stores.compute !== undefined) {

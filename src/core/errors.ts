@@ -72,6 +72,13 @@ const registry = {
     hint: 'Use full job ID',
   },
   ExecutionNotFound: { status: 404, wireCode: 'NotFound', component: 'JobStore', retryable: false },
+  NodeOutOfReach: {
+    status: 503,
+    wireCode: 'ServiceUnavailable',
+    component: 'NodesManager',
+    retryable: true,
+    hint: 'The node that ran the execution is not connected now: "bacalhau node list" shows since when. Try again when it is back.',
+  },
   NodeNotFound: { status: 404, wireCode: 'NotFound', component: 'NodesManager', retryable: false },
   JobUnchanged: {
     status: 409,
@@ -94,6 +101,9 @@ const registry = {
     hint: 'Use full node ID',
   },
   JobStateConflict: { status: 409, wireCode: 'ConflictJobState', component: 'JobStore', retryable: false },
+  // peers
+  LinkLost: { status: 503, wireCode: 'NetworkFailure', component: 'Net', retryable: true },
+  MessageInvalid: { status: 400, wireCode: 'BadRequest', component: 'Net', retryable: false },
   // store
   StoreLocked: { status: 500, wireCode: 'DatastoreFailure', component: 'Store', retryable: false },
   StoreForeign: { status: 500, wireCode: 'DatastoreFailure', component: 'Store', retryable: false },

@@ -11,6 +11,7 @@ export type Outcome<T> =
 
 /** Machine-readable reasons to refuse an ask. */
 export type RejectCode =
+  | 'requester'
   | 'networking'
   | 'timeout'
   | 'stateless'

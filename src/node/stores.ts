@@ -52,10 +52,11 @@ export async function openStores(
   );
   const sequencer = createSequencer(start);
   const nextSeq = (): number => sequencer.next();
+  const common = { nextSeq, ownNode: roles.compute && roles.requester ? nodeId : undefined };
   const stores = {
-    compute: compute === undefined ? undefined : createComputeStore({ environment: compute, nextSeq }),
+    compute: compute === undefined ? undefined : createComputeStore({ environment: compute, ...common }),
     requester:
-      requester === undefined ? undefined : createRequesterStore({ environment: requester, nextSeq }),
+      requester === undefined ? undefined : createRequesterStore({ environment: requester, ...common }),
   };
   return {
     ...stores,

@@ -1,6 +1,7 @@
 import type { DiskView } from '../capacity/disk-view.ts';
 import type { Ledger } from '../capacity/ledger.ts';
 import type { Ticket } from '../capacity/ledger-view.ts';
+import type { NodeId } from '../core/ids.ts';
 import type { ExecutionHeader } from '../core/item.ts';
 import type { Outcome, Rejection } from '../core/outcome.ts';
 import { formatResources } from '../core/resources.ts';
@@ -75,6 +76,11 @@ export class Intake {
         this.#refuse(ask, transient('busy', 'this node is checking as many asks as it can hold'));
       }
     }
+  }
+
+  /** Whose ask is being decided. */
+  requesterOf(id: string): NodeId | undefined {
+    return this.#pending.get(id)?.requesterId;
   }
 
   /** Nobody waits for the answer any more. */

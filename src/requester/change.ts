@@ -44,6 +44,11 @@ export interface ExecutionStep {
 /** Detail of an ask that waits for its node's operator: until when. */
 export const WAITING_DETAIL = 'WaitingUntil';
 
+/** Detail of a run that was given up because its node was out of reach: it may still end there. */
+export const GIVEN_UP_DETAIL = 'GivenUp';
+/** Detail of such a run whose end was heard of after all. */
+export const LATE_DETAIL = 'EndedLate';
+
 /** True for an ask that its node has put before its operator: it is answered, but not decided. */
 export function waitsForApproval({ computeState }: RequesterExecution): boolean {
   return computeState.type === 'AskForBid' && computeState.details?.[WAITING_DETAIL] !== undefined;
@@ -175,7 +180,12 @@ export class Change {
     };
     this.steps.set(execution.id, { from: null, record: execution });
     this.executionEvent(execution, executionRequested(nodeId), 'New', 'AskForBid');
-    this.send(nodeId, { type: 'AskForBid', executionId: execution.id, jobId: id, jobVersion: version });
+    this.askAgain(execution);
+  }
+
+  /** The message of an ask that is open. */
+  askAgain({ id: executionId, jobId, jobVersion, nodeId }: RequesterExecution): void {
+    this.send(nodeId, { type: 'AskForBid', executionId, jobId, jobVersion });
   }
 
   /** Moves an execution on. */

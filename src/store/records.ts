@@ -9,6 +9,7 @@ import type {
   SpecConfig,
 } from '../core/job.ts';
 import type { OutboxMessage } from '../core/messages.ts';
+import type { NodeInfo } from '../core/node-info.ts';
 import type { ComputeState, DesiredState, JobState, LocalExecutionState } from '../core/states.ts';
 
 /** What happened, in the words of Bacalhau's event catalogue. One row of the log; `seq` is the node's. */
@@ -137,7 +138,17 @@ export interface LocalExecution {
   readonly error: ErrorData | null;
 }
 
+/** A node as the requester remembers it over a restart. */
+export interface StoredNode {
+  readonly info: NodeInfo;
+  readonly membership: 'PENDING' | 'APPROVED' | 'REJECTED';
+  /** Microseconds. */
+  readonly lastHeartbeat: number;
+}
+
 /** One undelivered message. */
 export interface OutboxRow extends OutboxMessage {
   readonly seq: number;
+  /** It is in no table: between the roles of one process, what a restart finds out again is not kept. */
+  readonly fleeting?: true;
 }
