@@ -7,7 +7,7 @@ import type { Environment, Key, Table } from './environment.ts';
 import { LAST_TEXT } from './keys.ts';
 import { Recent } from './recent.ts';
 import type { HistoryRow, LocalExecution } from './records.ts';
-import { type HistoryReader, RoleLog } from './role-log.ts';
+import { type HistoryReader, type Numbering, RoleLog } from './role-log.ts';
 import {
   executionHeadersTable,
   executionSpecsTable,
@@ -37,6 +37,7 @@ function lastElement(key: Key): string {
 }
 
 class EnvironmentComputeStore implements ComputeStore, HistoryReader {
+  readonly role = 'compute';
   readonly outbox: Outbox;
   readonly #environment: Environment;
   readonly #log: RoleLog<LocalExecutionState>;
@@ -48,7 +49,7 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
   readonly #recent = new Recent<LocalExecution>(RECENT_RECORDS);
   readonly #recentSpecs = new Recent<Uint8Array>(RECENT_SPEC_BYTES);
 
-  constructor(modules: { readonly environment: Environment; readonly nextSeq: () => number }) {
+  constructor(modules: { readonly environment: Environment } & Numbering) {
     const { environment } = modules;
     this.#environment = environment;
     this.#log = new RoleLog({ role: 'compute', states: STATES }, modules);
@@ -167,8 +168,12 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
     return this.#log.log(options);
   }
 
-  firstSeq(): number {
-    return this.#log.firstSeq();
+  floor(): number {
+    return this.#log.floor();
+  }
+
+  firstUnwritten(): number {
+    return this.#log.firstUnwritten();
   }
 
   onHistory(listener: (rows: readonly HistoryRow[]) => void): void {
@@ -219,10 +224,8 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
  * The compute role's store over an environment of its own. Point reads (`get`, `spec`) see a transition at
  * once; lists and histories see it when it is committed.
  */
-export function createComputeStore(modules: {
-  readonly environment: Environment;
-  /** The node-wide sequencer (events/seq.ts). */
-  readonly nextSeq: () => number;
-}): ComputeStore & HistoryReader {
+export function createComputeStore(
+  modules: { readonly environment: Environment } & Numbering,
+): ComputeStore & HistoryReader {
   return new EnvironmentComputeStore(modules);
 }

@@ -9,7 +9,7 @@ import { LAST_NUMBER, LAST_TEXT, shortText } from './keys.ts';
 import { Recent } from './recent.ts';
 import type { EvaluationRecord, HistoryRow, JobRecord, RequesterExecution } from './records.ts';
 import type { JobChange, JobQuery, RequesterStore } from './requester-store.ts';
-import { type HistoryReader, RoleLog } from './role-log.ts';
+import { type HistoryReader, type Numbering, RoleLog } from './role-log.ts';
 import * as tables from './tables.ts';
 import { checkTransition } from './transitions.ts';
 
@@ -42,6 +42,7 @@ function blockedKey(evaluation: EvaluationRecord): [number, number, string] {
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
+  readonly role = 'requester';
   readonly outbox: Outbox;
   readonly #environment: Environment;
   readonly #log: RoleLog<JobState>;
@@ -58,7 +59,7 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
   readonly #recentEvaluations = new Recent<EvaluationRecord | 'gone'>(RECENT_JOBS);
   readonly #recentSpecs = new Recent<Uint8Array>(RECENT_SPEC_BYTES);
 
-  constructor(modules: { readonly environment: Environment; readonly nextSeq: () => number }) {
+  constructor(modules: { readonly environment: Environment } & Numbering) {
     const { environment } = modules;
     this.#environment = environment;
     this.#log = new RoleLog({ role: 'requester', states: STATES }, modules);
@@ -227,8 +228,12 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
     return this.#log.log(options);
   }
 
-  firstSeq(): number {
-    return this.#log.firstSeq();
+  floor(): number {
+    return this.#log.floor();
+  }
+
+  firstUnwritten(): number {
+    return this.#log.firstUnwritten();
   }
 
   onHistory(listener: (rows: readonly HistoryRow[]) => void): void {
@@ -325,10 +330,8 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
  * `execution`, `executions`, `evaluation`) see a transition at once; lists, indexes and histories see it when
  * it is committed.
  */
-export function createRequesterStore(modules: {
-  readonly environment: Environment;
-  /** The node-wide sequencer (events/seq.ts). */
-  readonly nextSeq: () => number;
-}): RequesterStore & HistoryReader {
+export function createRequesterStore(
+  modules: { readonly environment: Environment } & Numbering,
+): RequesterStore & HistoryReader {
   return new EnvironmentRequesterStore(modules);
 }
