@@ -17,6 +17,7 @@ const DOCS: Readonly<Record<keyof Limits, string>> = {
   logReaders: 'WebSocket connections of log readers.',
   logBufferBytes: 'Unsent bytes of a slow log reader before it is paused.',
   eventSubscribers: 'Event subscribers, over WebSockets and Server-Sent Events together.',
+  eventBufferBytes: 'Unsent bytes of a slow event subscriber before its cursor waits.',
   eventRingItems: 'Newest events kept in memory.',
   eventRingBytes: 'Memory of the newest events.',
   eventStallMs: 'Time after which an event subscriber that takes nothing is closed.',

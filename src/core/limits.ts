@@ -36,6 +36,8 @@ export const limits = {
   logBufferBytes: 1_048_576,
   /** Event subscribers, over WebSockets and Server-Sent Events together: each is a cursor and its unsent bytes. */
   eventSubscribers: 1024,
+  /** Bytes a slow event subscriber may have unsent before its cursor waits: all of them at once stay within 256 MiB. */
+  eventBufferBytes: 262_144,
   /** Newest events kept encoded: a second or so of a busy node; who is farther behind reads the log. */
   eventRingItems: 8192,
   /** The same in bytes: messages and details may be long. */

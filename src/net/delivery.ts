@@ -13,6 +13,8 @@ import { Lane, type LaneOptions } from './lane.ts';
 export interface PeerTransport {
   /** Resolves when the peer has stored what the message says; rejects when that is not known. */
   send(to: NodeId, message: Message): Promise<void>;
+  /** For what need not arrive. False when there was no room for it. */
+  post(to: NodeId, message: Message): boolean;
 }
 
 export interface DeliveryOptions extends LaneOptions {
@@ -25,8 +27,14 @@ export const deliveryDefaults: Omit<DeliveryOptions, 'nodeId'> = {
   page: 512,
   retryMinMs: 100,
   retryMaxMs: 30_000,
-  askAgainMs: 60_000,
+  askAgainMs: 20_000,
 };
+
+/**
+ * A longer spec is not kept for its first sending, and goes to a peer one at a time: many asks may be on their way
+ * to a slow peer, and small ones must not wait for memory.
+ */
+const LARGE_SPEC_BYTES = 262_144;
 
 export interface DeliveryModules {
   readonly clock: Clock;
@@ -89,6 +97,8 @@ export class Delivery implements Component {
   readonly #attached = new Map<ExecutionId, Uint8Array>();
   readonly #unreachable = new Map<NodeId, number>();
   readonly #peers = new Map<NodeId, PeerTransport>();
+  /** The last large ask on its way to each peer. */
+  readonly #large = new Map<NodeId, Promise<void>>();
   #requester: RequesterEnd | undefined;
   #compute: ComputeEnd | undefined;
   #running = false;
@@ -137,34 +147,39 @@ export class Delivery implements Component {
     for (const role of this.#sides.keys()) this.#open(role, peer);
   }
 
-  /** The way to the peer is closed: its rows wait. */
-  async peerGone(peer: NodeId): Promise<void> {
+  /** The way to the peer is closed: its rows wait. What was sent over it and not answered is sent again over the next. */
+  peerGone(peer: NodeId): void {
     this.#peers.delete(peer);
     const now = this.#clock.nowMs();
     for (const side of this.#sides.values()) {
       const lane = side.lanes.get(peer);
       side.lanes.delete(peer);
-      await lane?.stop(now);
+      void lane?.stop(now);
     }
   }
 
   /** The spec of the ask that is written next; sent with it once, and read from the store if it must be repeated. */
-  attach(executionId: ExecutionId, spec: Uint8Array): void {
+  attach(to: NodeId, executionId: ExecutionId, spec: Uint8Array): void {
+    if (to !== this.#options.nodeId && spec.byteLength > LARGE_SPEC_BYTES) return;
     this.#attached.set(executionId, spec);
   }
 
   /** The ask is answered, or wanted no more. */
-  answered(executionId: ExecutionId): void {
+  answered(to: NodeId, executionId: ExecutionId): void {
     this.#attached.delete(executionId);
-    const lanes = this.#sides.get('requester')?.lanes;
-    if (lanes === undefined) return;
-    for (const lane of lanes.values()) if (lane.answered(executionId)) return;
-    for (const lane of lanes.values()) lane.withdraw(executionId);
+    const lane = this.#sides.get('requester')?.lanes.get(to);
+    if (lane?.answered(executionId) === false) lane.withdraw(executionId);
   }
 
   /** A message that need not arrive: to this process's other role, or to a connected peer. */
   post(to: NodeId, message: Message): void {
     if (!this.#running) return;
+    const peer = to === this.#options.nodeId ? undefined : this.#peers.get(to);
+    if (peer !== undefined) {
+      if (!peer.post(to, message))
+        this.#logger.debug({ to, type: message.type }, 'a passing message was lost');
+      return;
+    }
     this.#hand(to, message).catch((error: unknown) => {
       this.#logger.debug({ err: error, to, type: message.type }, 'a passing message was lost');
     });
@@ -218,10 +233,26 @@ export class Delivery implements Component {
 
   async #sendRow({ to, message }: OutboxRow): Promise<void> {
     if (message.type !== 'AskForBid') return this.#hand(to, message);
-    const spec =
-      this.#attached.get(message.executionId) ?? (await this.#spec(message.jobId, message.jobVersion));
-    this.#attached.delete(message.executionId);
-    return this.#hand(to, { ...message, spec });
+    const { executionId, jobId, jobVersion } = message;
+    const spec = this.#attached.get(executionId) ?? (await this.#spec(jobId, jobVersion));
+    this.#attached.delete(executionId);
+    if (to === this.#options.nodeId || spec.byteLength <= LARGE_SPEC_BYTES) {
+      return this.#hand(to, { ...message, spec });
+    }
+    return this.#oneByOne(to, async () =>
+      this.#hand(to, { ...message, spec: await this.#spec(jobId, jobVersion) }),
+    );
+  }
+
+  async #oneByOne(to: NodeId, send: () => Promise<void>): Promise<void> {
+    const before = this.#large.get(to);
+    const sending = (before ?? Promise.resolve()).catch(() => undefined).then(send);
+    this.#large.set(to, sending);
+    try {
+      await sending;
+    } finally {
+      if (this.#large.get(to) === sending) this.#large.delete(to);
+    }
   }
 
   async #spec(jobId: JobId, version: number): Promise<Uint8Array> {

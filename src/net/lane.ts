@@ -87,6 +87,8 @@ export class Lane {
     this.#retryTimer = undefined;
     this.#askTimer = undefined;
     this.#waiting = [];
+    // What has arrived is forgotten before another lane to the same receiver can read it.
+    this.#flushRemovals();
     if (this.#sent.size > 0) {
       let timer: Timer | undefined;
       await new Promise<void>((resolve) => {
@@ -205,7 +207,7 @@ export class Lane {
     const seqs = this.#removals;
     this.#removals = [];
     try {
-      this.#modules.outbox.remove(seqs);
+      this.#modules.outbox.remove(this.#modules.to, seqs);
     } catch (error) {
       // Rows that stay are sent again after a restart; receivers know them by their execution.
       this.#modules.logger.warn(
@@ -293,10 +295,9 @@ export class Lane {
       // What is written until here is seen below; what comes later is noticed by its number.
       const newest = this.#newest;
       await committed();
-      const rows = outbox.pending({ after: this.#cursor, limit });
+      const rows = outbox.pending(to, { after: this.#cursor, limit });
       for (const row of rows) {
         this.#cursor = row.seq;
-        if (row.to !== to) continue;
         if (isWanted(row)) this.#waiting.push(row);
         else this.#remove(row.seq);
       }

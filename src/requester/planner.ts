@@ -12,9 +12,9 @@ import { bestNode, type Decision, decide, type Gate, type SchedulerOptions } fro
 /** What the requester tells the carrier of its messages about asks. */
 export interface AskPort {
   /** The spec of a job's version, for the ask that is written next. Kept until it has been sent once. */
-  attach(executionId: ExecutionId, spec: Uint8Array): void;
+  attach(to: NodeId, executionId: ExecutionId, spec: Uint8Array): void;
   /** The ask was answered, or is wanted no more: it is not sent again. */
-  answered(executionId: ExecutionId): void;
+  answered(to: NodeId, executionId: ExecutionId): void;
 }
 
 /** Told of every change after it has been written. */
@@ -116,18 +116,18 @@ export class Planner {
     if (!change.dirty) return;
     const { live } = change;
     const was = { blocked: live.blocked, ticketId: live.ticket.id };
-    const asked: ExecutionId[] = [];
+    const asked: RequesterExecution[] = [];
     if (change.spec !== undefined) {
-      for (const [id, { from }] of change.steps) {
+      for (const { from, record } of change.steps.values()) {
         if (from !== null) continue;
-        asked.push(id);
-        this.#asks.attach(id, change.spec);
+        asked.push(record);
+        this.#asks.attach(record.nodeId, record.id, change.spec);
       }
     }
     try {
       this.#store.transition(change.toJobChange());
     } catch (error) {
-      for (const id of asked) this.#asks.answered(id);
+      for (const { nodeId, id } of asked) this.#asks.answered(nodeId, id);
       throw error;
     }
     change.apply();
@@ -164,7 +164,7 @@ export class Planner {
       // It takes nothing at the node until somebody there says so; the carrier goes on asking, ever more rarely.
       if (waited !== true) room.answered(resources, false);
     } else if (from === 'AskForBid') {
-      this.#asks.answered(id);
+      this.#asks.answered(nodeId, id);
       if (waited !== true) room.answered(resources, !over);
       else if (!over) room.tookUp();
     } else if (over && !isComputeTerminal(from)) {

@@ -1,4 +1,4 @@
-import type { ExecutionId, JobId } from '../core/ids.ts';
+import type { ExecutionId, JobId, NodeId } from '../core/ids.ts';
 import type { OutboxMessage } from '../core/messages.ts';
 import type { LocalExecutionState } from '../core/states.ts';
 import type { HistoryInput, HistoryRow, LocalExecution, OutboxRow } from './records.ts';
@@ -38,12 +38,12 @@ export interface ComputeStore {
   close(): Promise<void>;
 }
 
-/** Undelivered messages of one role, oldest first. */
+/** Undelivered messages of one role, oldest first for each receiver. */
 export interface Outbox {
-  /** Rows not yet removed, by sequence number. For start-up and retries. */
-  pending(options: { after?: number; limit: number }): OutboxRow[];
-  /** Forgets delivered rows, in one write. */
-  remove(seqs: readonly number[]): void;
+  /** Rows for one receiver not yet removed, by sequence number; costs what it returns. For start-up and retries. */
+  pending(to: NodeId, options: { after?: number; limit: number }): OutboxRow[];
+  /** Forgets rows that a receiver has, in one write. */
+  remove(to: NodeId, seqs: readonly number[]): void;
   /** Rows not yet removed, O(1). */
   size(): number;
   /** The one listener, told of every new row in the turn it is written (before it is durable). */

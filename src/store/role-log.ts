@@ -1,10 +1,11 @@
-import type { OutboxMessage } from '../core/messages.ts';
+import type { NodeId } from '../core/ids.ts';
+import type { Message, OutboxMessage } from '../core/messages.ts';
 import { historyCodec, type StoredHistory } from './codecs.ts';
 import type { Outbox } from './compute-store.ts';
 import type { Environment, Table, WriteBatch } from './environment.ts';
 import { LAST_NUMBER } from './keys.ts';
 import type { HistoryInput, HistoryRow, OutboxRow } from './records.ts';
-import { historyByOwnerTable, historyTable, metaTable, NOTHING, outboxTable } from './tables.ts';
+import { historyByOwnerTable, historyTable, messagesTable, metaTable, NOTHING } from './tables.ts';
 
 /** Row "counters" of the meta table: what would otherwise be counted at every start. */
 interface CountersRow {
@@ -17,8 +18,6 @@ interface CountersRow {
   readonly floor?: number;
 }
 
-type StoredOutbox = Omit<OutboxRow, 'seq'>;
-
 const COUNTERS = 'counters';
 
 function readCounters(environment: Environment): CountersRow | undefined {
@@ -28,6 +27,11 @@ function readCounters(environment: Environment): CountersRow | undefined {
 function lastKey(table: Table<unknown>): number {
   const key = table.keys({ reverse: true, limit: 1 })[0];
   return typeof key === 'number' ? key : 0;
+}
+
+/** The number at the end of `[owner, seq]`. */
+function seqOf(key: Key): number {
+  return Number(typeof key === 'object' ? key[1] : key);
 }
 
 /** Highest history seq of this environment; the node's sequencer goes on after the highest of both roles. */
@@ -64,7 +68,7 @@ export class RoleLog<S extends string> implements Outbox, HistoryReader {
   readonly #nextSeq: () => number;
   readonly #history: Table<readonly unknown[]>;
   readonly #historyByOwner: Table<Uint8Array>;
-  readonly #outbox: Table<StoredOutbox>;
+  readonly #messages: Table<Message>;
   readonly #uncommitted: HistoryRow[] = [];
   #lastSeq: number;
   #lastOutboxSeq: number;
@@ -85,14 +89,14 @@ export class RoleLog<S extends string> implements Outbox, HistoryReader {
     this.#nextSeq = modules.nextSeq;
     this.#history = environment.table(historyTable);
     this.#historyByOwner = environment.table(historyByOwnerTable);
-    this.#outbox = environment.table(outboxTable);
+    this.#messages = environment.table(messagesTable);
     const stored = readCounters(environment);
     this.counts = Object.fromEntries(options.states.map((s) => [s, stored?.counts[s] ?? 0])) as Record<
       S,
       number
     >;
     this.#lastSeq = lastSeq(environment);
-    this.#lastOutboxSeq = Math.max(lastKey(this.#outbox), stored?.lastOutboxSeq ?? 0);
+    this.#lastOutboxSeq = stored?.lastOutboxSeq ?? 0;
     this.#floor = stored === undefined ? (modules.firstSeq ?? 1) : (stored.floor ?? 1);
     this.#written = this.#fingerprint();
     const meta = environment.table<CountersRow>(metaTable);
@@ -125,8 +129,9 @@ export class RoleLog<S extends string> implements Outbox, HistoryReader {
     });
     const outbox = messages.map((message): OutboxRow => {
       this.#lastOutboxSeq += 1;
-      batch.put(this.#outbox, this.#lastOutboxSeq, { to: message.to, message: message.message });
-      return { to: message.to, message: message.message, seq: this.#lastOutboxSeq };
+      const row: OutboxRow = { to: message.to, message: message.message, seq: this.#lastOutboxSeq };
+      batch.put(this.#messages, [row.to, row.seq], row.message);
+      return row;
     });
     return { rows, outbox };
   }
@@ -148,9 +153,9 @@ export class RoleLog<S extends string> implements Outbox, HistoryReader {
     const keys = this.#historyByOwner.keys({ start: [owner, 0], end: [owner, LAST_NUMBER], ...options });
     const rows: HistoryRow[] = [];
     for (const key of keys) {
-      const seq = typeof key === 'object' ? key[1] : undefined;
-      const stored = typeof seq === 'number' ? this.#history.get(seq) : undefined;
-      if (typeof seq === 'number' && stored !== undefined) rows.push(this.#row(seq, stored));
+      const seq = seqOf(key);
+      const stored = this.#history.get(seq);
+      if (stored !== undefined) rows.push(this.#row(seq, stored));
     }
     return rows;
   }
@@ -177,20 +182,21 @@ export class RoleLog<S extends string> implements Outbox, HistoryReader {
     this.#afterCommit.push(callback);
   }
 
-  pending(options: { readonly after?: number; readonly limit: number }): OutboxRow[] {
-    const rows = this.#outbox.range({ start: (options.after ?? 0) + 1, limit: options.limit });
-    return rows.map(({ key, value }) => ({ ...value, seq: Number(key) }));
+  pending(to: NodeId, options: { readonly after?: number; readonly limit: number }): OutboxRow[] {
+    const start = [to, (options.after ?? 0) + 1];
+    const rows = this.#messages.range({ start, end: [to, LAST_NUMBER], limit: options.limit });
+    return rows.map(({ key, value }) => ({ to, message: value, seq: seqOf(key) }));
   }
 
-  remove(seqs: readonly number[]): void {
+  remove(to: NodeId, seqs: readonly number[]): void {
     if (seqs.length === 0) return;
     this.#environment.write((batch) => {
-      for (const seq of seqs) batch.remove(this.#outbox, seq);
+      for (const seq of seqs) batch.remove(this.#messages, [to, seq]);
     });
   }
 
   size(): number {
-    return this.#outbox.size();
+    return this.#messages.size();
   }
 
   onAppend(listener: (rows: readonly OutboxRow[]) => void): void {

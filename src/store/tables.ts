@@ -5,7 +5,7 @@ import type { TableSpec } from './environment.ts';
  *   meta                   "schema" → {version, role, nodeId}; "counters" → CountersRow (role-log.ts)
  *   history                seq → HistoryRow           the event log; seq is the node's, gaps belong to the other role
  *   history-by-owner       [job id | execution id, seq] → (nothing)
- *   outbox                 seq → {to, message}        undelivered messages
+ *   messages               [receiver, seq] → message  undelivered ones: rows for a node that is away are in nobody's way
  *
  * executions.db
  *   executions             execution id → the changing part of LocalExecution
@@ -31,7 +31,7 @@ import type { TableSpec } from './environment.ts';
  */
 
 /** What this code writes, and the newest it reads. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 /** The value of an index row: the key says it all. */
 export const NOTHING: Uint8Array = new Uint8Array(0);
@@ -42,7 +42,7 @@ const bytes = (name: string): TableSpec => ({ name, encoding: 'bytes' });
 export const metaTable: TableSpec = rows('meta');
 export const historyTable: TableSpec = rows('history');
 export const historyByOwnerTable: TableSpec = bytes('history-by-owner');
-export const outboxTable: TableSpec = rows('outbox');
+export const messagesTable: TableSpec = rows('messages');
 
 export const executionsTable: TableSpec = rows('executions');
 export const executionHeadersTable: TableSpec = rows('execution-headers');

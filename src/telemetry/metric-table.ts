@@ -109,7 +109,11 @@ const definitions = {
     help: 'Time from the head of a request to the end of its answer.',
   },
   bacalhau_http_connections: { type: 'gauge', labels: [], help: 'Open connections of the REST server.' },
-  bacalhau_log_readers: { type: 'gauge', labels: [], help: 'Open WebSocket log readers.' },
+  bacalhau_websockets: {
+    type: 'gauge',
+    labels: ['kind'],
+    help: 'Open WebSockets of log readers (`logs`) and event subscribers (`events`).',
+  },
 } as const;
 
 /** Name of a metric of the node's own. */

@@ -3,6 +3,7 @@ import { apiContract } from './api.ts';
 import { apiClientContract } from './api-clients.ts';
 import { apiServerContract } from './api-server.ts';
 import { apiSocketContract } from './api-sockets.ts';
+import { apiStreamContract } from './api-streams.ts';
 
 const NAME = 'node:http + ws';
 
@@ -10,3 +11,4 @@ apiContract(NAME, createNodeServer);
 apiServerContract(NAME, createNodeServer);
 apiClientContract(NAME, createNodeServer);
 apiSocketContract(NAME, createNodeServer);
+apiStreamContract(NAME, createNodeServer);

@@ -31,8 +31,10 @@ export function apiSocketContract(name: string, createServer: ServerFactory): vo
     const start = (overrides: Partial<ReturnType<typeof serverOptions>> = {}): ApiServer => {
       const options = {
         ...serverOptions(apiOptions),
-        sockets: READERS,
-        socketBufferBytes: 10_000,
+        sockets: {
+          logs: { count: READERS, bufferBytes: 10_000 },
+          events: { count: READERS, bufferBytes: 10_000 },
+        },
         ...overrides,
       };
       const modules = { requester, ingest: new ScriptedIngest(), node: new ScriptedNode(), logger: silent };

@@ -75,12 +75,12 @@ export function computeContract(factory: () => StoreFactory): void {
       assert.equal(row?.role, 'compute');
       assert.deepEqual(store.log({ after: 0, limit: 10 }), store.history(id));
       assert.equal(store.firstSeq(), row?.seq);
-      const [pending] = store.outbox.pending({ limit: 10 });
+      const [pending] = store.outbox.pending(TEST_NODE, { limit: 10 });
       assert.equal(pending?.message.type, 'ExecutionStarted');
       assert.equal(pending?.to, TEST_NODE);
-      store.outbox.remove([pending?.seq ?? 0]);
+      store.outbox.remove(TEST_NODE, [pending?.seq ?? 0]);
       await store.committed();
-      assert.deepEqual(store.outbox.pending({ limit: 10 }), []);
+      assert.deepEqual(store.outbox.pending(TEST_NODE, { limit: 10 }), []);
       await new Promise((resolve) => setImmediate(resolve));
       assert.deepEqual(seen, [row?.seq]);
     }));

@@ -86,7 +86,7 @@ export function requesterContract(factory: () => StoreFactory): void {
       assert.deepEqual(store.pendingEvaluations({ limit: 5 }), [evaluation]);
       assert.deepEqual(store.inProgress({ limit: 5 }), [job.id]);
       assert.equal(store.history(job.id, { offset: 0, limit: 9 }).length, 1);
-      assert.equal(store.outbox.pending({ limit: 9 })[0]?.message.type, 'AskForBid');
+      assert.equal(store.outbox.pending(TEST_NODE, { limit: 9 })[0]?.message.type, 'AskForBid');
       store.transition({ evaluations: [{ ...evaluation, status: 'complete' }] });
       assert.equal(store.evaluation(evaluation.id), undefined);
       await store.committed();

@@ -82,7 +82,7 @@ describe('a requester that starts again', () => {
         before.node.asks.filter(({ jobId }) => jobId === asked).map(({ executionId }) => executionId),
       );
       assert.equal(new TextDecoder().decode(again[0]?.spec).includes(asked), true);
-      await until(() => after.store.outbox.pending({ limit: 1 }).length === 0);
+      await until(() => after.store.outbox.size() === 0);
       assert.equal(after.requester.debug()['live'], 0);
       await close(after);
     });

@@ -155,7 +155,7 @@ async function setup(
     stateOf: (id) => store.get(id)?.state,
     messages: (id) =>
       store.outbox
-        .pending({ limit: 1000 })
+        .pending(TEST_NODE, { limit: 1000 })
         .map(({ message }) => message as RequesterBound)
         .filter((message) => 'executionId' in message && message.executionId === id),
     metric: async (name, labels) => sample(parsePrometheus(await metrics.render()), name, labels),

@@ -50,7 +50,7 @@ describe('kill -9 of a writer', () => {
       const store = createComputeStore({ environment, nextSeq: () => 0 });
       const recount: Record<string, number> = {};
       const messages = new Map<string, number>();
-      for (const row of store.outbox.pending({ limit: 1e6 })) {
+      for (const row of store.outbox.pending(TEST_NODE, { limit: 1e6 })) {
         if (row.message.type !== 'CancelExecution') continue;
         messages.set(row.message.executionId, (messages.get(row.message.executionId) ?? 0) + 1);
       }

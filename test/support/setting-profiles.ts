@@ -114,4 +114,6 @@ export const ELSEWHERE: Readonly<Record<string, string>> = {
   'Limits.offeredTimeout': 'unit/pipeline/park.test.ts',
   'Limits.asksInFlight': 'unit/requester/room.test.ts',
   'Limits.logBuffer': 'contract/api-sockets.ts',
+  'Limits.eventSubscribers': 'contract/api-streams.ts',
+  'Limits.eventBuffer': 'contract/api-streams.ts',
 };

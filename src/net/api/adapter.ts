@@ -17,21 +17,37 @@ export interface HttpRequest {
   readonly params: Readonly<Record<string, string>>;
   /** Whole body; empty where none was sent. @throws NodeError BodyTooLarge, ClientGone */
   body(): Promise<Uint8Array>;
-  /** Aborted when the client is gone or the deadline has passed. */
+  /** Aborted when the client is gone, the deadline has passed, or a stop ends an endless reply. */
   readonly signal: AbortSignal;
 }
 
 export interface HttpReply {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
-  /** A stream is piped with back-pressure and destroyed when the client goes away. */
+  /**
+   * A stream has no deadline. Its head is sent at once, each chunk as it comes, with back-pressure; its iterator is
+   * returned when the client goes away.
+   */
   readonly body: string | Uint8Array | AsyncIterable<Uint8Array>;
+  /** The stream has no end of its own: a stop aborts the request's signal, and it should end then. */
+  readonly endless?: boolean;
 }
 
-/** A WebSocket after its upgrade. */
+/** What a WebSocket is for; each kind has bounds of its own. */
+export type SocketKind = 'logs' | 'events';
+
+/** A WebSocket after its upgrade. What the peer sends is read, bounded and dropped. A peer that answers no ping is closed. */
 export interface Socket {
-  /** Resolves when the socket has room for more; false when it is closed. */
-  send(text: string): Promise<boolean>;
+  /** The subprotocol that was agreed on, "" where there is none. */
+  readonly protocol: string;
+  /** Bytes that wait to be sent; what the kernel has taken is not counted. */
+  readonly buffered: number;
+  /**
+   * Sends one frame: text is a text frame, bytes are a binary one. Resolves when the socket has room for more, to
+   * false when it is closed. Wait for it before the next one: that is what bounds the buffer.
+   */
+  send(data: string | Uint8Array): Promise<boolean>;
+  /** Frames that wait are sent first. */
   close(code: number, reason: string): void;
   /** Aborted when the peer is gone. */
   readonly signal: AbortSignal;
@@ -46,8 +62,18 @@ export interface Route {
   /** Instead of the server's handlerTimeoutMs, where an answer may rightly take long. */
   readonly deadlineMs?: number;
   readonly handle?: (request: HttpRequest) => Promise<HttpReply> | HttpReply;
+  readonly socket?: SocketRoute;
+}
+
+export interface SocketRoute {
+  readonly kind: SocketKind;
+  /**
+   * Subprotocols it speaks. The first of the client's that is among them is agreed on; none where none is: a client
+   * that insists then closes (RFC 6455, 4.1).
+   */
+  readonly protocols?: readonly string[];
   /** Upgrades come here, before any validation. */
-  readonly socket?: (request: HttpRequest, socket: Socket) => Promise<void>;
+  readonly open: (request: HttpRequest, socket: Socket) => Promise<void>;
 }
 
 export interface ApiServer {
@@ -80,8 +106,13 @@ export interface ServerOptions {
   readonly pingIntervalMs: number;
   /** Requests a second of one remote address; the loopback has none. 0 means no limit. */
   readonly requestsPerSecond: number;
-  /** WebSockets at once. */
-  readonly sockets: number;
-  /** Bytes a WebSocket may have unsent before `send` waits. */
-  readonly socketBufferBytes: number;
+  readonly sockets: Readonly<Record<SocketKind, SocketBounds>>;
+}
+
+/** Bounds of the WebSockets of one kind. */
+export interface SocketBounds {
+  /** Open at once. */
+  readonly count: number;
+  /** Bytes one may have unsent before `send` waits. */
+  readonly bufferBytes: number;
 }

@@ -52,7 +52,9 @@ export function serverOptions(options: ApiOptions): ServerOptions {
     keepAliveTimeoutMs: KEEP_ALIVE_TIMEOUT_MS,
     pingIntervalMs: PING_INTERVAL_MS,
     requestsPerSecond: options.requestsPerSecond,
-    sockets: limits.logReaders,
-    socketBufferBytes: limits.logBufferBytes,
+    sockets: {
+      logs: { count: limits.logReaders, bufferBytes: limits.logBufferBytes },
+      events: { count: limits.eventSubscribers, bufferBytes: limits.eventBufferBytes },
+    },
   };
 }

@@ -34,6 +34,7 @@ export class Exchange implements HttpRequest {
   deadlineMs: number;
   /** True once an answer was chosen; later ones are dropped. */
   done = false;
+  #endless = false;
   readonly #host: ExchangeHost;
   readonly #response: ServerResponse;
   readonly #search: string;
@@ -66,7 +67,8 @@ export class Exchange implements HttpRequest {
     if (this.#controller === undefined) {
       const controller = new AbortController();
       this.#controller = controller;
-      if (this.done || this.#response.destroyed) controller.abort();
+      // An answer that streams is chosen, and not ended.
+      if (this.#response.writableEnded || this.#response.destroyed) controller.abort();
       else {
         this.#response.once('close', () => {
           if (!this.#response.writableFinished) controller.abort();
@@ -152,6 +154,7 @@ export class Exchange implements HttpRequest {
     for (const name in headers) flat.push(name, headers[name] ?? '');
     if (this.#host.stopping) flat.push('Connection', 'close');
     if (typeof body !== 'string' && !(body instanceof Uint8Array)) {
+      this.#endless = reply.endless === true;
       this.#stream(status, flat, body);
       return;
     }
@@ -173,6 +176,11 @@ export class Exchange implements HttpRequest {
     this.#host.closed(this);
   }
 
+  /** The server stops: a reply without an end of its own should end now. */
+  stop(): void {
+    if (this.#endless) this.#controller?.abort();
+  }
+
   /** The deadline has passed: answers with `reply` and tells the handler to give up. */
   expire(reply: HttpReply): void {
     this.send(reply);
@@ -190,11 +198,14 @@ export class Exchange implements HttpRequest {
       return;
     }
     this.raw.socket.setTimeout(this.#host.idleTimeoutMs);
+    response.flushHeaders();
     // pipeline destroys the connection when the source fails: the length was promised already, so a connection
     // cut short is the only way left to say that something is missing.
     pipeline(body instanceof Readable ? body : Readable.from(body), response)
       .catch(ignore)
       .finally(() => {
+        // Its head promised to keep the connection: a stop began later.
+        if (this.#host.stopping) this.raw.socket.end();
         this.#count(status);
         this.#host.closed(this);
       });

@@ -17,7 +17,10 @@ export interface ApiConfig {
 /** What the API needs to know besides where to listen. */
 export interface ApiOptions extends Omit<ApiConfig, 'host' | 'port'> {
   readonly build: BuildInfo;
-  readonly limits: Pick<Limits, 'bodyBytes' | 'logReaders' | 'logBufferBytes'>;
+  readonly limits: Pick<
+    Limits,
+    'bodyBytes' | 'logReaders' | 'logBufferBytes' | 'eventSubscribers' | 'eventBufferBytes'
+  >;
 }
 
 /** Rows of the config table. */

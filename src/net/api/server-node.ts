@@ -7,7 +7,7 @@ import { WebSocketServer } from 'ws';
 import { NodeError } from '../../core/errors.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
-import type { ApiServer, HttpReply, Route, ServerOptions } from './adapter.ts';
+import type { ApiServer, HttpReply, Route, ServerOptions, SocketKind, SocketRoute } from './adapter.ts';
 import { Exchange, type ExchangeHost, splitTarget } from './exchange.ts';
 import { RateLimiter } from './rate-limit.ts';
 import { type ErrorContext, errorReply, preflight, prettied } from './reply.ts';
@@ -17,7 +17,7 @@ import { answerRaw, NodeSocket, SocketRequest } from './socket-node.ts';
 const SWEEP_MS = 500;
 const DRAIN_POLL_MS = 10;
 const REQUEST_ID_CHARS = 128;
-/** Clients of log sockets send nothing but control frames. */
+/** What clients send over a WebSocket is dropped; it may not be large either. */
 const SOCKET_PAYLOAD_BYTES = 4096;
 /** Time for the close frames of a stop to be answered. */
 const SOCKET_CLOSE_MS = 1000;
@@ -49,6 +49,7 @@ class NodeServer implements ApiServer, ExchangeHost {
   readonly #webSockets: WebSocketServer;
   readonly #open: Set<Exchange> = new Set();
   readonly #sockets: Set<NodeSocket> = new Set();
+  readonly #socketCounts: Record<SocketKind, number> = { logs: 0, events: 0 };
   readonly #idPrefix: string = randomBytes(9).toString('base64url');
   #requests = 0;
   #connections = 0;
@@ -69,13 +70,16 @@ class NodeServer implements ApiServer, ExchangeHost {
       clientTracking: false,
       perMessageDeflate: false,
       maxPayload: SOCKET_PAYLOAD_BYTES,
+      handleProtocols: (offered, raw) => this.#protocol(offered, raw),
     });
     this.#webSockets.on('headers', (lines) => {
       for (const [name, value] of options.headers) lines.push(`${name}: ${value}`);
     });
     this.#http = this.#createHttp();
     modules.metrics.observe('bacalhau_http_connections', () => [{ labels: {}, value: this.#connections }]);
-    modules.metrics.observe('bacalhau_log_readers', () => [{ labels: {}, value: this.#sockets.size }]);
+    modules.metrics.observe('bacalhau_websockets', () =>
+      Object.entries(this.#socketCounts).map(([kind, value]) => ({ labels: { kind }, value })),
+    );
   }
 
   #createHttp(): Server {
@@ -143,6 +147,7 @@ class NodeServer implements ApiServer, ExchangeHost {
       if (this.#http.listening) this.#http.close(() => resolve());
       else resolve();
     });
+    for (const exchange of this.#open) exchange.stop();
     for (const socket of this.#sockets) socket.close(1001, 'the node is stopping');
     await this.#drained(deadlineMs);
     for (const socket of this.#sockets) socket.terminate();
@@ -262,42 +267,63 @@ class NodeServer implements ApiServer, ExchangeHost {
   /** Anything else that asks for an upgrade (h2c, for one) is an ordinary request. */
   #wantsSocket(raw: IncomingMessage): boolean {
     if (raw.method !== 'GET' || raw.headers.upgrade?.toLowerCase() !== 'websocket') return false;
+    return this.#socketRoute(raw) !== undefined;
+  }
+
+  #socketRoute(raw: IncomingMessage): { route: SocketRoute; match: Match } | undefined {
     try {
-      return this.#router.find('GET', splitTarget(raw.url ?? '/').path).entry.route.socket !== undefined;
+      const match = this.#router.find('GET', splitTarget(raw.url ?? '/').path);
+      const route = match.entry.route.socket;
+      return route === undefined ? undefined : { route, match };
     } catch {
-      return false;
+      return undefined;
     }
+  }
+
+  #protocol(offered: Set<string>, raw: IncomingMessage): string | false {
+    const spoken = this.#socketRoute(raw)?.route.protocols ?? [];
+    return [...offered].find((name) => spoken.includes(name)) ?? false;
   }
 
   #upgrade(raw: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on('error', ignore);
-    const refusal = this.#refusal(raw);
+    const found = this.#socketRoute(raw);
+    if (found === undefined) {
+      socket.destroy();
+      return;
+    }
+    const { route, match } = found;
+    const { kind } = route;
+    const refusal = this.#refusal(raw, kind);
     if (refusal !== undefined) {
       answerRaw(socket, errorReply(refusal, this.#rawContext(raw), this.#logger), this.headers);
       return;
     }
     this.#webSockets.handleUpgrade(raw, socket, head, (opened) => {
-      const peer = new NodeSocket(opened, this.#options.socketBufferBytes);
+      const peer = new NodeSocket(opened, this.#options.sockets[kind].bufferBytes);
       this.#sockets.add(peer);
-      opened.once('close', () => this.#sockets.delete(peer));
-      // Its answer goes over the WebSocket: this response is never used.
-      const { entry, params } = this.#router.find('GET', splitTarget(raw.url ?? '/').path);
-      const request = new SocketRequest(raw, params, this.#nextId(raw), peer.signal);
-      entry.metrics.answered(101, 0);
-      entry.route.socket?.(request, peer).catch((err: unknown) => {
+      this.#socketCounts[kind] += 1;
+      opened.once('close', () => {
+        this.#sockets.delete(peer);
+        this.#socketCounts[kind] -= 1;
+      });
+      const request = new SocketRequest(raw, match.params, this.#nextId(raw), peer.signal);
+      match.entry.metrics.answered(101, 0);
+      route.open(request, peer).catch((err: unknown) => {
         this.#logger.error({ err, requestId: request.id }, `unexpected error in WebSocket ${request.path}`);
         peer.close(1011, 'internal error');
       });
     });
   }
 
-  #refusal(raw: IncomingMessage): NodeError | undefined {
+  #refusal(raw: IncomingMessage, kind: SocketKind): NodeError | undefined {
     if (this.stopping) return new NodeError('Stopping', 'the node is stopping');
     if (!this.#limiter.take(raw.socket.remoteAddress ?? '', Date.now())) {
       return new NodeError('RateLimited', `more than ${this.#options.requestsPerSecond} requests a second`);
     }
-    if (this.#sockets.size >= this.#options.sockets) {
-      return new NodeError('Busy', `the node serves ${this.#options.sockets} log readers already`);
+    const { count } = this.#options.sockets[kind];
+    if (this.#socketCounts[kind] >= count) {
+      return new NodeError('Busy', `the node serves ${count} WebSockets of this kind (${kind}) already`);
     }
     return undefined;
   }

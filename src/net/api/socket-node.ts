@@ -25,11 +25,19 @@ export class NodeSocket implements Socket {
     });
   }
 
-  send(text: string): Promise<boolean> {
+  get protocol(): string {
+    return this.#socket.protocol;
+  }
+
+  get buffered(): number {
+    return this.#socket.bufferedAmount;
+  }
+
+  send(data: string | Uint8Array): Promise<boolean> {
     const socket = this.#socket;
     if (socket.readyState !== socket.OPEN) return Promise.resolve(false);
     return new Promise((resolve) => {
-      socket.send(text, (error) => resolve(error === undefined || error === null));
+      socket.send(data, (error) => resolve(error === undefined || error === null));
       if (socket.bufferedAmount < this.#bufferBytes) resolve(true);
     });
   }

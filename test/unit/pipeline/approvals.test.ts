@@ -80,7 +80,7 @@ function setup(bound = 10): Setup {
     },
     messages: (id) =>
       store.outbox
-        .pending({ limit: 1000 })
+        .pending(TEST_NODE, { limit: 1000 })
         .map(({ message }) => message as RequesterBound)
         .filter((message) => 'executionId' in message && message.executionId === id),
     restarted() {

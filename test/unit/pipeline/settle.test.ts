@@ -79,7 +79,7 @@ test('an end is written with its message, once; capacity is free at once, the it
   const record = store.get(item.id);
   assert.equal(record?.state, 'Completed');
   assert.equal(record.attempts, 1, 'a run too short to be told of has been one all the same');
-  const messages = store.outbox.pending({ limit: 10 });
+  const messages = store.outbox.pending(TEST_NODE, { limit: 10 });
   assert.deepEqual(
     messages.map(({ to, message }) => ({ to, message })),
     [
@@ -117,7 +117,7 @@ for (const [code, topic] of [
     assert.equal(store.get(item.id)?.comment, 'because');
     const row = store.history(item.id).at(-1);
     assert.deepEqual([row?.topic, row?.message, row?.details['ErrorCode']], [topic, 'because', code]);
-    const [sent] = store.outbox.pending({ limit: 1 });
+    const [sent] = store.outbox.pending(TEST_NODE, { limit: 1 });
     assert.equal(sent?.message.type, 'ComputeError');
     assert.deepEqual([sent.message.error, sent.message.topic], [{ code, message: 'because' }, topic]);
   });
@@ -131,7 +131,7 @@ test('what a failed run left goes with its failure', async () => {
   const error = { code: 'ExecutionTimedOut', message: 'too long' } as const;
   settle.end(item, { state: 'Failed', error, published: { Type: 'local' } });
   await store.flushed();
-  const [sent] = store.outbox.pending({ limit: 1 });
+  const [sent] = store.outbox.pending(TEST_NODE, { limit: 1 });
   assert.equal(sent?.message.type, 'ComputeError');
   assert.deepEqual([sent.message.result, sent.message.published], [RESULT, { Type: 'local' }]);
 });

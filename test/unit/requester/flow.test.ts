@@ -32,7 +32,7 @@ describe('a job from submission to its end', () => {
     assert.deepEqual(execution?.desiredState, { type: 'Stopped', message: 'execution completed' });
     assert.equal(execution?.runOutput?.Stdout, 'hi\n');
     await turns();
-    assert.deepEqual(kit.store.outbox.pending({ limit: 10 }), []);
+    assert.deepEqual(kit.store.outbox.pending(NODE, { limit: 10 }), []);
     assert.equal(kit.requester.debug()['live'], 0);
   });
 
@@ -55,7 +55,7 @@ describe('a job from submission to its end', () => {
     await kit.requester.submit(job);
     await turns();
     assert.deepEqual(kit.node.asks[0]?.spec, job.spec);
-    const [row] = kit.store.outbox.pending({ limit: 10 });
+    const [row] = kit.store.outbox.pending(NODE, { limit: 10 });
     assert.equal(row?.message.type, 'AskForBid');
     assert.ok(!('spec' in (row?.message ?? {})));
   });
@@ -274,7 +274,7 @@ describe('messages that come twice, late or for nothing', () => {
     await kit.node.finish(ask);
     assert.equal((await kit.requester.ended(jobId)).state.type, 'Completed');
     await turns();
-    assert.deepEqual(kit.store.outbox.pending({ limit: 10 }), []);
+    assert.deepEqual(kit.store.outbox.pending(NODE, { limit: 10 }), []);
   });
 
   it('does not let one node speak for another', async () => {

@@ -197,7 +197,7 @@ describe('LMDB environment', () => {
       history: [testHistory({ jobId, executionId: record.header.executionId })],
       outbox: [{ to: TEST_NODE, message }],
     });
-    store.outbox.remove([1]);
+    store.outbox.remove(TEST_NODE, [1]);
     await store.close();
     const second = await openStore(path);
     assert.equal(lastSeq(second), 1);

@@ -26,7 +26,14 @@ export function logRoutes(requester: RequesterService, logger: Logger): Route[] 
       socket.close(1000, '');
     }
   };
-  return [{ method: 'GET', path: '/api/v1/orchestrator/jobs/:id/logs', role: 'requester', socket: read }];
+  return [
+    {
+      method: 'GET',
+      path: '/api/v1/orchestrator/jobs/:id/logs',
+      role: 'requester',
+      socket: { kind: 'logs', open: read },
+    },
+  ];
 }
 
 function errorFrame(error: unknown, request: HttpRequest, logger: Logger): string {

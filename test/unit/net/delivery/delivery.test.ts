@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { NodeError } from '../../../../src/core/errors.ts';
+import type { NodeId } from '../../../../src/core/ids.ts';
 import type { ComputeBound, Message, RequesterBound } from '../../../../src/core/messages.ts';
-import { createDelivery, type Delivery, deliveryDefaults } from '../../../../src/net/delivery.ts';
+import {
+  createDelivery,
+  type Delivery,
+  deliveryDefaults,
+  type PeerTransport,
+} from '../../../../src/net/delivery.ts';
 import type { Outbox } from '../../../../src/store/compute-store.ts';
 import type { OutboxRow } from '../../../../src/store/records.ts';
 import { silent } from '../../../support/requester/kit.ts';
@@ -34,21 +40,22 @@ class TestOutbox implements Outbox {
     return new Promise((resolve) => setImmediate(resolve));
   }
 
-  pending({ after = 0, limit }: { after?: number; limit: number }): OutboxRow[] {
+  pending(to: NodeId, { after = 0, limit }: { after?: number; limit: number }): OutboxRow[] {
     this.reads += 1;
-    return this.rows.filter(({ seq }) => seq > after && seq <= this.#visible).slice(0, limit);
+    return this.rows
+      .filter((row) => row.to === to && row.seq > after && row.seq <= this.#visible)
+      .slice(0, limit);
   }
 
-  remove(seqs: readonly number[]): void {
-    for (const seq of seqs)
-      this.rows.splice(
-        this.rows.findIndex((row) => row.seq === seq),
-        1,
-      );
+  remove(to: NodeId, seqs: readonly number[]): void {
+    for (const seq of seqs) {
+      const at = this.rows.findIndex((row) => row.seq === seq && row.to === to);
+      if (at >= 0) this.rows.splice(at, 1);
+    }
   }
 
   size(): number {
-    return this.pending({ limit: Number.MAX_SAFE_INTEGER }).length;
+    return this.rows.filter(({ seq }) => seq <= this.#visible).length;
   }
   onAppend(listener: (rows: readonly OutboxRow[]) => void): void {
     this.#listener = listener;
@@ -63,6 +70,7 @@ interface Bench {
   readonly got: ComputeBound[];
   handle: (message: ComputeBound) => Promise<void>;
   wants: (executionId: string) => boolean;
+  readonly specs: Map<string, Uint8Array>;
 }
 
 function bench(options: Partial<typeof deliveryDefaults> = {}): Bench {
@@ -81,12 +89,16 @@ function bench(options: Partial<typeof deliveryDefaults> = {}): Bench {
     got: [],
     handle: () => Promise.resolve(),
     wants: () => true,
+    specs: new Map(),
   };
   delivery.connectRequester({
     store: {
       outbox,
       committed: () => outbox.committed(),
-      spec: (jobId) => (jobId === 'j-gone' ? undefined : new TextEncoder().encode(`spec of ${jobId}`)),
+      spec: (jobId) =>
+        jobId === 'j-gone'
+          ? undefined
+          : (made.specs.get(jobId) ?? new TextEncoder().encode(`spec of ${jobId}`)),
     },
     handler: { handle: () => Promise.resolve() },
     wantsAnswer: (_jobId, executionId) => made.wants(executionId),
@@ -207,7 +219,7 @@ describe('asks', () => {
     const b = bench({ askAgainMs: 1000 });
     await b.delivery.start();
     await turns(4);
-    b.delivery.attach('e-1', new TextEncoder().encode('attached'));
+    b.delivery.attach(SELF, 'e-1', new TextEncoder().encode('attached'));
     b.outbox.write(ask('e-1'));
     await turns(4);
     b.clock.advance(1000);
@@ -225,7 +237,7 @@ describe('asks', () => {
     b.outbox.write(ask('e-1'));
     await turns(4);
     assert.equal(b.outbox.rows.length, 1);
-    b.delivery.answered('e-1');
+    b.delivery.answered(SELF, 'e-1');
     await turns(2);
     assert.equal(b.outbox.rows.length, 0);
     b.clock.advance(10_000_000);
@@ -238,7 +250,7 @@ describe('asks', () => {
     await b.delivery.start();
     await turns(4);
     b.outbox.write(ask('e-1'));
-    b.delivery.answered('e-1');
+    b.delivery.answered(SELF, 'e-1');
     await turns(4);
     assert.deepEqual([b.got, b.outbox.rows], [[], []]);
   });
@@ -294,16 +306,135 @@ describe('peers', () => {
         sent.push(message);
         return Promise.resolve();
       },
+      post: () => true,
     });
     await turns(6);
     b.outbox.write(accepted('e-3'), 'peer');
     await turns(6);
     assert.deepEqual(sent, [accepted('e-1'), accepted('e-3')]);
     assert.deepEqual(b.outbox.rows, []);
-    await b.delivery.peerGone('peer');
+    b.delivery.peerGone('peer');
     b.outbox.write(accepted('e-4'), 'peer');
     await turns(4);
     assert.equal(b.outbox.rows.length, 1);
+  });
+});
+
+describe('peers that come and go', () => {
+  /** A way to a peer whose answers the test gives. */
+  function way(): { sent: Message[]; answers: ((stored: boolean) => void)[]; transport: PeerTransport } {
+    const sent: Message[] = [];
+    const answers: ((stored: boolean) => void)[] = [];
+    return {
+      sent,
+      answers,
+      transport: {
+        send: (_to, message) =>
+          new Promise((resolve, reject) => {
+            sent.push(message);
+            answers.push((stored) => (stored ? resolve() : reject(new Error('the link broke'))));
+          }),
+        post: () => false,
+      },
+    };
+  }
+
+  it('rows for a peer that is away are not read for another', async () => {
+    const b = bench();
+    await b.delivery.start();
+    for (let n = 0; n < 10_000; n += 1) b.outbox.write(accepted(`e-${n}`), 'away');
+    const here = way();
+    b.delivery.peerConnected('here', here.transport);
+    await turns(6);
+    const before = b.outbox.reads;
+    b.outbox.write(accepted('e-here'), 'here');
+    await turns(4);
+    assert.deepEqual(here.sent, [accepted('e-here')]);
+    assert.ok(b.outbox.reads - before <= 2, `${b.outbox.reads - before} reads`);
+  });
+
+  it('what was sent and not answered goes again, in order; what was answered does not', async () => {
+    const b = bench();
+    await b.delivery.start();
+    const first = way();
+    b.delivery.peerConnected('peer', first.transport);
+    await turns(6);
+    for (const id of ['a', 'b', 'c', 'd']) b.outbox.write(accepted(id), 'peer');
+    await turns(4);
+    first.answers[1]?.(true);
+    await turns(1);
+    b.delivery.peerGone('peer');
+    const second = way();
+    b.delivery.peerConnected('peer', second.transport);
+    // The old link's word comes late: a yes still counts, a no changes nothing.
+    first.answers[0]?.(true);
+    first.answers[2]?.(false);
+    await turns(8);
+    assert.deepEqual(second.sent, [accepted('c'), accepted('d')]);
+    for (const answer of second.answers) answer(true);
+    await turns(4);
+    assert.deepEqual(b.outbox.rows, []);
+    assert.equal(b.clock.pendingTimers, 0);
+  });
+
+  it('a refused one goes again later and lets the next ones pass', async () => {
+    const b = bench({ retryMinMs: 100 });
+    await b.delivery.start();
+    const link = way();
+    b.delivery.peerConnected('peer', link.transport);
+    await turns(6);
+    b.outbox.write(accepted('a'), 'peer');
+    b.outbox.write(accepted('b'), 'peer');
+    await turns(4);
+    link.answers[0]?.(false);
+    link.answers[1]?.(true);
+    await turns(4);
+    b.clock.advance(100);
+    await turns(4);
+    link.answers[2]?.(true);
+    await turns(4);
+    assert.deepEqual(link.sent, [accepted('a'), accepted('b'), accepted('a')]);
+    assert.deepEqual(b.outbox.rows, []);
+  });
+
+  it('an ask goes again over the next link, unless it was answered meanwhile', async () => {
+    const b = bench();
+    await b.delivery.start();
+    const first = way();
+    b.delivery.peerConnected('peer', first.transport);
+    await turns(6);
+    b.outbox.write(ask('e-1'), 'peer');
+    b.outbox.write(ask('e-2'), 'peer');
+    await turns(4);
+    for (const answer of first.answers) answer(true);
+    b.delivery.peerGone('peer');
+    b.wants = (id) => id === 'e-2';
+    b.delivery.answered('peer', 'e-1');
+    const second = way();
+    b.delivery.peerConnected('peer', second.transport);
+    await turns(8);
+    assert.deepEqual(idsOf(second.sent as ComputeBound[]), ['e-2']);
+  });
+
+  it('large asks go one at a time; small ones do not wait for them', async () => {
+    const b = bench();
+    const large = new Uint8Array(300_000);
+    b.specs.set('j-large', large);
+    await b.delivery.start();
+    const link = way();
+    b.delivery.peerConnected('peer', link.transport);
+    await turns(6);
+    for (const id of ['l-1', 'l-2', 'l-3']) {
+      b.delivery.attach('peer', id, large);
+      b.outbox.write(ask(id, 'j-large'), 'peer');
+    }
+    b.outbox.write(ask('small'), 'peer');
+    await turns(8);
+    assert.deepEqual(idsOf(link.sent as ComputeBound[]).toSorted(), ['l-1', 'small']);
+    link.answers[0]?.(false);
+    link.answers[1]?.(true);
+    await turns(8);
+    assert.equal(link.sent.length, 3);
   });
 });
 
