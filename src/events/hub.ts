@@ -87,9 +87,9 @@ export class EventHub implements SubscriptionHost {
     for (const log of modules.logs) log.onHistory((rows) => this.#onRows(log, rows));
   }
 
-  /** The seq that the next event will have at least. */
+  /** All events with a lower seq may be delivered. */
   get end(): number {
-    return this.#end;
+    return this.#subscriptions.size === 0 ? this.#frontier() : this.#end;
   }
 
   get subscribers(): number {

@@ -21,9 +21,11 @@ import { WAITING_DETAIL } from './change.ts';
 import {
   bidRejected,
   bidWaiting,
+  executionAccepted,
   executionCompleted,
   executionFailed,
   executionRunning,
+  offerTurnedDown,
   stateUpdate,
 } from './events.ts';
 import { type Lives, newTicket } from './lives.ts';
@@ -135,7 +137,8 @@ export class Inbox implements MessageHandler<RequesterBound> {
       return;
     }
     if (isJobTerminal(live.record.state.type) || execution.jobVersion !== live.record.version) {
-      const reason = 'the job wants no more executions';
+      const reason = offerTurnedDown.message;
+      change.unlistedEvent(execution, offerTurnedDown, 'AskForBid', 'BidRejected');
       change.move(execution, { type: 'BidRejected', message: reason }, { type: 'Stopped', message: reason });
       change.send(execution.nodeId, { type: 'BidRejected', executionId, reason });
       this.#planner.commit(change);
@@ -185,6 +188,7 @@ export class Inbox implements MessageHandler<RequesterBound> {
       change.jobEvent(stateUpdate('Running'), state.type, 'Running');
       change.setJobState('Running');
     }
+    change.unlistedEvent(execution, executionAccepted, 'AskForBid', 'BidAccepted');
     return change.move(
       execution,
       {

@@ -25,6 +25,15 @@ export interface NodeState {
   readonly room: NodeRoom;
 }
 
+/** A step of a node that others may want to hear of. */
+export interface NodeChange {
+  readonly kind: 'connection' | 'membership' | 'offer';
+  readonly info: NodeInfo;
+  /** Equal to `to` where it is no change of state. */
+  readonly from: string;
+  readonly to: string;
+}
+
 const NO_OFFER: Offer = { engines: new Set(), publishers: new Set(), storages: new Set() };
 
 function lower(names: readonly string[]): Set<string> {
@@ -38,14 +47,19 @@ function lower(names: readonly string[]): Set<string> {
 export class Nodes {
   readonly #asksInFlight: number;
   readonly #clock: Clock;
+  readonly #onChange: (change: NodeChange) => void;
   readonly #nodes = new Map<NodeId, NodeState>();
   /** Kept apart from the nodes: executions of an earlier life are counted before their node is heard of. */
   readonly #rooms = new Map<NodeId, NodeRoom>();
   #compute: readonly NodeState[] = [];
 
-  constructor(options: { readonly asksInFlight: number }, modules: { readonly clock: Clock }) {
+  constructor(
+    options: { readonly asksInFlight: number },
+    modules: { readonly clock: Clock; readonly onChange?: (change: NodeChange) => void },
+  ) {
     this.#asksInFlight = options.asksInFlight;
     this.#clock = modules.clock;
+    this.#onChange = modules.onChange ?? (() => undefined);
   }
 
   /** All nodes with a compute role. The array is replaced, never changed, when a node comes or goes. */
@@ -92,6 +106,7 @@ export class Nodes {
         room,
       });
       this.#list();
+      this.#onChange({ kind: 'connection', info, from: '', to: 'CONNECTED' });
       return true;
     }
     const wasThere = old.connection === 'CONNECTED';
@@ -106,7 +121,8 @@ export class Nodes {
     if (!wasThere) {
       old.connection = 'CONNECTED';
       old.connectedSince = now;
-    }
+      this.#onChange({ kind: 'connection', info, from: 'DISCONNECTED', to: 'CONNECTED' });
+    } else if (fresh) this.#onChange({ kind: 'offer', info, from: 'CONNECTED', to: 'CONNECTED' });
     this.#list();
     return fresh;
   }
@@ -118,7 +134,9 @@ export class Nodes {
   /** The node is out of reach until it is heard of again. */
   disconnected(nodeId: NodeId): void {
     const node = this.#nodes.get(nodeId);
-    if (node !== undefined) node.connection = 'DISCONNECTED';
+    if (node === undefined || node.connection === 'DISCONNECTED') return;
+    node.connection = 'DISCONNECTED';
+    this.#onChange({ kind: 'connection', info: node.info, from: 'CONNECTED', to: 'DISCONNECTED' });
   }
 
   /** True when some node may be asked for something now. */
@@ -145,6 +163,7 @@ export class Nodes {
       case 'delete':
         this.#nodes.delete(nodeId);
         this.#list();
+        this.#onChange({ kind: 'membership', info: node.info, from: node.membership, to: '' });
         return nodeId;
       case 'approve':
       case 'reject': {
@@ -152,6 +171,7 @@ export class Nodes {
         if (node.membership === membership) {
           throw new NodeError('NodeStateConflict', `node ${nodeId} already ${membership.toLowerCase()}`);
         }
+        this.#onChange({ kind: 'membership', info: node.info, from: node.membership, to: membership });
         node.membership = membership;
         return nodeId;
       }

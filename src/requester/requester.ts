@@ -14,12 +14,12 @@ import { Broker } from './broker.ts';
 import type { LiveJob } from './change.ts';
 import { Deadlines } from './deadlines.ts';
 import { diffText } from './diff.ts';
-import { stopReasons } from './events.ts';
+import { nodeRow, stopReasons } from './events.ts';
 import { Inbox } from './inbox.ts';
 import { Lives } from './lives.ts';
 import { Logs } from './logs.ts';
 import { type ExecutionQuery, Lookup } from './lookup.ts';
-import { Nodes } from './nodes.ts';
+import { type NodeChange, Nodes } from './nodes.ts';
 import { type AskPort, Planner } from './planner.ts';
 import { Recovery } from './recovery.ts';
 import type {
@@ -99,7 +99,10 @@ class RequesterRole implements Requester {
     const { nodeId, maxAttempts, maxLost } = options;
     this.#store = store;
     this.#lives = new Lives({ store });
-    this.#nodes = new Nodes({ asksInFlight: options.limits.asksInFlight }, { clock });
+    this.#nodes = new Nodes(
+      { asksInFlight: options.limits.asksInFlight },
+      { clock, onChange: (change) => this.#noteNode(change, given) },
+    );
     const lives = this.#lives;
     const nodes = this.#nodes;
     this.#planner = new Planner(
@@ -261,6 +264,16 @@ class RequesterRole implements Requester {
     this.#broker.close();
     this.#deadlines.close();
     await this.#store.flushed();
+  }
+
+  /** A node's step is an event; the node does not wait for it, nor for a disk that refuses it. */
+  #noteNode(change: NodeChange, { store, clock, logger }: RequesterModules): void {
+    if (this.#stopping) return;
+    try {
+      store.transition({ history: [nodeRow(change, clock.nowMicros())] });
+    } catch (error) {
+      logger.warn({ err: error, nodeId: change.info.nodeId }, 'a change of a node could not be recorded');
+    }
   }
 
   #noteDaemon({ id, record }: LiveJob): void {

@@ -2,7 +2,7 @@ import type { NodeId } from '../core/ids.ts';
 import type { Message, OutboxMessage } from '../core/messages.ts';
 import { historyCodec, type StoredHistory } from './codecs.ts';
 import type { Outbox } from './compute-store.ts';
-import type { Environment, Table, WriteBatch } from './environment.ts';
+import type { Environment, Key, Table, WriteBatch } from './environment.ts';
 import { LAST_NUMBER } from './keys.ts';
 import type { HistoryInput, HistoryRow, OutboxRow } from './records.ts';
 import { historyByOwnerTable, historyTable, messagesTable, metaTable, NOTHING } from './tables.ts';
