@@ -7,12 +7,14 @@ import { configTree, type NodeConfig } from './config/load.ts';
 import { policyOf } from './config/policy.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { NodeError, toErrorData } from './core/errors.ts';
+import type { RefusalListener } from './core/messages.ts';
 import type { IngestPort } from './core/ports.ts';
 import { EventHub } from './events/hub.ts';
 import { createIpfsClient } from './ipfs/create.ts';
 import { createApi } from './net/api/api.ts';
 import { createDelivery, deliveryDefaults } from './net/delivery.ts';
 import { loadIdentity } from './net/p2p/identity.ts';
+import { Refusals } from './net/refusals.ts';
 import { advertisedUrl, checkAddresses, exposureWarnings, freePort } from './node/addresses.ts';
 import { createComputeRole } from './node/compute-role.ts';
 import { Downloads } from './node/downloads.ts';
@@ -99,9 +101,11 @@ export async function startNode(
     stops.push(() => ingest.stop());
     ingest.runner.warm();
 
+    const refusals = new Refusals({ metrics, logger: logger.child({ module: 'network' }) });
+    const onRefusal: RefusalListener = (from, type, why) => refusals.refused(from, type, why);
     const delivery = createDelivery({
       options: { ...deliveryDefaults, nodeId },
-      modules: { clock, logger: logger.child({ module: 'delivery' }) },
+      modules: { clock, logger: logger.child({ module: 'delivery' }), onRefusal },
     });
     const swarm = new Swarm(
       { identity, p2p: config.p2p, ipfs: config.ipfs, blocksDirectory: paths.ipfsBlocks },
@@ -134,6 +138,7 @@ export async function startNode(
               metrics,
               ipfs,
               post: (to, message) => delivery.post(to, message),
+              onRefusal,
               onChange: () => facts.changed(),
               onRoom: (room) => {
                 delivery.post(nodeId, { type: 'RoomAnnounced', ...room });
@@ -147,12 +152,22 @@ export async function startNode(
       stores.requester === undefined
         ? undefined
         : createRequester({
-            options: { ...requesterDefaults, nodeId, limits: config.limits },
+            options: {
+              ...requesterDefaults,
+              // This node's own probes may take as long as its operator says.
+              askTimeoutMs: Math.max(config.requester.askTimeoutMs, config.bid.probeTimeoutMs * 2),
+              nodeLostTimeoutMs: config.requester.nodeLostTimeoutMs,
+              nodeId,
+              limits: config.limits,
+              defaultResources: plan.defaults,
+            },
             modules: {
               store: stores.requester,
               clock,
               logger: logger.child({ module: 'requester' }),
               asks: delivery,
+              post: (to, message) => delivery.post(to, message),
+              onRefusal,
               logs: (id) => (id === nodeId ? compute?.compute : undefined),
             },
           });
@@ -166,6 +181,7 @@ export async function startNode(
         store,
         handler: requester,
         wantsAnswer: (jobId, executionId) => requester.wantsAnswer(jobId, executionId),
+        header: (ask) => requester.executionHeader(ask),
       });
       metrics.observe('bacalhau_outbox_messages', () => [
         { labels: { role: 'requester' }, value: store.outbox.size() },

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import { Client, type Dispatcher } from 'undici';
 import { parsePrometheus, sample } from '../../test/support/prometheus.ts';
+import { type Answer, Connection, requestBytes } from './connection.ts';
 import type { AloneResult, BurstResult, LoadOrder } from './load-protocol.ts';
 
 /*
@@ -9,50 +9,20 @@ import type { AloneResult, BurstResult, LoadOrder } from './load-protocol.ts';
  */
 
 const JOBS = '/api/v1/orchestrator/jobs';
+const METRICS = requestBytes('GET', '/metrics');
 const DEADLINE_MS = 300_000;
 const LOOK_EVERY_MS = 5;
 const BUSY_MS = 5;
 /** Linux counts the CPU time of processes in these (USER_HZ). */
 const TICK_MICROS = 10_000;
-const HEADERS = ['content-type', 'application/json'];
 
 const pause = (milliseconds: number): Promise<void> =>
   new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-interface Answer {
-  readonly status: number;
-  readonly body: Buffer;
-}
-
-/** One request by undici's lowest interface. */
-function send(
-  client: Client,
-  method: Dispatcher.HttpMethod,
-  path: string,
-  body: Buffer | null,
-): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    let status = 0;
-    const chunks: Buffer[] = [];
-    client.dispatch(
-      { path, method, body, headers: body === null ? null : HEADERS },
-      {
-        onRequestStart: () => undefined,
-        onResponseStart: (_, code) => {
-          status = code;
-        },
-        onResponseData: (_, chunk) => void chunks.push(chunk),
-        onResponseEnd: () => resolve({ status, body: Buffer.concat(chunks) }),
-        onResponseError: (_, error) => reject(error),
-      },
-    );
-  });
-}
-
 /** Submits until the server takes it; the answer, and how often it was busy. */
-async function submit(client: Client, body: Buffer): Promise<{ answer: Answer; refused: number }> {
+async function submit(connection: Connection, request: Buffer): Promise<{ answer: Answer; refused: number }> {
   for (let refused = 0; ; refused += 1) {
-    const answer = await send(client, 'PUT', JOBS, body);
+    const answer = await connection.send(request);
     if (answer.status === 200) return { answer, refused };
     if (answer.status !== 503)
       throw new Error(`the server answered ${answer.status}: ${String(answer.body)}`);
@@ -66,8 +36,8 @@ function jobId(answer: Answer): string {
   return JobID;
 }
 
-async function isCompleted(client: Client, id: string): Promise<boolean> {
-  const { status, body } = await send(client, 'GET', `${JOBS}/${id}`, null);
+async function isCompleted(connection: Connection, id: string): Promise<boolean> {
+  const { status, body } = await connection.send(requestBytes('GET', `${JOBS}/${id}`));
   if (status !== 200) throw new Error(`GET ${id}: ${status} ${String(body)}`);
   const { Job } = JSON.parse(body.toString()) as { Job: { State: { StateType: unknown; Message: string } } };
   const { StateType, Message } = Job.State;
@@ -75,8 +45,8 @@ async function isCompleted(client: Client, id: string): Promise<boolean> {
   return StateType === 'Completed';
 }
 
-async function completedJobs(client: Client): Promise<number> {
-  const { body } = await send(client, 'GET', '/metrics', null);
+async function completedJobs(connection: Connection): Promise<number> {
+  const { body } = await connection.send(METRICS);
   return sample(parsePrometheus(body.toString()), 'bacalhau_jobs', { state: 'Completed' });
 }
 
@@ -88,45 +58,47 @@ async function cpuMicros(pid: number): Promise<number> {
 }
 
 async function burst(order: LoadOrder & { kind: 'burst' }): Promise<BurstResult> {
-  const clients = Array.from({ length: order.connections }, () => new Client(order.origin));
+  const connections = await Promise.all(
+    Array.from({ length: order.connections }, () => Connection.open(order.origin)),
+  );
   try {
-    await round(clients, order.warmUp, order);
-    return await round(clients, order.count, order);
+    await round(connections, order.warmUp, order);
+    return await round(connections, order.count, order);
   } finally {
-    await Promise.all(clients.map((client) => client.destroy()));
+    for (const connection of connections) connection.close();
   }
 }
 
 async function round(
-  clients: readonly Client[],
+  connections: readonly Connection[],
   count: number,
-  { body: text, serverPid, untilCompleted }: LoadOrder & { kind: 'burst' },
+  { body, serverPid, untilCompleted }: LoadOrder & { kind: 'burst' },
 ): Promise<BurstResult> {
-  const [client] = clients;
-  if (client === undefined) throw new Error('no connections');
-  const body = Buffer.from(text);
-  const before = untilCompleted ? await completedJobs(client) : 0;
+  const [first] = connections;
+  if (first === undefined) throw new Error('no connections');
+  const request = requestBytes('PUT', JOBS, body);
+  const before = untilCompleted ? await completedJobs(first) : 0;
   const cpuBefore = await cpuMicros(serverPid);
   const loadBefore = process.cpuUsage();
   const started = performance.now();
   let left = count;
   let refused = 0;
   let last: Answer | undefined;
-  const lane = async (own: Client): Promise<void> => {
+  const lane = async (own: Connection): Promise<void> => {
     while (left > 0) {
       left -= 1;
-      const done = await submit(own, body);
+      const done = await submit(own, request);
       refused += done.refused;
       last = done.answer;
     }
   };
-  await Promise.all(clients.map(lane));
+  await Promise.all(connections.map(lane));
   const answered = performance.now();
   const load = process.cpuUsage(loadBefore);
   if (untilCompleted && last !== undefined) {
     const id = jobId(last);
-    while (!(await isCompleted(client, id))) await lookAgain(started);
-    while ((await completedJobs(client)) < before + count) await lookAgain(started);
+    while (!(await isCompleted(first, id))) await lookAgain(started);
+    while ((await completedJobs(first)) < before + count) await lookAgain(started);
   }
   const ended = performance.now();
   return {
@@ -144,16 +116,16 @@ async function lookAgain(started: number): Promise<void> {
 }
 
 async function alone(order: LoadOrder & { kind: 'alone' }): Promise<AloneResult> {
-  const client = new Client(order.origin);
-  const body = Buffer.from(order.body);
+  const connection = await Connection.open(order.origin);
+  const request = requestBytes('PUT', JOBS, order.body);
   const milliseconds: number[] = [];
   while (milliseconds.length < order.count) {
     const started = performance.now();
-    const id = jobId((await submit(client, body)).answer);
-    while (!(await isCompleted(client, id)));
+    const id = jobId((await submit(connection, request)).answer);
+    while (!(await isCompleted(connection, id)));
     milliseconds.push(performance.now() - started);
   }
-  await client.destroy();
+  connection.close();
   return { milliseconds };
 }
 

@@ -14,6 +14,7 @@ const DOCS: Readonly<Record<keyof Limits, string>> = {
   bodyBytes: 'Size of a request body.',
   streamBytes: "Size of a job's stdout or stderr.",
   asksInFlight: 'Asks unanswered at one node.',
+  nodes: 'Nodes a requester remembers.',
   logReaders: 'WebSocket connections of log readers.',
   logBufferBytes: 'Unsent bytes of a slow log reader before it is paused.',
   eventSubscribers: 'Event subscribers, over WebSockets and Server-Sent Events together.',

@@ -23,11 +23,16 @@ export interface ExecutionHeader {
   readonly queueTimeoutMs: number;
   /** From acceptance to end, all clocks together; 0 means no limit. */
   readonly totalTimeoutMs: number;
+  /** Nothing of it need be a file: it gets a folder only when something is written. */
+  readonly fileless: boolean;
 }
 
 /** Result of the admit stage: where the execution lives and what it was given. */
 export interface Placement {
-  /** Absolute path, `<data dir>/executions/<execution id>`: inputs/, results/ in it. */
+  /**
+   * Absolute path, `<data dir>/executions/<execution id>`: inputs/, results/ in it. Of a fileless execution whoever
+   * writes there first makes it.
+   */
   readonly directory: string;
   /** Indexes of the assigned GPUs. */
   readonly gpus: readonly number[];
@@ -36,6 +41,8 @@ export interface Placement {
 /** Result of the execute stage. The engine has stopped. */
 export interface Finished {
   readonly result: RunCommandResult;
+  /** Its folder exists. */
+  readonly hasFiles: boolean;
 }
 
 /** Result of the publish stage. */

@@ -30,6 +30,8 @@ export const limits = {
   streamBytes: 1_073_741_824,
   /** Asks a requester has unanswered at one node. */
   asksInFlight: 512,
+  /** Nodes a requester remembers: a kilobyte or two each; the one that has been away longest makes room. */
+  nodes: 4096,
   /** WebSocket connections of log readers. */
   logReaders: 256,
   /** Bytes a slow log reader may have unsent before it is paused. */

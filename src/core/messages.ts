@@ -1,5 +1,6 @@
 import type { ErrorData } from './errors.ts';
 import type { ExecutionId, JobId, NodeId } from './ids.ts';
+import type { ExecutionHeader } from './item.ts';
 import type { Resources, RunCommandResult, SpecConfig } from './job.ts';
 import type { NodeInfo } from './node-info.ts';
 import type { RejectCode } from './outcome.ts';
@@ -31,6 +32,8 @@ export interface AskForBid {
   readonly jobVersion: number;
   /** The JobSpec as JSON bytes. Not kept in the outbox: attached when it is sent. */
   readonly spec?: Uint8Array;
+  /** What this very node's requester read in the spec, so that it is not read again. Of other nodes it is ignored. */
+  readonly header?: ExecutionHeader;
 }
 
 export interface BidAccepted {
@@ -131,6 +134,20 @@ export interface OutboxMessage {
   readonly to: NodeId;
   readonly message: Message;
 }
+
+/** Why a message was none of its sender's business. */
+export type Refusal =
+  /** About an execution of another requester, or of another node. */
+  | 'foreign'
+  /** In the name of another node. */
+  | 'spoofed'
+  /** From a requester whose jobs this node does not take. */
+  | 'untrusted'
+  /** For a role that this node does not have. */
+  | 'no_role';
+
+/** Told of every message that changed nothing because of who sent it. */
+export type RefusalListener = (from: NodeId, type: Message['type'], why: Refusal) => void;
 
 /** The half of a role that receives. Resolves when what the message changed is durable; the sender then forgets it. */
 export interface MessageHandler<M extends Message> {

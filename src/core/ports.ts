@@ -31,6 +31,10 @@ export interface JobHeader {
   /** 0 means none. */
   readonly queueTimeoutMs: number;
   readonly totalTimeoutMs: number;
+  /** 0 means the compute node's default. */
+  readonly executionTimeoutMs: number;
+  /** As in ExecutionHeader. */
+  readonly fileless: boolean;
 }
 
 /** A job as the ingest stage leaves it: checked, normalised, translated, default publisher and Meta filled in. */

@@ -17,7 +17,10 @@ export interface RunRequest {
   readonly spec: JobSpec;
   readonly placement: Placement;
   readonly inputs: readonly PreparedInput[];
-  /** Absolute path, exists: stdout, stderr, exitCode and one folder a result path are written here. */
+  /**
+   * Absolute path: stdout, stderr, exitCode and one folder a result path are written here. It exists, but for a
+   * fileless execution, whose engine makes it if it must.
+   */
   readonly resultsDirectory: string;
   readonly gpus: readonly Gpu[];
   /** Environment the node adds: BACALHAU_EXECUTION_ID, BACALHAU_JOB_ID, BACALHAU_JOB_TYPE, then Task.Env resolved. */

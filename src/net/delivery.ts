@@ -1,8 +1,16 @@
 import type { Clock } from '../core/clock.ts';
 import { NodeError } from '../core/errors.ts';
 import type { ExecutionId, JobId, NodeId } from '../core/ids.ts';
+import type { ExecutionHeader } from '../core/item.ts';
 import type { Component } from '../core/lifecycle.ts';
-import type { ComputeBound, Message, MessageHandler, RequesterBound } from '../core/messages.ts';
+import type {
+  AskForBid,
+  ComputeBound,
+  Message,
+  MessageHandler,
+  RefusalListener,
+  RequesterBound,
+} from '../core/messages.ts';
 import type { ComputeStore, Outbox } from '../store/compute-store.ts';
 import type { OutboxRow } from '../store/records.ts';
 import type { RequesterStore } from '../store/requester-store.ts';
@@ -41,6 +49,7 @@ export interface DeliveryModules {
   readonly logger: Logger;
   /** 0 to 1. Default: Math.random. */
   readonly random?: () => number;
+  readonly onRefusal: RefusalListener;
 }
 
 /** The requester role's end. */
@@ -49,6 +58,8 @@ export interface RequesterEnd {
   readonly handler: MessageHandler<RequesterBound>;
   /** False when the ask has been answered; such rows are not sent again after a restart. */
   readonly wantsAnswer: (jobId: JobId, executionId: ExecutionId) => boolean;
+  /** For an ask of this very node: what was read in its spec, where that is known. */
+  readonly header: (ask: AskForBid) => ExecutionHeader | undefined;
 }
 
 /** The compute role's end. */
@@ -93,6 +104,7 @@ export class Delivery implements Component {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #random: () => number;
+  readonly #onRefusal: RefusalListener;
   readonly #sides = new Map<Role, Side>();
   readonly #attached = new Map<ExecutionId, Uint8Array>();
   readonly #unreachable = new Map<NodeId, number>();
@@ -108,6 +120,7 @@ export class Delivery implements Component {
     this.#clock = modules.clock;
     this.#logger = modules.logger;
     this.#random = modules.random ?? Math.random;
+    this.#onRefusal = modules.onRefusal;
   }
 
   connectRequester(end: RequesterEnd): void {
@@ -185,6 +198,20 @@ export class Delivery implements Component {
     });
   }
 
+  /** What a peer sent. Resolves when it need not be sent again. */
+  receive(from: NodeId, message: Message): Promise<void> {
+    if (!this.#running) return Promise.reject(new NodeError('Stopping', 'this node takes no messages now'));
+    if (isRequesterBound(message)) {
+      const handler = this.#requester?.handler;
+      if (handler !== undefined) return handler.handle(from, message);
+    } else {
+      const handler = this.#compute?.handler;
+      if (handler !== undefined) return handler.handle(from, message);
+    }
+    this.#onRefusal(from, message.type, 'no_role');
+    return Promise.resolve();
+  }
+
   debug(): Record<string, unknown> {
     const lanes = [...this.#sides].flatMap(([role, side]) =>
       [...side.lanes.values()].map((lane) => ({ from: role, ...lane.debug() })),
@@ -236,9 +263,11 @@ export class Delivery implements Component {
     const { executionId, jobId, jobVersion } = message;
     const spec = this.#attached.get(executionId) ?? (await this.#spec(jobId, jobVersion));
     this.#attached.delete(executionId);
-    if (to === this.#options.nodeId || spec.byteLength <= LARGE_SPEC_BYTES) {
-      return this.#hand(to, { ...message, spec });
+    if (to === this.#options.nodeId) {
+      const header = this.#requester?.header(message);
+      return this.#hand(to, header === undefined ? { ...message, spec } : { ...message, spec, header });
     }
+    if (spec.byteLength <= LARGE_SPEC_BYTES) return this.#hand(to, { ...message, spec });
     return this.#oneByOne(to, async () =>
       this.#hand(to, { ...message, spec: await this.#spec(jobId, jobVersion) }),
     );

@@ -89,7 +89,7 @@ export class Lane {
     this.#waiting = [];
     // What has arrived is forgotten before another lane to the same receiver can read it.
     this.#flushRemovals();
-    if (this.#sent.size > 0) {
+    if (this.#sent.size > 0 && deadlineMs > this.#modules.clock.nowMs()) {
       let timer: Timer | undefined;
       await new Promise<void>((resolve) => {
         this.#idle.push(resolve);

@@ -30,7 +30,7 @@ export interface PendingAsk {
   readonly jobVersion: number;
   readonly requesterId: NodeId;
   readonly spec: Uint8Array;
-  /** Filled in by the ingest stage. */
+  /** Filled in by the ingest stage where this very node's requester has not read the spec already. */
   header: ExecutionHeader | undefined;
   /** The requester has lost interest. */
   dropped: boolean;
@@ -65,6 +65,8 @@ export interface Item {
   gpus: readonly Gpu[];
   inputs: readonly PreparedInput[];
   result: RunCommandResult | undefined;
+  /** False once it is known that it has no folder. */
+  hasFiles: boolean;
   /** The job's own code has started. */
   ran: boolean;
   /** The run failed; what it left is being published first. */

@@ -142,6 +142,7 @@ export class Records {
       gpus: [],
       inputs: [],
       result: record.result ?? undefined,
+      hasFiles: true,
       ran: false,
       failure: record.error ?? undefined,
       stop: undefined,

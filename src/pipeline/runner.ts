@@ -32,6 +32,8 @@ export interface RunnerModules<T extends Queueable, Out, Report> {
   readonly onFatal?: (error: Error) => void;
   /** Takes at most `max` items out of the queue; by default the next ones in order. */
   readonly take?: (max: number) => readonly T[];
+  /** The outcome of an item that needs no thread; undefined for one that does. */
+  readonly passes?: (item: T) => Outcome<Out> | undefined;
 }
 
 interface Flight<T> {
@@ -162,9 +164,11 @@ export class StageRunner<T extends Queueable, In, Out, Report = never> {
 
   #move(): void {
     while (!this.#pump.paused && this.#batches < this.#pool.capacity) {
-      const flights = this.#take();
-      if (flights.length === 0) return;
-      this.#fly(flights);
+      const taken = this.#take();
+      if (taken.length === 0) return;
+      const flights =
+        this.#modules.passes === undefined ? taken : taken.filter((one) => !this.#pass(one.item));
+      if (flights.length > 0) this.#fly(flights);
     }
   }
 
@@ -184,6 +188,15 @@ export class StageRunner<T extends Queueable, In, Out, Report = never> {
       items.push(item);
     }
     return items;
+  }
+
+  #pass(item: T): boolean {
+    const outcome = this.#modules.passes?.(item);
+    if (outcome === undefined) return false;
+    this.#modules.metrics.itemsOut(outcome.kind);
+    this.#gauge();
+    this.#modules.onOutcome(item, outcome);
+    return true;
   }
 
   #fly(flights: readonly Flight<T>[]): void {

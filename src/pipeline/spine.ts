@@ -67,7 +67,7 @@ export class Spine {
       admitted: (item, outcome) => this.#admitted(item, outcome),
       reported: (item, report) => this.#reported(item, report),
       executed: (item, outcome) => this.#executed(item, outcome),
-      ranWasm: (item, outcome) => this.#ranWasm(item, outcome),
+      ranWasm: (item, outcome) => this.#stopped(item, outcome),
       published: (item, outcome) => this.#published(item, outcome),
       publisherHasRoom: () => this.#publishNext(),
     });
@@ -310,17 +310,15 @@ export class Spine {
       return;
     }
     if (item.header.engine === 'wasm') this.#stages.wasm.queue.releaseReserved();
-    if (outcome.kind === 'advance' && outcome.value.kind === 'finished') item.result = outcome.value.result;
-    this.#stopped(item, outcome);
-  }
-
-  #ranWasm(item: Item, outcome: Outcome<WasmOutput>): void {
-    if (outcome.kind === 'advance' && outcome.value.kind === 'finished') item.result = outcome.value.result;
     this.#stopped(item, outcome);
   }
 
   /** Nothing of the run is left: what it held is free, what it wrote is published. */
-  #stopped(item: Item, outcome: Outcome<unknown>): void {
+  #stopped(item: Item, outcome: Outcome<ExecuteOutput | WasmOutput>): void {
+    if (outcome.kind === 'advance' && outcome.value.kind === 'finished') {
+      item.result = outcome.value.result;
+      item.hasFiles = outcome.value.hasFiles;
+    }
     this.#control.ended(item);
     this.#admission.releaseRun(item);
     this.#stages.admit.wake();
@@ -379,7 +377,7 @@ export class Spine {
 
   #gone(item: Item): void {
     this.items.delete(item.id);
-    if (item.placement !== undefined) this.#stages.removeDirectory(item.id);
+    if (item.placement !== undefined && item.hasFiles) this.#stages.removeDirectory(item.id);
     for (const watcher of item.watchers) watcher();
     item.watchers.clear();
     this.#modules.onGone(item);

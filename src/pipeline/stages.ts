@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Outcome } from '../core/outcome.ts';
 import type { AdmitInput, AdmitOutput } from '../workers/admit/protocol.ts';
@@ -60,6 +61,16 @@ export interface Stages {
   close(): Promise<void>;
 }
 
+/** Where nothing is to be published. */
+const NOT_PUBLISHED: Outcome<PublishOutput> = { kind: 'advance', value: { published: { Type: '' } } };
+
+/** Where a fileless execution would have its folder, which nobody makes for now. */
+function unplaced({ id, header, gpus }: Item, executionsDirectory: string): Outcome<AdmitOutput> | undefined {
+  if (!header.fileless) return undefined;
+  const directory = join(executionsDirectory, id);
+  return { kind: 'advance', value: { directory, gpus: gpus.map((gpu) => gpu.Index) } };
+}
+
 export function createStages(options: SpineOptions, modules: SpineModules, spine: StageListener): Stages {
   const { limits, threads } = options;
   const { logger, metrics, onQuestion, onFatal } = modules;
@@ -112,6 +123,7 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
       onFatal,
       onOutcome: (item, outcome) => spine.admitted(item, outcome),
       take: (max) => spine.takeAdmissible(max),
+      passes: (item) => unplaced(item, options.admit.executionsDirectory),
     },
   );
   const cleaner = new Cleaner(admit, logger);
@@ -192,6 +204,7 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
       logger,
       onFatal,
       onOutcome: (item, outcome) => spine.published(item, outcome),
+      passes: ({ header }) => (header.publisher === '' ? NOT_PUBLISHED : undefined),
       onQuestion,
     },
   );

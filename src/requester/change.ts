@@ -51,6 +51,11 @@ export interface ExecutionStep {
 /** Detail of an ask that waits for its node's operator: until when. */
 export const WAITING_DETAIL = 'WaitingUntil';
 
+/** Detail of a run that was given up because its node was out of reach: it may still end there. */
+export const GIVEN_UP_DETAIL = 'GivenUp';
+/** Detail of such a run whose end was heard of after all. */
+export const LATE_DETAIL = 'EndedLate';
+
 /** True for an ask that its node has put before its operator: it is answered, but not decided. */
 export function waitsForApproval({ computeState }: RequesterExecution): boolean {
   return computeState.type === 'AskForBid' && computeState.details?.[WAITING_DETAIL] !== undefined;

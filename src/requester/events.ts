@@ -2,6 +2,7 @@ import { formatDuration } from '../core/duration.ts';
 import type { ErrorData } from '../core/errors.ts';
 import { errorRegistry } from '../core/errors.ts';
 import { type NodeId, shortId } from '../core/ids.ts';
+import type { BidResult } from '../core/messages.ts';
 import type { ComputeState, JobState } from '../core/states.ts';
 import type { EvaluationRecord, HistoryInput, JobRecord, RequesterExecution } from '../store/records.ts';
 import type { NodeChange } from './nodes.ts';
@@ -57,6 +58,8 @@ export const stopReasons = {
   nodeRejected: 'Execution stop requested because node has been rejected',
   jobFailed: 'Execution stop requested due to job failure',
   jobUpdated: 'Execution stopped for job update',
+  noAnswer: 'Execution stop requested because the ask was not answered in time',
+  nodeLost: 'Execution stop requested because node was out of reach for too long',
 } as const;
 
 export function executionStopped(reason: string): JobEvent {
@@ -64,8 +67,29 @@ export function executionStopped(reason: string): JobEvent {
 }
 
 /** A node's refusal of an ask. */
-export function bidRejected(reason: string, code: string): JobEvent {
-  return event('Exec Scanning', reason, { RejectCode: code });
+export function bidRejected(reason: string, rejection: BidResult['rejection']): JobEvent {
+  const { code = 'invalid', requested, available } = rejection ?? {};
+  return event('Exec Scanning', reason, {
+    RejectCode: code,
+    ...(requested === undefined ? {} : { Requested: requested }),
+    ...(available === undefined ? {} : { Available: available }),
+  });
+}
+
+/** An ask is withdrawn from a node that says nothing. */
+export function askWithdrawn(reason: string, code: string): JobEvent {
+  return event('Scheduling', `Ask withdrawn: ${reason}`, { RejectCode: code });
+}
+
+/** A run that was given up has ended at its node after all. What came of it is not used: the job went on without it. */
+export function endedLate(nodeId: NodeId, outcome: string): JobEvent {
+  return event(
+    'Execution',
+    `Node ${shortId(nodeId)} is back and tells of a run that was given up: ${outcome}. It is not used`,
+    {
+      NodeID: nodeId,
+    },
+  );
 }
 
 /** A node leaves the bid to a person. */

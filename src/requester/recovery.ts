@@ -8,6 +8,7 @@ import type { Deadlines } from './deadlines.ts';
 import { type Lives, TICKET_DETAIL } from './lives.ts';
 import type { Nodes } from './nodes.ts';
 import type { Planner } from './planner.ts';
+import type { Reach } from './reach.ts';
 
 /** Jobs looked at in one turn of the loop. */
 const SLICE = 256;
@@ -26,6 +27,7 @@ export class Recovery {
   readonly #planner: Planner;
   readonly #broker: Broker;
   readonly #deadlines: Deadlines;
+  readonly #reach: Reach;
 
   constructor(modules: {
     readonly store: RequesterStore;
@@ -34,6 +36,7 @@ export class Recovery {
     readonly planner: Planner;
     readonly broker: Broker;
     readonly deadlines: Deadlines;
+    readonly reach: Reach;
   }) {
     this.#store = modules.store;
     this.#lives = modules.lives;
@@ -41,10 +44,12 @@ export class Recovery {
     this.#planner = modules.planner;
     this.#broker = modules.broker;
     this.#deadlines = modules.deadlines;
+    this.#reach = modules.reach;
   }
 
   async run(onLive: (live: LiveJob) => void): Promise<void> {
     await this.#store.committed();
+    this.#nodes.recover();
     this.#broker.recover();
     this.#deadlines.recover();
     let after: JobId | undefined;
@@ -55,6 +60,7 @@ export class Recovery {
       after = page.at(-1);
       await nextTurn();
     }
+    this.#reach.begin();
     await this.#dropPending();
     await this.#store.flushed();
   }
@@ -71,6 +77,7 @@ export class Recovery {
     if (live.blocked && active.length === 0) return;
     for (const execution of active) {
       const { nodeId, resources, computeState } = execution;
+      this.#reach.restored(execution);
       if (waitsForApproval(execution)) continue;
       this.#nodes.room(nodeId).restored(resources, computeState.type !== 'AskForBid');
     }

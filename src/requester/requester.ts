@@ -1,10 +1,17 @@
 import type { Clock } from '../core/clock.ts';
 import { NodeError } from '../core/errors.ts';
 import type { ExecutionId, JobId, NodeId } from '../core/ids.ts';
-import type { SpecConfig } from '../core/job.ts';
+import type { ExecutionHeader } from '../core/item.ts';
+import type { Resources, SpecConfig } from '../core/job.ts';
 import type { Component } from '../core/lifecycle.ts';
 import type { Limits } from '../core/limits.ts';
-import type { MessageHandler, RequesterBound } from '../core/messages.ts';
+import type {
+  AskForBid,
+  ComputeBound,
+  MessageHandler,
+  RefusalListener,
+  RequesterBound,
+} from '../core/messages.ts';
 import type { CheckedJob, LogChunk, LogOptions, LogPort, SubmitResult } from '../core/ports.ts';
 import { isComputeTerminal, isJobTerminal } from '../core/states.ts';
 import type { JobRecord, RequesterExecution } from '../store/records.ts';
@@ -21,6 +28,7 @@ import { Logs } from './logs.ts';
 import { type ExecutionQuery, Lookup } from './lookup.ts';
 import { type NodeChange, Nodes } from './nodes.ts';
 import { type AskPort, Planner } from './planner.ts';
+import { Reach, type ReachOptions } from './reach.ts';
 import { Recovery } from './recovery.ts';
 import type {
   HistoryPage,
@@ -35,7 +43,9 @@ import { Watchers } from './watchers.ts';
 
 export interface RequesterOptions {
   readonly nodeId: NodeId;
-  readonly limits: Pick<Limits, 'asksInFlight'>;
+  readonly limits: Pick<Limits, 'asksInFlight' | 'nodes'>;
+  /** What a job that states no resources asks for. */
+  readonly defaultResources: Resources;
   /** How often a job's run is started at most, for each of its Count. */
   readonly maxAttempts: number;
   /** How often a lost run (its node died, or forgot it) is started again on top of that. */
@@ -44,10 +54,17 @@ export interface RequesterOptions {
   readonly windowSize: number;
   /** How long the first of the line may be overtaken before a node is kept free for it. */
   readonly overtakeMs: number;
+  /** A node that is connected has so long to answer an ask. */
+  readonly askTimeoutMs: number;
+  /** What a node was given waits so long for the node to come back. */
+  readonly nodeLostTimeoutMs: number;
 }
 
 /** What suits a node of any size. */
-export const requesterDefaults: Omit<RequesterOptions, 'nodeId' | 'limits'> = {
+export const requesterDefaults: Omit<
+  RequesterOptions,
+  'nodeId' | 'limits' | 'defaultResources' | keyof ReachOptions
+> = {
   maxAttempts: 2,
   maxLost: 5,
   windowSize: 256,
@@ -62,6 +79,9 @@ export interface RequesterModules {
   readonly asks: AskPort;
   /** Where the logs of a node's executions are read; undefined when the node is out of reach. */
   readonly logs: (nodeId: NodeId) => LogPort | undefined;
+  /** Sends to a compute node without the outbox. */
+  readonly post: (to: NodeId, message: ComputeBound) => void;
+  readonly onRefusal: RefusalListener;
 }
 
 /** The requester role: owns jobs, asks compute nodes to run them. */
@@ -72,6 +92,8 @@ export interface Requester extends RequesterService, MessageHandler<RequesterBou
   recover(): Promise<void>;
   /** The ask is still to be sent: for the carrier, before it repeats one. */
   wantsAnswer(jobId: JobId, executionId: ExecutionId): boolean;
+  /** What a compute node needs of an ask's spec without reading it; undefined for an older version of the job. */
+  executionHeader(ask: AskForBid): ExecutionHeader | undefined;
   /** The node is out of reach until its next NodeInfo. */
   disconnected(nodeId: NodeId): void;
   debug(): Record<string, unknown>;
@@ -79,6 +101,7 @@ export interface Requester extends RequesterService, MessageHandler<RequesterBou
 
 class RequesterRole implements Requester {
   readonly component: Component;
+  readonly #nodeId: NodeId;
   readonly #store: RequesterStore;
   readonly #lives: Lives;
   readonly #nodes: Nodes;
@@ -91,18 +114,19 @@ class RequesterRole implements Requester {
   readonly #lookup: Lookup;
   readonly #logs: Logs;
   readonly #recovery: Recovery;
+  readonly #reach: Reach;
   readonly #daemons = new Set<JobId>();
   #stopping = false;
 
   constructor(options: RequesterOptions, given: RequesterModules) {
     const { store, clock, logger, asks } = given;
     const { nodeId, maxAttempts, maxLost } = options;
+    this.#nodeId = nodeId;
     this.#store = store;
     this.#lives = new Lives({ store });
-    this.#nodes = new Nodes(
-      { asksInFlight: options.limits.asksInFlight },
-      { clock, onChange: (change) => this.#noteNode(change, given) },
-    );
+    const { asksInFlight, nodes: bound } = options.limits;
+    const onChange = (change: NodeChange): void => this.#noteNode(change, given);
+    this.#nodes = new Nodes({ asksInFlight, bound }, { clock, store, logger, onChange });
     const lives = this.#lives;
     const nodes = this.#nodes;
     this.#planner = new Planner(
@@ -113,7 +137,9 @@ class RequesterRole implements Requester {
     this.#broker = new Broker(options, { store, clock, logger, lives, nodes, planner });
     const broker = this.#broker;
     this.#deadlines = new Deadlines({ store, clock, logger, lives, planner });
+    this.#reach = new Reach(options, { clock, logger, lives, nodes, planner, broker });
     planner.listen(broker);
+    planner.listen(this.#reach);
     planner.listen(this.#deadlines);
     planner.listen(this.#watchers);
     planner.listen({ changed: (live) => this.#noteDaemon(live) });
@@ -125,12 +151,25 @@ class RequesterRole implements Requester {
       nodes,
       planner,
       broker,
-      onNode: () => this.#lookAtDaemons(),
+      onNode: (id) => {
+        this.#reach.connected(id);
+        this.#lookAtDaemons();
+      },
+      post: given.post,
+      onRefusal: given.onRefusal,
     });
-    this.#submissions = new Submissions({ store, clock, lives, planner, broker });
+    this.#submissions = new Submissions(options, { store, clock, lives, planner, broker });
     this.#lookup = new Lookup({ store });
     this.#logs = new Logs({ store, watchers: this.#watchers, logs: given.logs });
-    this.#recovery = new Recovery({ store, lives, nodes, planner, broker, deadlines: this.#deadlines });
+    this.#recovery = new Recovery({
+      store,
+      lives,
+      nodes,
+      planner,
+      broker,
+      deadlines: this.#deadlines,
+      reach: this.#reach,
+    });
     this.component = {
       name: 'requester',
       start: () => Promise.resolve(),
@@ -150,8 +189,32 @@ class RequesterRole implements Requester {
     return this.#store.execution(jobId, executionId)?.computeState.type === 'AskForBid';
   }
 
+  executionHeader({ executionId, jobId, jobVersion }: AskForBid): ExecutionHeader | undefined {
+    const record = this.#store.job(jobId);
+    if (record?.version !== jobVersion) return undefined;
+    const { namespace, type, priority, engine, publisher, resources, fileless } = record;
+    const { executionTimeoutMs, queueTimeoutMs, totalTimeoutMs } = record;
+    return {
+      executionId,
+      jobId,
+      jobVersion,
+      requesterId: this.#nodeId,
+      namespace,
+      jobType: type,
+      priority,
+      engine,
+      publisher,
+      resources,
+      executionTimeoutMs,
+      queueTimeoutMs,
+      totalTimeoutMs,
+      fileless,
+    };
+  }
+
   disconnected(nodeId: NodeId): void {
     this.#nodes.disconnected(nodeId);
+    this.#reach.disconnected(nodeId);
   }
 
   debug(): Record<string, unknown> {
@@ -263,6 +326,7 @@ class RequesterRole implements Requester {
     this.#stopping = true;
     this.#broker.close();
     this.#deadlines.close();
+    this.#reach.close();
     await this.#store.flushed();
   }
 
@@ -292,11 +356,12 @@ class RequesterRole implements Requester {
 
   /** A node that was rejected loses what it runs for us; other nodes get it. */
   #leaveNode(nodeId: NodeId, message: string): void {
-    for (const live of [...this.#lives.values()]) {
+    for (const id of this.#reach.jobsAt(nodeId)) {
+      const live = this.#lives.load(id);
+      if (live === undefined) continue;
       const there = [...live.executions.values()].filter(
         (execution) => execution.nodeId === nodeId && !isComputeTerminal(execution.computeState.type),
       );
-      if (there.length === 0) continue;
       const change = this.#planner.begin(live);
       const reason = message === '' ? stopReasons.nodeRejected : `${stopReasons.nodeRejected}: ${message}`;
       for (const execution of there) change.cancel(execution, reason);

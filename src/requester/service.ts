@@ -48,6 +48,8 @@ export interface NodeView {
   /** Microseconds; 0 means never. */
   readonly lastHeartbeat: number;
   readonly connectedSince: number;
+  /** 0 while it is connected. */
+  readonly disconnectedSince: number;
 }
 
 /** The requester role, as the API sees it. All look-ups take a name, a whole id, a prefix or a short form. */

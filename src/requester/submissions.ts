@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../core/clock.ts';
 import { NodeError } from '../core/errors.ts';
+import { jobHeader } from '../core/headers.ts';
 import type { JobId } from '../core/ids.ts';
-import type { JobSpec } from '../core/job.ts';
+import type { JobSpec, Resources } from '../core/job.ts';
 import type { CheckedJob, JobHeader, SubmitResult } from '../core/ports.ts';
-import { parseResources } from '../core/resources.ts';
 import type { EvaluationTrigger, JobRecord } from '../store/records.ts';
 import type { RequesterStore } from '../store/requester-store.ts';
 import type { Broker } from './broker.ts';
@@ -37,51 +37,14 @@ export function ownPart(spec: JobSpec): Omit<JobSpec, 'ID'> {
   return { ...own, Meta };
 }
 
-const MS = 1000;
-
-/** What the main thread needs of a stored spec. */
-export function headerOf(spec: JobSpec): JobHeader {
-  const [task] = spec.Tasks;
-  const storages = (task.InputSources ?? []).map(({ Source }) => Source.Type.trim().toLowerCase());
-  return {
-    id: spec.ID,
-    name: spec.Name,
-    namespace: spec.Namespace,
-    type: spec.Type,
-    priority: spec.Priority,
-    count: spec.Count,
-    labels: spec.Labels,
-    constraints: spec.Constraints,
-    engine: task.Engine.Type.trim().toLowerCase(),
-    publisher: task.Publisher.Type.trim().toLowerCase(),
-    storages: [...new Set(storages)],
-    resources: parseResources(task.Resources),
-    queueTimeoutMs: (task.Timeouts.QueueTimeout ?? 0) * MS,
-    totalTimeoutMs: (task.Timeouts.TotalTimeout ?? 0) * MS,
-  };
-}
-
-function fieldsOf(
-  header: JobHeader,
-): Omit<
-  JobRecord,
-  'id' | 'name' | 'namespace' | 'state' | 'version' | 'revision' | 'createTime' | 'modifyTime'
-> {
-  const { type, priority, count, labels, constraints, engine, publisher, storages, resources } = header;
-  const { queueTimeoutMs, totalTimeoutMs } = header;
-  return {
-    type,
-    priority,
-    count,
-    labels,
-    constraints,
-    engine,
-    publisher,
-    storages,
-    resources,
-    queueTimeoutMs,
-    totalTimeoutMs,
-  };
+/** What a record takes from the header of its job's version. */
+function fieldsOf({
+  id: _id,
+  name: _name,
+  namespace: _namespace,
+  ...fields
+}: JobHeader): Omit<JobHeader, 'id' | 'name' | 'namespace'> {
+  return fields;
 }
 
 interface NewVersion {
@@ -98,14 +61,19 @@ export class Submissions {
   readonly #lives: Lives;
   readonly #planner: Planner;
   readonly #broker: Broker;
+  readonly #defaultResources: Resources;
 
-  constructor(modules: {
-    readonly store: RequesterStore;
-    readonly clock: Clock;
-    readonly lives: Lives;
-    readonly planner: Planner;
-    readonly broker: Broker;
-  }) {
+  constructor(
+    options: { readonly defaultResources: Resources },
+    modules: {
+      readonly store: RequesterStore;
+      readonly clock: Clock;
+      readonly lives: Lives;
+      readonly planner: Planner;
+      readonly broker: Broker;
+    },
+  ) {
+    this.#defaultResources = options.defaultResources;
     this.#store = modules.store;
     this.#clock = modules.clock;
     this.#lives = modules.lives;
@@ -162,7 +130,7 @@ export class Submissions {
     const wanted = version === 0 ? live.record.version : version;
     const spec = this.#store.spec(id, wanted);
     if (spec === undefined) throw new NodeError('JobNotFound', `job not found: ${id} version ${wanted}`);
-    const header = headerOf(parseSpec(spec));
+    const header = jobHeader(parseSpec(spec), this.#defaultResources);
     this.#newVersion(live, { header, spec, trigger: 'job-rerun', event: jobRerun(reason) });
     const answer = {
       jobId: id,

@@ -64,6 +64,7 @@ export const headerCodec: Codec<ExecutionHeader> = tuple<ExecutionHeader>({
   executionTimeoutMs: 10,
   queueTimeoutMs: 11,
   totalTimeoutMs: 12,
+  fileless: 13,
 });
 
 export const jobCodec: Codec<JobRecord> = tuple<JobRecord>({
@@ -86,6 +87,8 @@ export const jobCodec: Codec<JobRecord> = tuple<JobRecord>({
   resources: 16,
   queueTimeoutMs: 17,
   totalTimeoutMs: 18,
+  executionTimeoutMs: 19,
+  fileless: 20,
 });
 
 export const requesterExecutionCodec: Codec<RequesterExecution> = tuple<RequesterExecution>({

@@ -1,5 +1,5 @@
 import { NodeError } from '../core/errors.ts';
-import { type ExecutionId, type JobId, shortId } from '../core/ids.ts';
+import { type ExecutionId, type JobId, type NodeId, shortId } from '../core/ids.ts';
 import { computeTransitions, isJobTerminal, type JobState, jobTransitions } from '../core/states.ts';
 import { evaluationCodec, jobCodec, requesterExecutionCodec } from './codecs.ts';
 import type { Outbox } from './compute-store.ts';
@@ -7,7 +7,7 @@ import type { Environment, Key, Table, WriteBatch } from './environment.ts';
 import { idOf, type JobIndexes, JobScan } from './job-scan.ts';
 import { LAST_NUMBER, LAST_TEXT, shortText } from './keys.ts';
 import { Recent } from './recent.ts';
-import type { EvaluationRecord, HistoryRow, JobRecord, RequesterExecution } from './records.ts';
+import type { EvaluationRecord, HistoryRow, JobRecord, RequesterExecution, StoredNode } from './records.ts';
 import type { JobChange, JobQuery, RequesterStore } from './requester-store.ts';
 import { type HistoryReader, type Numbering, RoleLog } from './role-log.ts';
 import * as tables from './tables.ts';
@@ -52,6 +52,7 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
   readonly #executions: Table<Tuple>;
   readonly #evaluations: Table<Tuple>;
   readonly #blocked: Table<Uint8Array>;
+  readonly #nodes: Table<StoredNode>;
   readonly #recentJobs = new Recent<JobRecord>(RECENT_JOBS);
   readonly #recentNames = new Recent<JobId>(RECENT_JOBS);
   /** By job: those of its executions that were written lately. */
@@ -76,6 +77,7 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
     this.#executions = environment.table(tables.jobExecutionsTable);
     this.#evaluations = environment.table(tables.evaluationsTable);
     this.#blocked = environment.table(tables.evaluationsBlockedTable);
+    this.#nodes = environment.table(tables.nodesTable);
     const recents = [
       this.#recentJobs,
       this.#recentNames,
@@ -104,6 +106,18 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
     this.#remember(change);
     if (job !== undefined) this.#log.count(job.from, job.record.state.type);
     this.#log.announce(written);
+  }
+
+  nodes(): StoredNode[] {
+    return this.#nodes.range().map(({ value }) => value);
+  }
+
+  putNode(node: StoredNode): void {
+    this.#environment.write((batch) => batch.put(this.#nodes, node.info.nodeId, node));
+  }
+
+  removeNode(id: NodeId): void {
+    this.#environment.write((batch) => batch.remove(this.#nodes, id));
   }
 
   committed(): Promise<void> {

@@ -9,6 +9,7 @@ import type {
   SpecConfig,
 } from '../core/job.ts';
 import type { OutboxMessage } from '../core/messages.ts';
+import type { NodeInfo } from '../core/node-info.ts';
 import type { ComputeState, DesiredState, JobState, LocalExecutionState } from '../core/states.ts';
 
 /** What happened, in the words of Bacalhau's event catalogue. One row of the log; `seq` is the node's. */
@@ -68,6 +69,10 @@ export interface JobRecord {
   /** 0 means none. */
   readonly queueTimeoutMs: number;
   readonly totalTimeoutMs: number;
+  /** 0 means the compute node's default. */
+  readonly executionTimeoutMs: number;
+  /** As in ExecutionHeader. */
+  readonly fileless: boolean;
 }
 
 /** An execution as the requester knows it. */
@@ -136,6 +141,14 @@ export interface LocalExecution {
   readonly result: RunCommandResult | null;
   readonly published: SpecConfig | null;
   readonly error: ErrorData | null;
+}
+
+/** A node as the requester remembers it over a restart. */
+export interface StoredNode {
+  readonly info: NodeInfo;
+  readonly membership: 'PENDING' | 'APPROVED' | 'REJECTED';
+  /** Microseconds. */
+  readonly lastHeartbeat: number;
 }
 
 /** One undelivered message. */

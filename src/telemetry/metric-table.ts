@@ -98,6 +98,11 @@ const definitions = {
     labels: ['role'],
     help: 'Messages not acknowledged yet, by sending role.',
   },
+  bacalhau_messages_refused_total: {
+    type: 'counter',
+    labels: ['reason'],
+    help: "Messages of nodes that changed nothing because of who sent them: about another's execution (foreign), in another's name (spoofed), from a requester that is not accepted (untrusted), for a role that is not here (no_role).",
+  },
   bacalhau_http_requests_total: {
     type: 'counter',
     labels: ['method', 'route', 'status'],

@@ -96,8 +96,10 @@ export function exampleRecord(id: JobId = JOB_ID): JobRecord {
     publisher: '',
     storages: [],
     resources: { cpu: 0.5, memory: 512_000_000, disk: 0, gpu: 0 },
+    executionTimeoutMs: 0,
     queueTimeoutMs: 0,
     totalTimeoutMs: 0,
+    fileless: false,
   };
 }
 
@@ -233,8 +235,10 @@ export class ScriptedIngest implements IngestPort {
         publisher: '',
         storages: [],
         resources,
+        executionTimeoutMs: 0,
         queueTimeoutMs: 0,
         totalTimeoutMs: 0,
+        fileless: false,
       },
       spec: Buffer.from(JSON.stringify(exampleSpec())),
       warnings: [],

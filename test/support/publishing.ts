@@ -18,6 +18,7 @@ export function executionHeader(executionId: string): ExecutionHeader {
     executionTimeoutMs: 0,
     queueTimeoutMs: 0,
     totalTimeoutMs: 0,
+    fileless: false,
   };
 }
 

@@ -54,6 +54,7 @@ export async function runRequest(scope: Scope, parts: RunRequestParts): Promise<
       executionTimeoutMs: 0,
       queueTimeoutMs: 0,
       totalTimeoutMs: 0,
+      fileless: false,
     },
     spec: {
       ID: jobId,

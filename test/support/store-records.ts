@@ -42,6 +42,7 @@ export function testExecution(
       executionTimeoutMs: 0,
       queueTimeoutMs: 0,
       totalTimeoutMs: 0,
+      fileless: false,
     },
     state: 'Created',
     wait: null,
@@ -79,8 +80,10 @@ export function testJob(change: Partial<JobRecord> = {}): JobRecord {
     publisher: '',
     storages: [],
     resources: NO_RESOURCES,
+    executionTimeoutMs: 0,
     queueTimeoutMs: 0,
     totalTimeoutMs: 0,
+    fileless: false,
     ...change,
   };
 }

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { NodeError } from '../../core/errors.ts';
 import type { ExecutionHeader } from '../../core/item.ts';
@@ -24,6 +25,11 @@ export function parseSpec(bytes: Uint8Array): JobSpec {
 /** Absolute folder of an execution's results, in its placement. */
 export function resultsDirectoryOf(input: ExecuteInput): string {
   return join(input.placement.directory, 'results');
+}
+
+/** Whether the execution's folder exists. */
+export function hasFiles({ header, placement }: ExecuteInput): boolean {
+  return !header.fileless || existsSync(placement.directory);
 }
 
 /**

@@ -9,7 +9,7 @@ import { type HandlerContext, serve } from '../entry.ts';
 import type { Control, WorkBatch } from '../protocol.ts';
 import { type Prepared, prepareExecution, type StorageRegistry } from './prepare.ts';
 import type { ExecuteInput, ExecuteOptions, ExecuteOutput, ExecuteReport } from './protocol.ts';
-import { buildRunRequest, diskLimit, parseSpec } from './run-request.ts';
+import { buildRunRequest, diskLimit, hasFiles, parseSpec } from './run-request.ts';
 
 type Context = HandlerContext<ExecuteReport>;
 
@@ -47,7 +47,7 @@ class Supervisor {
       const engine = await this.#engine(input.header.engine, context);
       const request = buildRunRequest(input, prepared.inputs, this.#options, spec);
       const result = await engine.run(request, { signal: stop, report: (report) => context.report(report) });
-      return { kind: 'advance', value: { kind: 'finished', result } };
+      return { kind: 'advance', value: { kind: 'finished', result, hasFiles: hasFiles(input) } };
     } catch (thrown) {
       const error = toErrorData(thrown);
       return error.code === 'ExecutionCancelled'

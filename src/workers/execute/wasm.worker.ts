@@ -2,7 +2,7 @@ import { WasmEngine } from '../../engines/wasm/engine.ts';
 import { serve } from '../entry.ts';
 import type { WorkBatch } from '../protocol.ts';
 import type { ExecuteOptions, ExecuteReport, WasmInput, WasmOutput } from './protocol.ts';
-import { buildRunRequest } from './run-request.ts';
+import { buildRunRequest, hasFiles } from './run-request.ts';
 
 const FREE = 0;
 const CLAIMED = 1;
@@ -22,7 +22,7 @@ const worker: (batch: WorkBatch<WasmInput>) => Promise<void> = serve<WasmInput, 
         const request = buildRunRequest(input, input.inputs, options);
         const { signal } = context;
         const result = await engine.run(request, { signal, report: (report) => context.report(report) });
-        return { kind: 'advance', value: { kind: 'finished', result } };
+        return { kind: 'advance', value: { kind: 'finished', result, hasFiles: hasFiles(input) } };
       },
     };
   },

@@ -1,9 +1,9 @@
+import { executionHeader, jobHeader } from '../../core/headers.ts';
 import { isCompleteId } from '../../core/ids.ts';
 import type { JobSpec } from '../../core/job.ts';
 import type { CheckedJob, Submission } from '../../core/ports.ts';
 import { decodeBody, decodeJsonBytes } from './decode.ts';
 import { Faults } from './faults.ts';
-import { type Ask, executionHeader, jobHeader } from './header.ts';
 import { isObject } from './keys.ts';
 import { normaliseJob } from './normalise.ts';
 import type { IngestInput, IngestOptions, IngestOutput } from './protocol.ts';
@@ -54,7 +54,7 @@ export class Ingest {
   }
 
   /** What a peer sends must be what a requester would have made of it: the stages after this one trust it. */
-  #asked(ask: Ask): IngestOutput {
+  #asked(ask: Extract<IngestInput, { kind: 'ask' }>): IngestOutput {
     const faults = new Faults();
     requireId(ask.executionId, 'e-', 'executionId', faults);
     requireId(ask.jobId, 'j-', 'jobId', faults);

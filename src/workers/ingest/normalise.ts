@@ -1,3 +1,4 @@
+import { typeKey } from '../../core/headers.ts';
 import type {
   InputSource,
   JobSpec,
@@ -21,7 +22,7 @@ import {
   readTexts,
   type Source,
 } from './keys.ts';
-import { normaliseSpecConfig, typeKey } from './params.ts';
+import { normaliseSpecConfig } from './params.ts';
 import { translateWasmModules } from './translate/wasm-modules.ts';
 
 /** A job of the right shape whose values are not checked yet. */

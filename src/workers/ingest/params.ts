@@ -1,3 +1,4 @@
+import { typeKey } from '../../core/headers.ts';
 import type { SpecConfig } from '../../core/job.ts';
 import type { Faults } from './faults.ts';
 import { fields, inKeyOrder, isObject, readStruct, readText, type Source } from './keys.ts';
@@ -54,10 +55,6 @@ const known: Readonly<Record<SpecRole, ReadonlyMap<string, ParamTable>>> = {
 const SPEC_FIELDS = fields('Type', 'Params');
 
 /** A SpecConfig's type as it is compared: "urlDownload" is "urldownload". */
-export function typeKey(type: string): string {
-  return type.trim().toLowerCase();
-}
-
 /** A SpecConfig with its type trimmed and its parameters under their own names and in order. */
 export function normaliseSpecConfig(
   value: unknown,

@@ -1,9 +1,9 @@
+import { typeKey } from '../../core/headers.ts';
 import { newJobId } from '../../core/ids.ts';
 import type { JobSpec, Resources, ResourcesConfig, SpecConfig, Task } from '../../core/job.ts';
 import type { Submission } from '../../core/ports.ts';
 import type { Faults } from './faults.ts';
 import type { DraftJob, NormalisedJob } from './normalise.ts';
-import { typeKey } from './params.ts';
 import type { IngestOptions } from './protocol.ts';
 import { isJobType } from './validate.ts';
 

@@ -1,12 +1,13 @@
 import { NO_TIMEOUT_SECONDS } from '../../core/duration.ts';
 import { toErrorData } from '../../core/errors.ts';
+import { typeKey } from '../../core/headers.ts';
 import type { InputSource, ResourcesConfig, ResultPath, Task, TimeoutConfig } from '../../core/job.ts';
 import { parseBytes, parseCpu, parseGpu } from '../../core/resources.ts';
 import { parseMockParams } from '../../engines/mock/params.ts';
 import type { Faults } from './faults.ts';
 import { entryPath } from './keys.ts';
 import { validateName } from './names.ts';
-import { typeKey, validateParams } from './params.ts';
+import { validateParams } from './params.ts';
 import { validateNetwork } from './validate-network.ts';
 
 /** Names v1.9 allows for a task's environment variables. */

@@ -29,6 +29,7 @@ export function pipelineItem(parts: ItemParts): Item {
     executionTimeoutMs: 0,
     queueTimeoutMs: 0,
     totalTimeoutMs: 0,
+    fileless: false,
   };
   const record: LocalExecution = {
     header,
@@ -57,6 +58,7 @@ export function pipelineItem(parts: ItemParts): Item {
     gpus: [],
     inputs: [],
     result: undefined,
+    hasFiles: true,
     ran: false,
     failure: undefined,
     stop: undefined,

@@ -1,14 +1,23 @@
 import { pino } from 'pino';
+import { jobHeader } from '../../../src/core/headers.ts';
 import { type ExecutionId, type JobId, type NodeId, newJobId } from '../../../src/core/ids.ts';
 import type { JobSpec, RunCommandResult } from '../../../src/core/job.ts';
 import { limits } from '../../../src/core/limits.ts';
-import type { AskForBid, ComputeBound, MessageHandler, RequesterBound } from '../../../src/core/messages.ts';
+import type {
+  AskForBid,
+  ComputeBound,
+  MessageHandler,
+  Refusal,
+  RefusalListener,
+  RequesterBound,
+} from '../../../src/core/messages.ts';
 import type { ComputeInfo, NodeInfo } from '../../../src/core/node-info.ts';
 import type { CheckedJob, LogPort } from '../../../src/core/ports.ts';
+import { NO_RESOURCES } from '../../../src/core/resources.ts';
 import { createSequencer } from '../../../src/events/seq.ts';
 import { createDelivery, type Delivery, deliveryDefaults } from '../../../src/net/delivery.ts';
+import type { ReachOptions } from '../../../src/requester/reach.ts';
 import { createRequester, type Requester, requesterDefaults } from '../../../src/requester/requester.ts';
-import { headerOf } from '../../../src/requester/submissions.ts';
 import type { Outbox } from '../../../src/store/compute-store.ts';
 import type { Environment } from '../../../src/store/environment.ts';
 import { createRequesterStore } from '../../../src/store/environment-requester-store.ts';
@@ -51,7 +60,7 @@ export function spec(change: Partial<JobSpec> & { engine?: string; cpu?: string 
 export function checked(change: Parameters<typeof spec>[0] = {}, force = false): CheckedJob {
   const made = spec(change);
   return {
-    header: headerOf(made),
+    header: jobHeader(made, NO_RESOURCES),
     spec: new TextEncoder().encode(JSON.stringify(made)),
     warnings: [],
     force,
@@ -243,6 +252,8 @@ export interface Kit {
   readonly delivery: Delivery;
   readonly node: FakeNode;
   readonly environment: Environment;
+  /** Messages that were none of their sender's business. */
+  readonly refused: { readonly from: NodeId; readonly type: string; readonly why: Refusal }[];
 }
 
 const NO_OUTBOX: Outbox = {
@@ -257,30 +268,52 @@ export async function makeKit(
   options: {
     readonly environment?: Environment;
     readonly clock?: ManualClock;
-    readonly requester?: Partial<typeof requesterDefaults> & { asksInFlight?: number };
+    readonly requester?: Partial<typeof requesterDefaults & ReachOptions> & {
+      asksInFlight?: number;
+      nodes?: number;
+    };
     readonly logs?: LogPort;
     /** False: nothing is known of the node yet. */
     readonly hello?: boolean;
   } = {},
 ): Promise<Kit> {
   const clock = options.clock ?? new ManualClock();
+  const refused: Kit['refused'] = [];
+  const onRefusal: RefusalListener = (from, type, why) => void refused.push({ from, type, why });
   const environment = options.environment ?? new LazyEnvironment();
   const sequencer = createSequencer(lastSeq(environment));
   const store = createRequesterStore({ environment, nextSeq: () => sequencer.next() });
   const delivery = createDelivery({
     options: { ...deliveryDefaults, nodeId: NODE },
-    modules: { clock, logger: silent, random: () => 1 },
+    modules: { clock, logger: silent, random: () => 1, onRefusal },
   });
-  const { asksInFlight = limits.asksInFlight, ...rest } = options.requester ?? {};
+  const { asksInFlight = limits.asksInFlight, nodes = limits.nodes, ...rest } = options.requester ?? {};
   const requester = createRequester({
-    options: { ...requesterDefaults, ...rest, nodeId: NODE, limits: { asksInFlight } },
-    modules: { store, clock, logger: silent, asks: delivery, logs: () => options.logs },
+    options: {
+      ...requesterDefaults,
+      askTimeoutMs: 3_600_000,
+      nodeLostTimeoutMs: 3_600_000,
+      ...rest,
+      nodeId: NODE,
+      limits: { asksInFlight, nodes },
+      defaultResources: NO_RESOURCES,
+    },
+    modules: {
+      store,
+      clock,
+      logger: silent,
+      asks: delivery,
+      post: (to, message) => delivery.post(to, message),
+      onRefusal,
+      logs: () => options.logs,
+    },
   });
   const node = new FakeNode(NODE, (message) => requester.handle(NODE, message));
   delivery.connectRequester({
     store,
     handler: requester,
     wantsAnswer: (jobId, executionId) => requester.wantsAnswer(jobId, executionId),
+    header: (ask) => requester.executionHeader(ask),
   });
   delivery.connectCompute({
     store: { outbox: NO_OUTBOX, committed: () => Promise.resolve() },
@@ -289,7 +322,7 @@ export async function makeKit(
   await requester.recover();
   await delivery.start();
   if (options.hello !== false) await node.reply({ type: 'NodeInfo', info: nodeInfo() });
-  return { clock, store, requester, delivery, node, environment };
+  return { clock, store, requester, delivery, node, environment, refused };
 }
 
 /** Topics and messages of a job's history, oldest first. */
@@ -304,4 +337,36 @@ export async function told(kit: Kit, jobId: string): Promise<string[]> {
     offset: 0,
   });
   return page.items.map(({ topic, message }) => `${topic}: ${message}`);
+}
+
+/** A compute node elsewhere, and the link to it. */
+export interface FakePeer {
+  readonly node: FakeNode;
+  /** The link is there, and the node has said what it has. */
+  connect(change?: Partial<ComputeInfo>): Promise<void>;
+  /** The link is gone. */
+  disconnect(): void;
+}
+
+/** A node that the kit's requester reaches over a link. */
+export function peerOf(kit: Kit, nodeId: NodeId, labels: Record<string, string> = {}): FakePeer {
+  const { delivery, requester } = kit;
+  const node = new FakeNode(nodeId, (message) => delivery.receive(nodeId, message));
+  return {
+    node,
+    async connect(change = {}) {
+      delivery.peerConnected(nodeId, {
+        send: (_to, message) => node.handle(NODE, message as ComputeBound),
+        post: (_to, message) => {
+          void node.handle(NODE, message as ComputeBound);
+          return true;
+        },
+      });
+      await node.reply({ type: 'NodeInfo', info: nodeInfo(change, nodeId, labels) });
+    },
+    disconnect() {
+      delivery.peerGone(nodeId);
+      requester.disconnected(nodeId);
+    },
+  };
 }

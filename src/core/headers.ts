@@ -1,0 +1,101 @@
+import type { ExecutionId, JobId, NodeId } from './ids.ts';
+import type { ExecutionHeader } from './item.ts';
+import type { JobSpec, Resources, Task } from './job.ts';
+import type { JobHeader } from './ports.ts';
+import { parseResources } from './resources.ts';
+
+/** What a compute node is asked, besides the job itself. */
+export interface AskedExecution {
+  readonly executionId: ExecutionId;
+  readonly jobId: JobId;
+  readonly jobVersion: number;
+  readonly requesterId: NodeId;
+}
+
+/** What the requester's main thread needs of a checked job. */
+export function jobHeader(spec: JobSpec, defaults: Resources): JobHeader {
+  const [task] = spec.Tasks;
+  return {
+    id: spec.ID,
+    name: spec.Name,
+    namespace: spec.Namespace,
+    type: spec.Type,
+    priority: spec.Priority,
+    count: spec.Count,
+    labels: spec.Labels,
+    constraints: spec.Constraints,
+    engine: typeKey(task.Engine.Type),
+    publisher: typeKey(task.Publisher.Type),
+    storages: storageTypes(task),
+    resources: requested(task, defaults),
+    executionTimeoutMs: executionTimeoutMs(task),
+    queueTimeoutMs: milliseconds(task.Timeouts.QueueTimeout),
+    totalTimeoutMs: milliseconds(task.Timeouts.TotalTimeout),
+    fileless: isFileless(task),
+  };
+}
+
+/** What the compute node's main thread needs of an ask. */
+export function executionHeader(spec: JobSpec, asked: AskedExecution, defaults: Resources): ExecutionHeader {
+  const [task] = spec.Tasks;
+  return {
+    executionId: asked.executionId,
+    jobId: asked.jobId,
+    jobVersion: asked.jobVersion,
+    requesterId: asked.requesterId,
+    namespace: spec.Namespace,
+    jobType: spec.Type,
+    priority: spec.Priority,
+    engine: typeKey(task.Engine.Type),
+    publisher: typeKey(task.Publisher.Type),
+    resources: requested(task, defaults),
+    executionTimeoutMs: executionTimeoutMs(task),
+    queueTimeoutMs: milliseconds(task.Timeouts.QueueTimeout),
+    totalTimeoutMs: milliseconds(task.Timeouts.TotalTimeout),
+    fileless: isFileless(task),
+  };
+}
+
+/** A type's name as it is compared. */
+export function typeKey(type: string): string {
+  return type.trim().toLowerCase();
+}
+
+/** The task's request; what it does not ask for is the default. */
+function requested(task: Task, defaults: Resources): Resources {
+  const asked = parseResources(task.Resources);
+  return {
+    cpu: asked.cpu > 0 ? asked.cpu : defaults.cpu,
+    memory: asked.memory > 0 ? asked.memory : defaults.memory,
+    disk: asked.disk > 0 ? asked.disk : defaults.disk,
+    gpu: asked.gpu > 0 ? asked.gpu : defaults.gpu,
+  };
+}
+
+/** Lower case, each once; "local" is the other name of "localdirectory". */
+function storageTypes(task: Task): string[] {
+  const types = new Set<string>();
+  for (const { Source } of task.InputSources ?? []) {
+    const type = typeKey(Source.Type);
+    types.add(type === 'local' ? 'localdirectory' : type);
+  }
+  return [...types];
+}
+
+/** Docker writes files in any case; a publisher, an input and a result path need them. */
+function isFileless(task: Task): boolean {
+  return (
+    typeKey(task.Engine.Type) === 'mock' &&
+    typeKey(task.Publisher.Type) === '' &&
+    (task.InputSources ?? []).length === 0 &&
+    (task.ResultPaths ?? []).length === 0
+  );
+}
+
+function executionTimeoutMs({ Timeouts: { ExecutionTimeout = 0, TotalTimeout = 0 } }: Task): number {
+  return milliseconds(ExecutionTimeout > 0 ? ExecutionTimeout : TotalTimeout);
+}
+
+function milliseconds(seconds: number | undefined): number {
+  return (seconds ?? 0) * 1000;
+}
