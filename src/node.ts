@@ -84,6 +84,8 @@ export async function startNode(
     const plan = resolveCapacity(config.capacity, config.requester.defaultResources, detected);
     const apiPort = config.api.port === 0 ? await freePort(config.api.host) : config.api.port;
 
+    const publicUrl = advertisedUrl(config, apiPort);
+
     const ingest = new IngestStage(
       {
         limits: config.limits,
@@ -129,7 +131,7 @@ export async function startNode(
       stores.compute === undefined
         ? undefined
         : createComputeRole(
-            { nodeId, config, paths, plan, publicUrl: advertisedUrl(config, apiPort) },
+            { nodeId, config, paths, plan, publicUrl },
             {
               ingest,
               store: stores.compute,
@@ -158,6 +160,7 @@ export async function startNode(
               askTimeoutMs: Math.max(config.requester.askTimeoutMs, config.bid.probeTimeoutMs * 2),
               nodeLostTimeoutMs: config.requester.nodeLostTimeoutMs,
               nodeId,
+              resultsUrl: `${publicUrl}/results`,
               limits: config.limits,
               defaultResources: plan.defaults,
             },
@@ -168,7 +171,7 @@ export async function startNode(
               asks: delivery,
               post: (to, message) => delivery.post(to, message),
               onRefusal,
-              logs: (id) => (id === nodeId ? compute?.compute : undefined),
+              outputs: (id) => (id === nodeId ? compute?.compute : undefined),
             },
           });
     if (compute !== undefined && stores.compute !== undefined) {

@@ -79,6 +79,13 @@ const registry = {
     hint: 'Use full job ID',
   },
   ExecutionNotFound: { status: 404, wireCode: 'NotFound', component: 'JobStore', retryable: false },
+  NodeOutOfReach: {
+    status: 503,
+    wireCode: 'ServiceUnavailable',
+    component: 'NodesManager',
+    retryable: true,
+    hint: 'The node that ran the execution is not connected now: "bacalhau node list" shows since when. Try again when it is back.',
+  },
   NodeNotFound: { status: 404, wireCode: 'NotFound', component: 'NodesManager', retryable: false },
   JobUnchanged: {
     status: 409,

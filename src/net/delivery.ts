@@ -74,6 +74,8 @@ interface Side {
   readonly outbox: Outbox;
   readonly committed: () => Promise<void>;
   readonly lanes: Map<NodeId, Lane>;
+  /** Fleeting rows of the time before the start. */
+  readonly early: OutboxRow[];
 }
 
 function isRequesterBound(message: Message): message is RequesterBound {
@@ -220,12 +222,18 @@ export class Delivery implements Component {
   }
 
   #connect(role: Role, store: { readonly outbox: Outbox; committed(): Promise<void> }): void {
-    const side: Side = { outbox: store.outbox, committed: () => store.committed(), lanes: new Map() };
+    const side: Side = {
+      outbox: store.outbox,
+      committed: () => store.committed(),
+      lanes: new Map(),
+      early: [],
+    };
     this.#sides.set(role, side);
     store.outbox.onAppend((rows) => {
       for (const row of rows) {
         const lane = side.lanes.get(row.to);
         if (lane !== undefined) lane.append(row);
+        else if (row.fleeting) side.early.push(row);
         else if (this.#running) this.#unreachable.set(row.to, (this.#unreachable.get(row.to) ?? 0) + 1);
       }
     });
@@ -246,6 +254,7 @@ export class Delivery implements Component {
     });
     side.lanes.set(to, lane);
     lane.start();
+    if (to === this.#options.nodeId) for (const row of side.early.splice(0)) lane.append(row);
   }
 
   #reaches(role: Role, to: NodeId): boolean {

@@ -57,11 +57,15 @@ export async function openStores(
   const sequencer = createSequencer(
     Math.max(forgets ? modules.clock.nowMicros() : 0, ...present.map((environment) => lastSeq(environment))),
   );
-  const numbering = { nextSeq: () => sequencer.next(), firstSeq: sequencer.last() + 1 };
+  const common = {
+    nextSeq: () => sequencer.next(),
+    firstSeq: sequencer.last() + 1,
+    ownNode: roles.compute && roles.requester ? nodeId : undefined,
+  };
   const stores = {
-    compute: compute === undefined ? undefined : createComputeStore({ environment: compute, ...numbering }),
+    compute: compute === undefined ? undefined : createComputeStore({ environment: compute, ...common }),
     requester:
-      requester === undefined ? undefined : createRequesterStore({ environment: requester, ...numbering }),
+      requester === undefined ? undefined : createRequesterStore({ environment: requester, ...common }),
   };
   return {
     ...stores,

@@ -1,7 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
 import { NodeError } from '../core/errors.ts';
 import type { ExecutionId, NodeId } from '../core/ids.ts';
 import { isCompleteId } from '../core/ids.ts';
@@ -15,7 +14,7 @@ import type {
   RequesterBound,
 } from '../core/messages.ts';
 import type { Rejection } from '../core/outcome.ts';
-import type { ComputePort, LocalExecutionView, LogChunk, LogOptions } from '../core/ports.ts';
+import type { ComputePort, LocalExecutionView, LogChunk, LogOptions, OpenedArchive } from '../core/ports.ts';
 import { isLocalTerminal, type LocalExecutionState } from '../core/states.ts';
 import type { ComputeStore } from '../store/compute-store.ts';
 import type { LocalExecution } from '../store/records.ts';
@@ -149,7 +148,7 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
     if (record.result !== null && !options.tail) yield* readResultLog(record.result);
   }
 
-  async openArchive(executionId: ExecutionId): Promise<{ stream: Readable; bytes: number }> {
+  async openArchive(executionId: ExecutionId): Promise<OpenedArchive> {
     // The id becomes part of a path.
     const path = isCompleteId(executionId)
       ? join(this.#options.archivesDirectory, `${executionId}.tar.gz`)

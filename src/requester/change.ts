@@ -192,7 +192,12 @@ export class Change {
     };
     this.steps.set(execution.id, { from: null, record: execution });
     this.executionEvent(execution, executionRequested(nodeId), 'New', 'AskForBid');
-    this.send(nodeId, { type: 'AskForBid', executionId: execution.id, jobId: id, jobVersion: version });
+    this.askAgain(execution);
+  }
+
+  /** The message of an ask that is open. */
+  askAgain({ id: executionId, jobId, jobVersion, nodeId }: RequesterExecution): void {
+    this.send(nodeId, { type: 'AskForBid', executionId, jobId, jobVersion });
   }
 
   /** Moves an execution on. */

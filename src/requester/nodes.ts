@@ -4,6 +4,7 @@ import { type NodeId, shortId } from '../core/ids.ts';
 import type { NodeInfo } from '../core/node-info.ts';
 import type { RequesterStore } from '../store/requester-store.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { nodeRow } from './events.ts';
 import { type AnnouncedRoom, NodeRoom } from './room.ts';
 import type { NodeView } from './service.ts';
 
@@ -59,8 +60,7 @@ export class Nodes {
   readonly #asksInFlight: number;
   readonly #bound: number;
   readonly #clock: Clock;
-  readonly #onChange: (change: NodeChange) => void;
-  readonly #store: Pick<RequesterStore, 'nodes' | 'putNode' | 'removeNode'>;
+  readonly #store: Pick<RequesterStore, 'nodes' | 'putNode' | 'removeNode' | 'transition'>;
   readonly #logger: Logger;
   readonly #nodes = new Map<NodeId, NodeState>();
   /** Kept apart from the nodes: executions of an earlier life are counted before their node is heard of. */
@@ -71,9 +71,8 @@ export class Nodes {
     options: { readonly asksInFlight: number; readonly bound: number },
     modules: {
       readonly clock: Clock;
-      readonly store: Pick<RequesterStore, 'nodes' | 'putNode' | 'removeNode'>;
+      readonly store: Pick<RequesterStore, 'nodes' | 'putNode' | 'removeNode' | 'transition'>;
       readonly logger: Logger;
-      readonly onChange?: (change: NodeChange) => void;
     },
   ) {
     this.#asksInFlight = options.asksInFlight;
@@ -81,7 +80,6 @@ export class Nodes {
     this.#clock = modules.clock;
     this.#store = modules.store;
     this.#logger = modules.logger;
-    this.#onChange = modules.onChange ?? (() => undefined);
   }
 
   /** Takes up what an earlier life knew. All are away until they are heard of. */
@@ -120,7 +118,7 @@ export class Nodes {
     if (old === undefined) {
       this.#keep(this.#add(info));
       this.#list();
-      this.#onChange({ kind: 'connection', info, from: '', to: 'CONNECTED' });
+      this.#tell({ kind: 'connection', info, from: '', to: 'CONNECTED' });
       return true;
     }
     const offer = offerOf(info);
@@ -137,8 +135,8 @@ export class Nodes {
       old.connection = 'CONNECTED';
       old.connectedSince = now;
       old.disconnectedSince = 0;
-      this.#onChange({ kind: 'connection', info, from: 'DISCONNECTED', to: 'CONNECTED' });
-    } else if (fresh) this.#onChange({ kind: 'offer', info, from: 'CONNECTED', to: 'CONNECTED' });
+      this.#tell({ kind: 'connection', info, from: 'DISCONNECTED', to: 'CONNECTED' });
+    } else if (fresh) this.#tell({ kind: 'offer', info, from: 'CONNECTED', to: 'CONNECTED' });
     if (fresh) this.#keep(old);
     this.#list();
     return fresh;
@@ -156,7 +154,7 @@ export class Nodes {
     node.connection = 'DISCONNECTED';
     node.disconnectedSince = this.#clock.nowMicros();
     this.#keep(node);
-    this.#onChange({ kind: 'connection', info: node.info, from: 'CONNECTED', to: 'DISCONNECTED' });
+    this.#tell({ kind: 'connection', info: node.info, from: 'CONNECTED', to: 'DISCONNECTED' });
   }
 
   isConnected(nodeId: NodeId): boolean {
@@ -194,7 +192,7 @@ export class Nodes {
         if (node.membership === membership) {
           throw new NodeError('NodeStateConflict', `node ${nodeId} already ${membership.toLowerCase()}`);
         }
-        this.#onChange({ kind: 'membership', info: node.info, from: node.membership, to: membership });
+        this.#tell({ kind: 'membership', info: node.info, from: node.membership, to: membership });
         node.membership = membership;
         this.#keep(node);
         return nodeId;
@@ -262,7 +260,16 @@ export class Nodes {
     this.#nodes.delete(nodeId);
     if (node.room.outstanding === 0) this.#rooms.delete(nodeId);
     this.#store.removeNode(nodeId);
-    this.#onChange({ kind: 'membership', info: node.info, from: node.membership, to: '' });
+    this.#tell({ kind: 'membership', info: node.info, from: node.membership, to: '' });
+  }
+
+  /** An event. No node waits for it, nor for a disk that refuses it. */
+  #tell(change: NodeChange): void {
+    try {
+      this.#store.transition({ history: [nodeRow(change, this.#clock.nowMicros())] });
+    } catch (error) {
+      this.#logger.warn({ err: error, nodeId: change.info.nodeId }, 'a change of a node was not recorded');
+    }
   }
 
   #list(): void {

@@ -1,4 +1,4 @@
-import type { JobId } from '../core/ids.ts';
+import type { JobId, NodeId } from '../core/ids.ts';
 import { isComputeTerminal } from '../core/states.ts';
 import type { JobRecord } from '../store/records.ts';
 import type { RequesterStore } from '../store/requester-store.ts';
@@ -18,9 +18,10 @@ const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(reso
 /**
  * Takes up what an earlier life left. Jobs that wait for room stay where they are: only their number is read.
  * All others that have not ended come into memory; their open asks are rows of the outbox, which the carrier
- * repeats, and what ended while nobody looked is found by deciding on each once.
+ * repeats, but for those to this very node, which are written again; and what ended while nobody looked is found by deciding on each once.
  */
 export class Recovery {
+  readonly #nodeId: NodeId;
   readonly #store: RequesterStore;
   readonly #lives: Lives;
   readonly #nodes: Nodes;
@@ -29,15 +30,19 @@ export class Recovery {
   readonly #deadlines: Deadlines;
   readonly #reach: Reach;
 
-  constructor(modules: {
-    readonly store: RequesterStore;
-    readonly lives: Lives;
-    readonly nodes: Nodes;
-    readonly planner: Planner;
-    readonly broker: Broker;
-    readonly deadlines: Deadlines;
-    readonly reach: Reach;
-  }) {
+  constructor(
+    options: { readonly nodeId: NodeId },
+    modules: {
+      readonly store: RequesterStore;
+      readonly lives: Lives;
+      readonly nodes: Nodes;
+      readonly planner: Planner;
+      readonly broker: Broker;
+      readonly deadlines: Deadlines;
+      readonly reach: Reach;
+    },
+  ) {
+    this.#nodeId = options.nodeId;
     this.#store = modules.store;
     this.#lives = modules.lives;
     this.#nodes = modules.nodes;
@@ -85,8 +90,10 @@ export class Recovery {
     this.#deadlines.changed(live);
     const change = this.#planner.begin(live);
     // Said again: a node that has forgotten the execution, or ended it unheard, answers.
-    for (const { id: executionId, nodeId, computeState } of active) {
+    for (const execution of active) {
+      const { id: executionId, nodeId, computeState } = execution;
       if (computeState.type !== 'AskForBid') change.send(nodeId, { type: 'BidAccepted', executionId });
+      else if (nodeId === this.#nodeId) change.askAgain(execution);
     }
     this.#planner.settle(change, this.#broker.passingGate(null));
   }

@@ -12,7 +12,14 @@ import type {
   RefusalListener,
   RequesterBound,
 } from '../core/messages.ts';
-import type { CheckedJob, LogChunk, LogOptions, LogPort, SubmitResult } from '../core/ports.ts';
+import type {
+  CheckedJob,
+  LogChunk,
+  LogOptions,
+  OpenedArchive,
+  OutputPort,
+  SubmitResult,
+} from '../core/ports.ts';
 import { isComputeTerminal, isJobTerminal } from '../core/states.ts';
 import type { JobRecord, RequesterExecution } from '../store/records.ts';
 import type { RequesterStore } from '../store/requester-store.ts';
@@ -21,12 +28,12 @@ import { Broker } from './broker.ts';
 import type { LiveJob } from './change.ts';
 import { Deadlines } from './deadlines.ts';
 import { diffText } from './diff.ts';
-import { nodeRow, stopReasons } from './events.ts';
+import { stopReasons } from './events.ts';
 import { Inbox } from './inbox.ts';
 import { Lives } from './lives.ts';
-import { Logs } from './logs.ts';
-import { type ExecutionQuery, Lookup } from './lookup.ts';
-import { type NodeChange, Nodes } from './nodes.ts';
+import { Logs, outOfReach } from './logs.ts';
+import { type ExecutionQuery, Lookup, type LookupOptions } from './lookup.ts';
+import { Nodes } from './nodes.ts';
 import { type AskPort, Planner } from './planner.ts';
 import { Reach, type ReachOptions } from './reach.ts';
 import { Recovery } from './recovery.ts';
@@ -41,8 +48,7 @@ import type {
 import { ownPart, parseSpec, Submissions } from './submissions.ts';
 import { Watchers } from './watchers.ts';
 
-export interface RequesterOptions {
-  readonly nodeId: NodeId;
+export interface RequesterOptions extends ReachOptions, LookupOptions {
   readonly limits: Pick<Limits, 'asksInFlight' | 'nodes'>;
   /** What a job that states no resources asks for. */
   readonly defaultResources: Resources;
@@ -54,16 +60,12 @@ export interface RequesterOptions {
   readonly windowSize: number;
   /** How long the first of the line may be overtaken before a node is kept free for it. */
   readonly overtakeMs: number;
-  /** A node that is connected has so long to answer an ask. */
-  readonly askTimeoutMs: number;
-  /** What a node was given waits so long for the node to come back. */
-  readonly nodeLostTimeoutMs: number;
 }
 
 /** What suits a node of any size. */
 export const requesterDefaults: Omit<
   RequesterOptions,
-  'nodeId' | 'limits' | 'defaultResources' | keyof ReachOptions
+  'limits' | 'defaultResources' | keyof LookupOptions | keyof ReachOptions
 > = {
   maxAttempts: 2,
   maxLost: 5,
@@ -77,8 +79,8 @@ export interface RequesterModules {
   readonly logger: Logger;
   /** Carrier of the messages in the store's outbox. */
   readonly asks: AskPort;
-  /** Where the logs of a node's executions are read; undefined when the node is out of reach. */
-  readonly logs: (nodeId: NodeId) => LogPort | undefined;
+  /** Where logs and results of a node's executions are read; undefined when the node is out of reach. */
+  readonly outputs: (nodeId: NodeId) => OutputPort | undefined;
   /** Sends to a compute node without the outbox. */
   readonly post: (to: NodeId, message: ComputeBound) => void;
   readonly onRefusal: RefusalListener;
@@ -113,6 +115,7 @@ class RequesterRole implements Requester {
   readonly #submissions: Submissions;
   readonly #lookup: Lookup;
   readonly #logs: Logs;
+  readonly #outputs: RequesterModules['outputs'];
   readonly #recovery: Recovery;
   readonly #reach: Reach;
   readonly #daemons = new Set<JobId>();
@@ -125,8 +128,7 @@ class RequesterRole implements Requester {
     this.#store = store;
     this.#lives = new Lives({ store });
     const { asksInFlight, nodes: bound } = options.limits;
-    const onChange = (change: NodeChange): void => this.#noteNode(change, given);
-    this.#nodes = new Nodes({ asksInFlight, bound }, { clock, store, logger, onChange });
+    this.#nodes = new Nodes({ asksInFlight, bound }, { clock, store, logger });
     const lives = this.#lives;
     const nodes = this.#nodes;
     this.#planner = new Planner(
@@ -159,9 +161,10 @@ class RequesterRole implements Requester {
       onRefusal: given.onRefusal,
     });
     this.#submissions = new Submissions(options, { store, clock, lives, planner, broker });
-    this.#lookup = new Lookup({ store });
-    this.#logs = new Logs({ store, watchers: this.#watchers, logs: given.logs });
-    this.#recovery = new Recovery({
+    this.#lookup = new Lookup(options, { store });
+    this.#logs = new Logs({ store, clock, watchers: this.#watchers, logs: given.outputs });
+    this.#outputs = given.outputs;
+    this.#recovery = new Recovery(options, {
       store,
       lives,
       nodes,
@@ -262,6 +265,16 @@ class RequesterRole implements Requester {
     return found;
   }
 
+  async openResults(jobId: JobId, executionId: ExecutionId, signal: AbortSignal): Promise<OpenedArchive> {
+    const execution = this.#store.execution(jobId, executionId);
+    if (execution === undefined) {
+      throw new NodeError('ExecutionNotFound', `execution not found: ${executionId} of job ${jobId}`);
+    }
+    const port = this.#outputs(execution.nodeId);
+    if (port === undefined) throw outOfReach(execution.nodeId);
+    return port.openArchive(executionId, signal);
+  }
+
   async stop(idOrName: string, namespace: string, reason: string): Promise<{ evaluationId: string }> {
     const { id } = await this.#lookup.find(idOrName, namespace);
     return this.#submissions.stop(id, reason);
@@ -328,16 +341,6 @@ class RequesterRole implements Requester {
     this.#deadlines.close();
     this.#reach.close();
     await this.#store.flushed();
-  }
-
-  /** A node's step is an event; the node does not wait for it, nor for a disk that refuses it. */
-  #noteNode(change: NodeChange, { store, clock, logger }: RequesterModules): void {
-    if (this.#stopping) return;
-    try {
-      store.transition({ history: [nodeRow(change, clock.nowMicros())] });
-    } catch (error) {
-      logger.warn({ err: error, nodeId: change.info.nodeId }, 'a change of a node could not be recorded');
-    }
   }
 
   #noteDaemon({ id, record }: LiveJob): void {

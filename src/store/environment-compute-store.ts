@@ -7,7 +7,7 @@ import type { Environment, Key, Table } from './environment.ts';
 import { LAST_TEXT } from './keys.ts';
 import { Recent } from './recent.ts';
 import type { HistoryRow, LocalExecution } from './records.ts';
-import { type HistoryReader, type Numbering, RoleLog } from './role-log.ts';
+import { type HistoryReader, RoleLog, type RoleStoreModules } from './role-log.ts';
 import {
   executionHeadersTable,
   executionSpecsTable,
@@ -49,7 +49,7 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
   readonly #recent = new Recent<LocalExecution>(RECENT_RECORDS);
   readonly #recentSpecs = new Recent<Uint8Array>(RECENT_SPEC_BYTES);
 
-  constructor(modules: { readonly environment: Environment } & Numbering) {
+  constructor(modules: RoleStoreModules) {
     const { environment } = modules;
     this.#environment = environment;
     this.#log = new RoleLog({ role: 'compute', states: STATES }, modules);
@@ -224,8 +224,6 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
  * The compute role's store over an environment of its own. Point reads (`get`, `spec`) see a transition at
  * once; lists and histories see it when it is committed.
  */
-export function createComputeStore(
-  modules: { readonly environment: Environment } & Numbering,
-): ComputeStore & HistoryReader {
+export function createComputeStore(modules: RoleStoreModules): ComputeStore & HistoryReader {
   return new EnvironmentComputeStore(modules);
 }

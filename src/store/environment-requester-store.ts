@@ -9,7 +9,7 @@ import { LAST_NUMBER, LAST_TEXT, shortText } from './keys.ts';
 import { Recent } from './recent.ts';
 import type { EvaluationRecord, HistoryRow, JobRecord, RequesterExecution, StoredNode } from './records.ts';
 import type { JobChange, JobQuery, RequesterStore } from './requester-store.ts';
-import { type HistoryReader, type Numbering, RoleLog } from './role-log.ts';
+import { type HistoryReader, RoleLog, type RoleStoreModules } from './role-log.ts';
 import * as tables from './tables.ts';
 import { checkTransition } from './transitions.ts';
 
@@ -60,7 +60,7 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
   readonly #recentEvaluations = new Recent<EvaluationRecord | 'gone'>(RECENT_JOBS);
   readonly #recentSpecs = new Recent<Uint8Array>(RECENT_SPEC_BYTES);
 
-  constructor(modules: { readonly environment: Environment } & Numbering) {
+  constructor(modules: RoleStoreModules) {
     const { environment } = modules;
     this.#environment = environment;
     this.#log = new RoleLog({ role: 'requester', states: STATES }, modules);
@@ -344,8 +344,6 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
  * `execution`, `executions`, `evaluation`) see a transition at once; lists, indexes and histories see it when
  * it is committed.
  */
-export function createRequesterStore(
-  modules: { readonly environment: Environment } & Numbering,
-): RequesterStore & HistoryReader {
+export function createRequesterStore(modules: RoleStoreModules): RequesterStore & HistoryReader {
   return new EnvironmentRequesterStore(modules);
 }

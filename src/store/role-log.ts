@@ -53,11 +53,37 @@ export interface HistoryReader {
   onHistory(listener: (rows: readonly HistoryRow[]) => void): void;
 }
 
-/** The node-wide sequence (events/seq.ts). */
-export interface Numbering {
+/** What a role's store is made of. */
+export interface RoleStoreModules {
+  readonly environment: Environment;
+  /** The node-wide sequencer (events/seq.ts). */
   readonly nextSeq: () => number;
   /** What `nextSeq` gives first, where that is not 1: in a store that is new, history begins there. */
   readonly firstSeq?: number;
+  /** This node where it has both roles: messages from one to the other need no row when a restart finds them out again. */
+  readonly ownNode?: NodeId | undefined;
+}
+
+/**
+ * True for what a requester that starts again says or asks of every execution that has not ended, and for what its
+ * node then answers (requester/recovery.ts, pipeline/compute.ts).
+ */
+function isFoundAgain({ type }: Message): boolean {
+  switch (type) {
+    case 'AskForBid':
+    case 'BidAccepted':
+    case 'BidResult':
+    case 'BidWaiting':
+    case 'ExecutionStarted':
+    case 'RunResult':
+    case 'ComputeError':
+    case 'NodeInfo':
+    case 'RoomAnnounced':
+      return true;
+    case 'BidRejected':
+    case 'CancelExecution':
+      return false;
+  }
 }
 
 /** History, outbox and counters: what both role stores write the same way, in the transaction of the change. */
@@ -65,6 +91,7 @@ export class RoleLog<S extends string> implements Outbox, HistoryReader {
   readonly counts: Record<S, number>;
   readonly role: HistoryRow['role'];
   readonly #environment: Environment;
+  readonly #ownNode: NodeId | undefined;
   readonly #nextSeq: () => number;
   readonly #history: Table<readonly unknown[]>;
   readonly #historyByOwner: Table<Uint8Array>;
@@ -81,9 +108,10 @@ export class RoleLog<S extends string> implements Outbox, HistoryReader {
 
   constructor(
     options: { readonly role: HistoryRow['role']; readonly states: readonly S[] },
-    modules: { readonly environment: Environment } & Numbering,
+    modules: RoleStoreModules,
   ) {
     const { environment } = modules;
+    this.#ownNode = modules.ownNode;
     this.#environment = environment;
     this.role = options.role;
     this.#nextSeq = modules.nextSeq;
@@ -130,6 +158,7 @@ export class RoleLog<S extends string> implements Outbox, HistoryReader {
     const outbox = messages.map((message): OutboxRow => {
       this.#lastOutboxSeq += 1;
       const row: OutboxRow = { to: message.to, message: message.message, seq: this.#lastOutboxSeq };
+      if (row.to === this.#ownNode && isFoundAgain(row.message)) return { ...row, fleeting: true };
       batch.put(this.#messages, [row.to, row.seq], row.message);
       return row;
     });

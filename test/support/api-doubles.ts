@@ -11,6 +11,7 @@ import type {
   LogChunk,
   LogOptions,
   NodePort,
+  OpenedArchive,
   Submission,
   SubmitResult,
 } from '../../src/core/ports.ts';
@@ -155,6 +156,12 @@ export class ScriptedRequester implements RequesterService {
   }
   async results(id: string, namespace: string): Promise<SpecConfig[]> {
     return this.#called('results', [id, namespace], () => this.published);
+  }
+  async openResults(jobId: string, executionId: string): Promise<OpenedArchive> {
+    return this.#called('openResults', [jobId, executionId], () => ({
+      stream: Readable.from([Buffer.from('an archive')]),
+      bytes: 10,
+    }));
   }
   async stop(id: string, namespace: string, reason: string): Promise<{ evaluationId: string }> {
     return this.#called('stop', [id, namespace, reason], () => ({ evaluationId: this.evaluationId }));

@@ -5,6 +5,7 @@ import type { RequesterService } from '../../requester/service.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { Route } from './adapter.ts';
 import { agentRoutes } from './handlers/agent.ts';
+import { archiveRoutes } from './handlers/archives.ts';
 import { authRoutes } from './handlers/auth.ts';
 import { bidRoutes } from './handlers/bids.ts';
 import { computeRoutes } from './handlers/compute.ts';
@@ -36,7 +37,12 @@ export function createRoutes(
 ): Route[] {
   const { build } = options;
   const { node, requester, ingest, compute, bids, events, logger } = modules;
-  const routes: Route[] = [...agentRoutes(node, build), ...metricsRoutes(node), ...downloadRoutes(node)];
+  const routes: Route[] = [
+    ...agentRoutes(node, build),
+    ...metricsRoutes(node),
+    ...downloadRoutes(node),
+    ...(requester === undefined && compute === undefined ? [] : archiveRoutes({ requester, compute })),
+  ];
   if (requester !== undefined) {
     routes.push(
       ...authRoutes(node),

@@ -12,7 +12,7 @@ import type {
   RequesterBound,
 } from '../../../src/core/messages.ts';
 import type { ComputeInfo, NodeInfo } from '../../../src/core/node-info.ts';
-import type { CheckedJob, LogPort } from '../../../src/core/ports.ts';
+import type { CheckedJob, OutputPort } from '../../../src/core/ports.ts';
 import { NO_RESOURCES } from '../../../src/core/resources.ts';
 import { createSequencer } from '../../../src/events/seq.ts';
 import { createDelivery, type Delivery, deliveryDefaults } from '../../../src/net/delivery.ts';
@@ -268,11 +268,13 @@ export async function makeKit(
   options: {
     readonly environment?: Environment;
     readonly clock?: ManualClock;
+    /** The node is the requester's own. */
+    readonly own?: boolean;
     readonly requester?: Partial<typeof requesterDefaults & ReachOptions> & {
       asksInFlight?: number;
       nodes?: number;
     };
-    readonly logs?: LogPort;
+    readonly outputs?: OutputPort;
     /** False: nothing is known of the node yet. */
     readonly hello?: boolean;
   } = {},
@@ -282,7 +284,11 @@ export async function makeKit(
   const onRefusal: RefusalListener = (from, type, why) => void refused.push({ from, type, why });
   const environment = options.environment ?? new LazyEnvironment();
   const sequencer = createSequencer(lastSeq(environment));
-  const store = createRequesterStore({ environment, nextSeq: () => sequencer.next() });
+  const store = createRequesterStore({
+    environment,
+    nextSeq: () => sequencer.next(),
+    ownNode: options.own === true ? NODE : undefined,
+  });
   const delivery = createDelivery({
     options: { ...deliveryDefaults, nodeId: NODE },
     modules: { clock, logger: silent, random: () => 1, onRefusal },
@@ -294,7 +300,9 @@ export async function makeKit(
       askTimeoutMs: 3_600_000,
       nodeLostTimeoutMs: 3_600_000,
       ...rest,
-      nodeId: NODE,
+      // Whose node it is shows only in what is written again after a restart.
+      nodeId: options.own === true ? NODE : 'another',
+      resultsUrl: 'http://here/results',
       limits: { asksInFlight, nodes },
       defaultResources: NO_RESOURCES,
     },
@@ -305,7 +313,7 @@ export async function makeKit(
       asks: delivery,
       post: (to, message) => delivery.post(to, message),
       onRefusal,
-      logs: () => options.logs,
+      outputs: () => options.outputs,
     },
   });
   const node = new FakeNode(NODE, (message) => requester.handle(NODE, message));
