@@ -108,6 +108,9 @@ const registry = {
     hint: 'Use full node ID',
   },
   JobStateConflict: { status: 409, wireCode: 'ConflictJobState', component: 'JobStore', retryable: false },
+  // peers
+  LinkLost: { status: 503, wireCode: 'NetworkFailure', component: 'Net', retryable: true },
+  MessageInvalid: { status: 400, wireCode: 'BadRequest', component: 'Net', retryable: false },
   // store
   StoreLocked: { status: 500, wireCode: 'DatastoreFailure', component: 'Store', retryable: false },
   StoreForeign: { status: 500, wireCode: 'DatastoreFailure', component: 'Store', retryable: false },

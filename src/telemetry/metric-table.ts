@@ -98,6 +98,52 @@ const definitions = {
     labels: ['role'],
     help: 'Messages not acknowledged yet, by sending role.',
   },
+  bacalhau_wire_links: { type: 'gauge', labels: [], help: 'Peers with which messages flow.' },
+  bacalhau_wire_link_downs_total: {
+    type: 'counter',
+    labels: ['reason'],
+    help: 'Links with peers that ended: closed, reset, goodbye (the peer says why), replaced (opened anew), stopping, or the fault of the peer.',
+  },
+  bacalhau_wire_messages_total: {
+    type: 'counter',
+    labels: ['direction', 'type'],
+    help: 'Messages exchanged with peers.',
+  },
+  bacalhau_wire_bytes_total: {
+    type: 'counter',
+    labels: ['direction', 'traffic'],
+    help: 'Bytes exchanged with peers: messages, bodies (large parts of messages), fetches (logs and archives).',
+  },
+  bacalhau_wire_round_trip_seconds: {
+    type: 'histogram',
+    labels: [],
+    help: 'From sending a message to a peer until its answer, which is given when the message is stored there.',
+  },
+  bacalhau_wire_waiting_messages: {
+    type: 'gauge',
+    labels: [],
+    help: "Messages to peers that wait for the stream or the receiver's window.",
+  },
+  bacalhau_wire_refused_total: {
+    type: 'counter',
+    labels: ['reason'],
+    help: 'What peers sent and this node refused: oversized, malformed, truncated, forged, sequence, unknown, invalid, rate, stalled, silent, side, hello, barred, full.',
+  },
+  bacalhau_wire_barred_peers: {
+    type: 'gauge',
+    labels: [],
+    help: 'Peers whose connections are refused for a while because of what they sent.',
+  },
+  bacalhau_wire_body_bytes: {
+    type: 'gauge',
+    labels: [],
+    help: 'Memory taken for large parts of messages that have not been handled yet.',
+  },
+  bacalhau_wire_fetches: {
+    type: 'gauge',
+    labels: [],
+    help: 'Logs and archives that peers are reading now.',
+  },
   bacalhau_messages_refused_total: {
     type: 'counter',
     labels: ['reason'],
