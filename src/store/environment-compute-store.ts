@@ -37,6 +37,7 @@ function lastElement(key: Key): string {
 }
 
 class EnvironmentComputeStore implements ComputeStore, HistoryReader {
+  readonly role = 'compute';
   readonly outbox: Outbox;
   readonly #environment: Environment;
   readonly #log: RoleLog<LocalExecutionState>;
@@ -193,8 +194,12 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
     return this.#log.log(options);
   }
 
-  firstSeq(): number {
-    return this.#log.firstSeq();
+  floor(): number {
+    return this.#log.floor();
+  }
+
+  firstUnwritten(): number {
+    return this.#log.firstUnwritten();
   }
 
   onHistory(listener: (rows: readonly HistoryRow[]) => void): void {
