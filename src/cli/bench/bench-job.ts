@@ -1,6 +1,7 @@
 import { newJobId } from '../../core/ids.ts';
 import type { JobSpec, Task } from '../../core/job.ts';
 import { HELLO_WASM_BASE64 } from '../hello-wasm.ts';
+import { submissionBody } from '../submit.ts';
 
 /** Engines that a bench asks for: a module that prints a line, or nothing but the way there and back. */
 export const BENCH_ENGINES = ['wasm', 'mock'] as const;
@@ -28,11 +29,18 @@ function engineOf(engine: BenchEngine): Pick<Task, 'Engine' | 'InputSources'> {
   };
 }
 
+/** Body of a submission of such a job, which gets its id and name from the node. */
+export function benchSubmission(engine: BenchEngine): Uint8Array {
+  const { ID: _id, Name: _name, ...job } = benchJob(engine);
+  return Buffer.from(JSON.stringify(submissionBody(job, { force: false })));
+}
+
 /** One of a bench's jobs, as a node keeps it. */
 export function benchJob(engine: BenchEngine): JobSpec {
+  const ID = newJobId();
   return {
-    ID: newJobId(),
-    Name: `bench-${engine}`,
+    ID,
+    Name: ID,
     Namespace: 'default',
     Type: 'batch',
     Priority: 0,

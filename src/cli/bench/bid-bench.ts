@@ -2,10 +2,9 @@ import type { BidAnswer, BidAsker } from '../../node/bid-asker.ts';
 import { createLogger } from '../../telemetry/logger.ts';
 import type { ApiClient } from '../client.ts';
 import type { CliContext } from '../context.ts';
-import { submissionBody } from '../submit.ts';
 import { wireText } from '../wire.ts';
 import { BenchHttp } from './bench-http.ts';
-import { type BenchEngine, benchJob } from './bench-job.ts';
+import { type BenchEngine, benchJob, benchSubmission } from './bench-job.ts';
 import { type LoadOptions, runLoad } from './load.ts';
 import { type BenchReport, progressOf } from './report.ts';
 
@@ -50,7 +49,7 @@ export async function benchBidsOfPeer(
     pace: load.pace,
     load: result,
     latencies: result.latencies,
-    more: {},
+    more: [],
     notes: isForgotten
       ? []
       : ['Offers that could not be turned down end at the node by themselves within a minute.'],
@@ -76,8 +75,7 @@ export async function benchExplanations(
   await client.get('/api/v1/agent/alive');
   const lanes = load.pace.kind === 'concurrency' ? load.pace.lanes : Number.POSITIVE_INFINITY;
   const http = new BenchHttp(client.baseUrl, { connections: lanes });
-  const { ID: _, ...job } = benchJob(engine);
-  const body = Buffer.from(JSON.stringify(submissionBody(job, { force: false })));
+  const body = benchSubmission(engine);
   const progress = progressOf(context);
   try {
     const result = await runLoad(load, {
@@ -96,7 +94,7 @@ export async function benchExplanations(
       pace: load.pace,
       load: result,
       latencies: result.latencies,
-      more: {},
+      more: [],
       notes: ['Bids as a requester gets them: --peer with an address of the node’s swarm.'],
     };
   } finally {

@@ -163,7 +163,7 @@ class Load {
   /** Begins what is due in a span of time; how many of it never began. */
   async #schedule(perSecond: number, startMs: number, untilMs: number): Promise<number> {
     const stepMs = 1000 / perSecond;
-    const all = Math.ceil((untilMs - startMs) / stepMs);
+    const all = Math.round((untilMs - startMs) / stepMs);
     let next = 0;
     while (next < all && !this.#modules.signal.aborted) {
       const now = this.#time.now();

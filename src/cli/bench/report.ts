@@ -3,6 +3,14 @@ import { type Column, type OutputOptions, printDocument, tableText } from '../ou
 import type { Latencies, LatencyRow } from './latencies.ts';
 import type { LoadProgress, LoadResult, Pace } from './load.ts';
 
+/** A figure for programs (`key`, `value`) and for people. */
+export interface BenchFigure {
+  readonly key: string;
+  readonly value: number;
+  readonly label: string;
+  readonly text: string;
+}
+
 /** What was measured. */
 export interface BenchReport {
   /** "bid", "jobs", "events". */
@@ -15,8 +23,8 @@ export interface BenchReport {
   readonly load: LoadResult;
   /** Latencies that are told: those of the operations, or of what came of them. */
   readonly latencies: Latencies;
-  /** Figures of this bench only, as name and value. */
-  readonly more: Readonly<Record<string, number>>;
+  /** Figures of this bench only. */
+  readonly more: readonly BenchFigure[];
   /** Sentences for people. */
   readonly notes: readonly string[];
 }
@@ -68,7 +76,7 @@ function documentOf(report: BenchReport): Record<string, unknown> {
     Outcomes: Object.fromEntries(
       [...load.outcomes].map(([name, count]) => [name === 'ok' ? ok : name, count]),
     ),
-    ...more,
+    ...Object.fromEntries(more.map(({ key, value }) => [key, value])),
     LatencyMs: {
       Count: latencies.count,
       Min: ms(min),
@@ -139,7 +147,7 @@ export function printReport(context: CliContext, report: BenchReport, options: O
   stdout.write(
     `${rateText(perSecond(report))} a second in ${load.seconds.toFixed(1)} s: ${outcomes.join(', ') || 'nothing'}\n`,
   );
-  for (const [name, value] of Object.entries(more)) stdout.write(`${name}: ${rateText(value)}\n`);
+  for (const { label, text } of more) stdout.write(`${label}: ${text}\n`);
   if (latencies.count > 0) {
     stdout.write(`\n${tableOf(latencies)}\n${histogramText(context, latencies.rows())}`);
   }

@@ -18,6 +18,7 @@ interface BenchFlags extends OutputOptions {
 
 const MOST_RATE = 1_000_000;
 const MOST_LANES = 4096;
+const MOST_SUBSCRIBERS = 1000;
 const LONGEST_MS = 3_600_000;
 const EXIT_NOTHING = 1;
 const EXIT_INTERRUPTED = 130;
@@ -93,7 +94,43 @@ function bid(modules: CommandModules): Command {
   return bid;
 }
 
+function jobs(modules: CommandModules): Command {
+  const jobs = command('jobs', 'Run small jobs on a node and measure them', [
+    'bacalhau bench jobs --concurrency 64 --duration 30s',
+    'bacalhau bench jobs --rate 200 --engine mock --output json',
+  ]);
+  addBenchFlags(jobs).action(async (flags: BenchFlags) => {
+    const { context } = modules;
+    const { benchJobs } = await import('../bench/jobs-bench.ts');
+    const client = clientOf(context, jobs);
+    finish(context, await benchJobs(flags.engine, loadOf(flags), { context, client }), flags);
+  });
+  return jobs;
+}
+
+function events(modules: CommandModules): Command {
+  const events = command('events', 'Measure how soon the events of a node arrive, while it runs small jobs', [
+    'bacalhau bench events --subscribers 20 --rate 100 --engine mock',
+  ]);
+  addBenchFlags(events)
+    .option('--subscribers <number>', 'how many read all events', '10')
+    .action(async (flags: BenchFlags & { readonly subscribers: string }) => {
+      const { context } = modules;
+      const { benchEvents } = await import('../bench/jobs-bench.ts');
+      const options = {
+        engine: flags.engine,
+        subscribers: whole('subscribers', flags.subscribers, MOST_SUBSCRIBERS),
+      };
+      const client = clientOf(context, events);
+      finish(context, await benchEvents(options, loadOf(flags), { context, client }), flags);
+    });
+  return events;
+}
+
 /** `bench`: the figures of `npm run bench`, of any node that runs. */
 export function benchCommand(modules: CommandModules): Command {
-  return command('bench', 'Measure a node that runs', []).addCommand(bid(modules));
+  return command('bench', 'Measure a node that runs', [])
+    .addCommand(bid(modules))
+    .addCommand(jobs(modules))
+    .addCommand(events(modules));
 }

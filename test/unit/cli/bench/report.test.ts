@@ -33,7 +33,7 @@ function reportOf(latencies: Latencies, change: Partial<LoadResult> = {}): Bench
     pace: { kind: 'rate', perSecond: 1000 },
     load,
     latencies,
-    more: {},
+    more: [{ key: 'Extra', value: 4, label: 'Something else', text: '4 of it' }],
     notes: ['A note.'],
   };
 }
@@ -85,7 +85,7 @@ test('for people: a line of what happened, percentiles, a picture', () => {
   const text = printed.stdout;
   assert.match(
     text,
-    /^Bids of a node, 1,000 a second\n51\.5 a second in 2\.0 s: 100 offered, 3 refused \(no_room\), 1 not answered\n/,
+    /^Bids of a node, 1,000 a second\n51\.5 a second in 2\.0 s: 100 offered, 3 refused \(no_room\), 1 not answered\nSomething else: 4 of it\n/,
   );
   assert.match(text, / p50 +500 µs/);
   assert.match(text, / p99 +12\.0 ms/);
@@ -119,7 +119,10 @@ test('for programs: one document with the same figures', () => {
     Object.entries(latency).map(([name, ms]) => `${name} ${ms.toPrecision(3)}`),
     ['Count 3.00', 'Min 1.00', 'Mean 2.00', 'P50 2.00', 'P90 3.00', 'P99 3.00', 'P99.9 3.00', 'Max 3.00'],
   );
-  assert.deepEqual([document['Rate'], document['Seconds'], document['PerSecond']], [1000, 2, 3]);
+  assert.deepEqual(
+    ['Rate', 'Seconds', 'PerSecond', 'Extra'].map((key) => document[key]),
+    [1000, 2, 3, 4],
+  );
   assert.equal((document['Histogram'] as unknown[]).length > 0, true);
 });
 
