@@ -1,5 +1,4 @@
 import { NodeError } from '../core/errors.ts';
-import type { NodeId } from '../core/ids.ts';
 import { createEmbeddedIpfs, type EmbeddedIpfs } from '../ipfs/embedded/node.ts';
 import type { IpfsConfig } from '../ipfs/options.ts';
 import { createHost, type P2pHost } from '../net/p2p/host.ts';
@@ -15,16 +14,24 @@ export interface SwarmOptions {
   readonly blocksDirectory: string;
 }
 
+export interface SwarmModules {
+  readonly logger: Logger;
+  /** Puts protocols on the host before it listens. */
+  readonly onHost: (host: P2pHost) => Promise<void>;
+}
+
 /** The libp2p host with the embedded IPFS node on it, unless a daemon is used instead. */
 export class Swarm {
   readonly #options: SwarmOptions;
   readonly #logger: Logger;
+  readonly #onHost: SwarmModules['onHost'];
   #host: P2pHost | undefined;
   #ipfs: EmbeddedIpfs | undefined;
 
-  constructor(options: SwarmOptions, modules: { readonly logger: Logger }) {
+  constructor(options: SwarmOptions, modules: SwarmModules) {
     this.#options = options;
     this.#logger = modules.logger;
+    this.#onHost = modules.onHost;
   }
 
   /** @throws NodeError PortInUse, ConfigInvalid */
@@ -45,6 +52,7 @@ export class Swarm {
       this.#ipfs = createEmbeddedIpfs({ blocksDirectory }, { libp2p: host.libp2p, logger });
       await this.#ipfs.start();
     }
+    await this.#onHost(host);
     await host.start();
   }
 
@@ -61,10 +69,6 @@ export class Swarm {
 
   addresses(): readonly string[] {
     return this.#host?.addresses() ?? [];
-  }
-
-  peers(): readonly NodeId[] {
-    return this.#host?.peers() ?? [];
   }
 
   async stop(): Promise<void> {
