@@ -1,4 +1,5 @@
 import { NodeError } from '../core/errors.ts';
+import type { NodeId } from '../core/ids.ts';
 import { createEmbeddedIpfs, type EmbeddedIpfs } from '../ipfs/embedded/node.ts';
 import type { IpfsConfig } from '../ipfs/options.ts';
 import { createHost, type P2pHost } from '../net/p2p/host.ts';
@@ -69,6 +70,11 @@ export class Swarm {
 
   addresses(): readonly string[] {
     return this.#host?.addresses() ?? [];
+  }
+
+  /** Connected ones, Bacalhau nodes or not. */
+  peers(): readonly NodeId[] {
+    return this.#host?.peers() ?? [];
   }
 
   async stop(): Promise<void> {
