@@ -8,6 +8,7 @@ import { policyOf } from './config/policy.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { NodeError, toErrorData } from './core/errors.ts';
 import type { IngestPort } from './core/ports.ts';
+import { EventHub } from './events/hub.ts';
 import { createIpfsClient } from './ipfs/create.ts';
 import { createApi } from './net/api/api.ts';
 import { createDelivery, deliveryDefaults } from './net/delivery.ts';
@@ -16,6 +17,7 @@ import { Refusals } from './net/refusals.ts';
 import { advertisedUrl, checkAddresses, exposureWarnings, freePort } from './node/addresses.ts';
 import { createComputeRole } from './node/compute-role.ts';
 import { Downloads } from './node/downloads.ts';
+import { observeEvents } from './node/event-metrics.ts';
 import { Facts } from './node/facts.ts';
 import { Network } from './node/network.ts';
 import { nodePaths } from './node/paths.ts';
@@ -74,8 +76,10 @@ export async function startNode(
     const helper = new Helper({}, { logger });
     helper.warm();
     stops.push(() => helper.stop());
-    const stores = await openStores(config, nodeId, paths, { logger });
+    const stores = await openStores(config, nodeId, paths, { logger, clock });
     stops.push(() => stores.close());
+    const events = new EventHub({ limits: config.limits }, stores);
+    observeEvents(metrics, events);
     const detected = await detectCapacity({ dataDirectory: dataDir }, { runner: helper, logger });
     const plan = resolveCapacity(config.capacity, config.requester.defaultResources, detected);
     const apiPort = config.api.port === 0 ? await freePort(config.api.host) : config.api.port;
@@ -256,6 +260,7 @@ export async function startNode(
       ...(requester === undefined ? {} : { requester }),
       ...(ingestPort === undefined ? {} : { ingest: ingestPort }),
       ...(compute === undefined ? {} : { compute: compute.compute, bids: compute.bids }),
+      events,
       logger: logger.child({ module: 'api' }),
       metrics,
     });

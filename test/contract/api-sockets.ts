@@ -39,7 +39,7 @@ export function apiSocketContract(name: string, createServer: ServerFactory): vo
       };
       const modules = { requester, ingest: new ScriptedIngest(), node: new ScriptedNode(), logger: silent };
       return createServer(options, {
-        routes: createRoutes(apiOptions.build, modules),
+        routes: createRoutes(apiOptions, modules),
         logger: silent,
         metrics: createMetrics({ version: 'test', processMetrics: false }),
       });

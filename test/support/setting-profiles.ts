@@ -119,5 +119,10 @@ export const ELSEWHERE: Readonly<Record<string, string>> = {
   'Limits.asksInFlight': 'unit/requester/room.test.ts',
   'Limits.logBuffer': 'contract/api-sockets.ts',
   'Limits.eventSubscribers': 'contract/api-streams.ts',
+  'Limits.eventRingItems': 'unit/events/hub.test.ts',
+  'Limits.eventRing': 'unit/events/ring.test.ts',
+  'Limits.eventStall': 'contract/api-events.ts',
+  'Limits.eventBeat': 'unit/events/hub.test.ts',
+  'API.AllowedOrigins': 'contract/api-events.ts',
   'Limits.eventBuffer': 'contract/api-streams.ts',
 };

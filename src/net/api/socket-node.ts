@@ -33,11 +33,12 @@ export class NodeSocket implements Socket {
     return this.#socket.bufferedAmount;
   }
 
-  send(data: string | Uint8Array): Promise<boolean> {
+  send(data: string | Uint8Array, as?: 'text'): Promise<boolean> {
     const socket = this.#socket;
     if (socket.readyState !== socket.OPEN) return Promise.resolve(false);
     return new Promise((resolve) => {
-      socket.send(data, (error) => resolve(error === undefined || error === null));
+      const binary = typeof data !== 'string' && as !== 'text';
+      socket.send(data, { binary }, (error) => resolve(error === undefined || error === null));
       if (socket.bufferedAmount < this.#bufferBytes) resolve(true);
     });
   }
