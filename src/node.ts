@@ -7,7 +7,6 @@ import { configTree, type NodeConfig } from './config/load.ts';
 import { policyOf } from './config/policy.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { NodeError, toErrorData } from './core/errors.ts';
-import type { RefusalListener } from './core/messages.ts';
 import type { IngestPort } from './core/ports.ts';
 import { EventHub } from './events/hub.ts';
 import { createIpfsClient } from './ipfs/create.ts';
@@ -20,6 +19,7 @@ import { createComputeRole } from './node/compute-role.ts';
 import { Downloads } from './node/downloads.ts';
 import { observeEvents } from './node/event-metrics.ts';
 import { Facts } from './node/facts.ts';
+import { Network } from './node/network.ts';
 import { nodePaths } from './node/paths.ts';
 import { openStores } from './node/stores.ts';
 import { Swarm } from './node/swarm.ts';
@@ -104,14 +104,14 @@ export async function startNode(
     ingest.runner.warm();
 
     const refusals = new Refusals({ metrics, logger: logger.child({ module: 'network' }) });
-    const onRefusal: RefusalListener = (from, type, why) => refusals.refused(from, type, why);
+    const onRefusal = refusals.refused;
     const delivery = createDelivery({
       options: { ...deliveryDefaults, nodeId },
       modules: { clock, logger: logger.child({ module: 'delivery' }), onRefusal },
     });
     const swarm = new Swarm(
       { identity, p2p: config.p2p, ipfs: config.ipfs, blocksDirectory: paths.ipfsBlocks },
-      { logger: logger.child({ module: 'swarm' }) },
+      { logger: logger.child({ module: 'swarm' }), onHost: (host) => network.open(host) },
     );
     const ipfs = (): ReturnType<typeof createIpfsClient> =>
       createIpfsClient(
@@ -124,7 +124,18 @@ export async function startNode(
       );
     const facts = new Facts(
       { nodeId, version, roles, labels: config.node.labels },
-      { post: (info) => delivery.post(nodeId, { type: 'NodeInfo', info }) },
+      { post: (info) => network.tell({ type: 'NodeInfo', info }) },
+    );
+    const network = new Network(
+      { nodeId, hello: { roles, version } },
+      {
+        delivery,
+        clock,
+        logger: logger.child({ module: 'network' }),
+        metrics,
+        info: () => facts.info(),
+        onRefusal,
+      },
     );
 
     const compute =
@@ -143,7 +154,7 @@ export async function startNode(
               onRefusal,
               onChange: () => facts.changed(),
               onRoom: (room) => {
-                delivery.post(nodeId, { type: 'RoomAnnounced', ...room });
+                network.tell({ type: 'RoomAnnounced', ...room });
                 facts.changed();
               },
               onQuestion: (question) => swarm.answer(question),
@@ -171,7 +182,7 @@ export async function startNode(
               asks: delivery,
               post: (to, message) => delivery.post(to, message),
               onRefusal,
-              outputs: (id) => (id === nodeId ? compute?.compute : undefined),
+              outputs: (id) => (id === nodeId ? compute?.compute : network.outputs(id)),
             },
           });
     if (compute !== undefined && stores.compute !== undefined) {
@@ -194,6 +205,8 @@ export async function startNode(
       );
     }
 
+    network.serve({ requester, compute: compute?.compute });
+
     // What an earlier life left is taken up before anybody can ask for more.
     if (compute !== undefined) {
       stops.push((deadlineMs) => compute.stop(deadlineMs));
@@ -209,9 +222,11 @@ export async function startNode(
     }
     stops.push((deadlineMs) => delivery.stop(deadlineMs));
     await delivery.start();
-    facts.changed();
+    facts.start();
+    stops.push(() => Promise.resolve(facts.stop()));
 
     stops.push(() => swarm.stop());
+    stops.push((deadlineMs) => network.stop(deadlineMs));
     await swarm.start();
     const downloads = new Downloads(
       { directory: paths.downloads, maxBytes: config.execute.maxResultBytes },
@@ -237,6 +252,7 @@ export async function startNode(
           offer: compute?.health.current() ?? null,
           unavailable: compute?.health.reasons() ?? null,
           peers: swarm.peers(),
+          links: network.peers(),
         }),
         metrics: () => metrics.render(),
         ipfsArchive: (cid, signal) => downloads.archive(cid, signal),

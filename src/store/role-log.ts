@@ -165,16 +165,28 @@ export class RoleLog<S extends string> implements Outbox, HistoryReader {
     return { rows, outbox };
   }
 
-  /** Counts a step, and tells the listeners what was written. */
+  /** As `append`, for what is told and not kept, nor anything else of its owner. All of that must be committed. */
+  forget(batch: WriteBatch, owner: string, last: HistoryInput): ReturnType<RoleLog<S>['append']> {
+    const written = this.append(batch, [last], []);
+    const keys = this.#historyByOwner.keys({ start: [owner, 0], end: [owner, LAST_NUMBER] });
+    for (const seq of [...keys.map(seqOf), ...written.rows.map((row) => row.seq)]) {
+      batch.remove(this.#history, seq);
+      batch.remove(this.#historyByOwner, [owner, seq]);
+    }
+    return written;
+  }
+
+  /** Tells the listeners what was written. */
   announce(written: { readonly rows: readonly HistoryRow[]; readonly outbox: readonly OutboxRow[] }): void {
     for (const row of written.rows) this.#uncommitted.push(row);
     this.#deliverAfterCommit();
     if (written.outbox.length > 0) this.#onAppend(written.outbox);
   }
 
-  count(from: S | null, to: S): void {
+  /** Counts a step; null stands for there being nothing, before it or after it. */
+  count(from: S | null, to: S | null): void {
     if (from !== null) this.counts[from] -= 1;
-    this.counts[to] += 1;
+    if (to !== null) this.counts[to] += 1;
   }
 
   /** Rows of one job or execution, oldest first. */
