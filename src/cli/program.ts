@@ -7,6 +7,7 @@ import { benchCommand } from './commands/bench.ts';
 import { bidCommand } from './commands/bid.ts';
 import { configCommand } from './commands/config.ts';
 import { dockerCommand } from './commands/docker.ts';
+import { eventsCommand } from './commands/events.ts';
 import { jobCommand } from './commands/job/job.ts';
 import { nodeCommand } from './commands/node.ts';
 import { serveCommand } from './commands/serve.ts';
@@ -70,6 +71,7 @@ export function buildProgram(context: CliContext, programName: string): Command 
     nodeCommand(modules),
     bidCommand(modules),
     benchCommand(modules),
+    eventsCommand(modules),
     agentCommand(modules),
     versionCommand(modules),
     configCommand(modules),

@@ -4,7 +4,7 @@ import { JOBS_PATH } from '../submit.ts';
 import { type Wire, wireText } from '../wire.ts';
 import { BenchHttp } from './bench-http.ts';
 import { type BenchEngine, benchSubmission } from './bench-job.ts';
-import { EventStream } from './event-stream.ts';
+import { EventSubscriber } from './event-subscriber.ts';
 import { Latencies } from './latencies.ts';
 
 /** Ends of jobs that are not waited for yet: the event may come before the answer to the submission. */
@@ -16,7 +16,7 @@ export class JobRuns {
   readonly #body: Uint8Array;
   readonly #waiting = new Map<string, (state: string) => void>();
   readonly #early = new Map<string, string>();
-  #stream: EventStream | undefined;
+  #stream: EventSubscriber | undefined;
   #lost: Error | undefined;
   /** Until the submission was acknowledged. */
   readonly acknowledged: Latencies = new Latencies();
@@ -34,7 +34,7 @@ export class JobRuns {
     await client.get('/api/v1/agent/alive');
     const runs = new JobRuns(new BenchHttp(client.baseUrl, options), options.engine);
     try {
-      runs.#stream = await EventStream.open(client.baseUrl, '?type=job&role=requester', {
+      runs.#stream = await EventSubscriber.open(client.baseUrl, '?type=job&role=requester', {
         onEvents: (events) => {
           for (const event of events) runs.#heard(event);
         },

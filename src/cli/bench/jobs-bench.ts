@@ -3,7 +3,7 @@ import type { CliContext } from '../context.ts';
 import { type Wire, wireText } from '../wire.ts';
 import type { BenchEngine } from './bench-job.ts';
 import { ClockOffset } from './clock-offset.ts';
-import { EventStream, eventTimeMs } from './event-stream.ts';
+import { EventSubscriber, eventTimeMs } from './event-subscriber.ts';
 import { JobRuns } from './job-runs.ts';
 import { Latencies } from './latencies.ts';
 import { type LoadOptions, runLoad } from './load.ts';
@@ -67,7 +67,7 @@ export async function benchEvents(
 ): Promise<BenchReport> {
   const { engine, subscribers } = options;
   const runs = await JobRuns.begin(client, { engine, connections: connectionsOf(load) });
-  const streams: EventStream[] = [];
+  const streams: EventSubscriber[] = [];
   const delays = new Latencies();
   const progress = progressOf(context);
   let deliveries = 0;
@@ -86,7 +86,7 @@ export async function benchEvents(
       lost += 1;
     };
     while (streams.length < subscribers)
-      streams.push(await EventStream.open(client.baseUrl, '', { onEvents, onLost }));
+      streams.push(await EventSubscriber.open(client.baseUrl, '', { onEvents, onLost }));
     const warmUp = setTimeout(() => {
       isCounting = true;
     }, load.warmUpMs);
@@ -139,7 +139,7 @@ export async function benchEvents(
 async function compareClocks(runs: JobRuns, client: ApiClient): Promise<ClockOffset> {
   const times = new Map<string, number>();
   let heard: () => void = () => undefined;
-  const stream = await EventStream.open(client.baseUrl, '?type=job&role=requester', {
+  const stream = await EventSubscriber.open(client.baseUrl, '?type=job&role=requester', {
     onEvents: (events) => {
       for (const event of events) {
         const id = wireText(event['jobID']);

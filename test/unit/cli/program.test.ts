@@ -64,6 +64,7 @@ test('the commands there are', () => {
       'bench bid',
       'bench jobs',
       'bench events',
+      'events',
       'agent alive',
       'agent version',
       'agent node',

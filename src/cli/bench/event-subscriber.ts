@@ -5,15 +5,18 @@ import { type Wire, wire, wireText } from '../wire.ts';
 const EVENTS_PATH = '/api/v1/events';
 const OPEN_MS = 10_000;
 
-export interface EventStreamModules {
+export interface EventSubscriberModules {
   /** Events of one frame, and when it came (performance.now). */
   readonly onEvents: (events: readonly Wire[], atMs: number) => void;
   /** The stream has ended although nobody here ended it. */
   readonly onLost: (error: NodeError) => void;
 }
 
-/** One subscriber to a node's events, from the moment it was let in. */
-export class EventStream {
+/**
+ * One subscriber to a node's events, from the moment it was let in. It tells when each frame came, does little else, and
+ * is not connected again when it is lost: what is measured is one stream.
+ */
+export class EventSubscriber {
   readonly #socket: Socket;
   #isClosed = false;
 
@@ -22,12 +25,16 @@ export class EventStream {
   }
 
   /** @throws NodeError NodeUnreachable, RequestFailed */
-  static async open(baseUrl: string, query: string, modules: EventStreamModules): Promise<EventStream> {
+  static async open(
+    baseUrl: string,
+    query: string,
+    modules: EventSubscriberModules,
+  ): Promise<EventSubscriber> {
     const { WebSocket } = await import('ws');
     const url = `${baseUrl.replace(/^http/, 'ws')}${EVENTS_PATH}${query}`;
     const socket = new WebSocket(url, { handshakeTimeout: OPEN_MS });
-    const stream = new EventStream(socket);
-    const opened = Promise.withResolvers<EventStream>();
+    const stream = new EventSubscriber(socket);
+    const opened = Promise.withResolvers<EventSubscriber>();
     socket.on('open', () => opened.resolve(stream));
     socket.on('error', (error) => {
       opened.reject(new NodeError('NodeUnreachable', `${url}: ${error.message}`));
