@@ -1,6 +1,8 @@
+import type { TlsIdentity } from './tls.ts';
+
 /**
- * The HTTP and WebSocket server as the routes see it. Implementations: `server-node.ts` (node:http + ws); a second
- * one over uWebSockets.js follows. One contract suite holds for all.
+ * The HTTP and WebSocket server as the routes see it. Implementations: `server-node.ts` (node:http + ws) and
+ * `server-uws.ts` (uWebSockets.js). One contract suite holds for both.
  */
 export interface HttpRequest {
   /** Sent back as X-Request-Id, and the `RequestID` of an unexpected error. */
@@ -107,6 +109,8 @@ export interface ServerOptions {
   /** Requests a second of one remote address; the loopback has none. 0 means no limit. */
   readonly requestsPerSecond: number;
   readonly sockets: Readonly<Record<SocketKind, SocketBounds>>;
+  /** Serves https and wss instead of http and ws. */
+  readonly tls?: TlsIdentity;
 }
 
 /** Bounds of the WebSockets of one kind. */

@@ -1,8 +1,9 @@
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { ApiServer, ServerOptions } from './adapter.ts';
+import type { ServerModules } from './front.ts';
 import type { ApiOptions } from './options.ts';
 import { createRoutes, type RouteModules } from './routes.ts';
-import { createNodeServer, type ServerModules } from './server-node.ts';
+import { createNodeServer } from './server-node.ts';
 
 /** Read-header timeout and header size of Bacalhau v1.9's server; its body has 20 s. */
 const HEADER_TIMEOUT_MS = 5000;
