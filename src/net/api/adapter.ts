@@ -27,8 +27,8 @@ export interface HttpReply {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
   /**
-   * A stream has no deadline. Its head is sent at once, each chunk as it comes, with back-pressure; its iterator is
-   * returned when the client goes away.
+   * A stream has no deadline. Each chunk is sent as it comes, with back-pressure, the head with the first one; its
+   * iterator is returned when the client goes away.
    */
   readonly body: string | Uint8Array | AsyncIterable<Uint8Array>;
   /** The stream has no end of its own: a stop aborts the request's signal, and it should end then. */

@@ -125,7 +125,6 @@ export class NodeExchange extends Exchange {
       return;
     }
     this.raw.socket.setTimeout(this.host.idleTimeoutMs);
-    response.flushHeaders();
     // pipeline destroys the connection when the source fails: the length was promised already, so a connection
     // cut short is the only way left to say that something is missing.
     pipeline(body instanceof Readable ? body : Readable.from(body), response)

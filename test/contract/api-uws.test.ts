@@ -1,0 +1,7 @@
+import { uwsServers } from '../../src/net/api/server-uws.ts';
+import { loadUws } from '../../src/net/api/uws.ts';
+import { apiSuite } from './api-suite.ts';
+
+const uws = loadUws(16_384);
+if ('why' in uws) throw new Error(uws.why);
+apiSuite({ name: 'uWebSockets.js', create: uwsServers(uws), strictParser: false });
