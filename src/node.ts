@@ -8,14 +8,18 @@ import { policyOf } from './config/policy.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { NodeError, toErrorData } from './core/errors.ts';
 import type { IngestPort } from './core/ports.ts';
+import { EventHub } from './events/hub.ts';
 import { createIpfsClient } from './ipfs/create.ts';
 import { createApi } from './net/api/api.ts';
 import { createDelivery, deliveryDefaults } from './net/delivery.ts';
 import { loadIdentity } from './net/p2p/identity.ts';
+import { Refusals } from './net/refusals.ts';
 import { advertisedUrl, checkAddresses, exposureWarnings, freePort } from './node/addresses.ts';
 import { createComputeRole } from './node/compute-role.ts';
 import { Downloads } from './node/downloads.ts';
+import { observeEvents } from './node/event-metrics.ts';
 import { Facts } from './node/facts.ts';
+import { Network } from './node/network.ts';
 import { nodePaths } from './node/paths.ts';
 import { openStores } from './node/stores.ts';
 import { Swarm } from './node/swarm.ts';
@@ -72,11 +76,15 @@ export async function startNode(
     const helper = new Helper({}, { logger });
     helper.warm();
     stops.push(() => helper.stop());
-    const stores = await openStores(config, nodeId, paths, { logger });
+    const stores = await openStores(config, nodeId, paths, { logger, clock });
     stops.push(() => stores.close());
+    const events = new EventHub({ limits: config.limits }, stores);
+    observeEvents(metrics, events);
     const detected = await detectCapacity({ dataDirectory: dataDir }, { runner: helper, logger });
     const plan = resolveCapacity(config.capacity, config.requester.defaultResources, detected);
     const apiPort = config.api.port === 0 ? await freePort(config.api.host) : config.api.port;
+
+    const publicUrl = advertisedUrl(config, apiPort);
 
     const ingest = new IngestStage(
       {
@@ -95,13 +103,15 @@ export async function startNode(
     stops.push(() => ingest.stop());
     ingest.runner.warm();
 
+    const refusals = new Refusals({ metrics, logger: logger.child({ module: 'network' }) });
+    const onRefusal = refusals.refused;
     const delivery = createDelivery({
       options: { ...deliveryDefaults, nodeId },
-      modules: { clock, logger: logger.child({ module: 'delivery' }) },
+      modules: { clock, logger: logger.child({ module: 'delivery' }), onRefusal },
     });
     const swarm = new Swarm(
       { identity, p2p: config.p2p, ipfs: config.ipfs, blocksDirectory: paths.ipfsBlocks },
-      { logger: logger.child({ module: 'swarm' }) },
+      { logger: logger.child({ module: 'swarm' }), onHost: (host) => network.open(host) },
     );
     const ipfs = (): ReturnType<typeof createIpfsClient> =>
       createIpfsClient(
@@ -114,14 +124,25 @@ export async function startNode(
       );
     const facts = new Facts(
       { nodeId, version, roles, labels: config.node.labels },
-      { post: (info) => delivery.post(nodeId, { type: 'NodeInfo', info }) },
+      { post: (info) => network.tell({ type: 'NodeInfo', info }) },
+    );
+    const network = new Network(
+      { nodeId, hello: { roles, version } },
+      {
+        delivery,
+        clock,
+        logger: logger.child({ module: 'network' }),
+        metrics,
+        info: () => facts.info(),
+        onRefusal,
+      },
     );
 
     const compute =
       stores.compute === undefined
         ? undefined
         : createComputeRole(
-            { nodeId, config, paths, plan, publicUrl: advertisedUrl(config, apiPort) },
+            { nodeId, config, paths, plan, publicUrl },
             {
               ingest,
               store: stores.compute,
@@ -130,9 +151,10 @@ export async function startNode(
               metrics,
               ipfs,
               post: (to, message) => delivery.post(to, message),
+              onRefusal,
               onChange: () => facts.changed(),
               onRoom: (room) => {
-                delivery.post(nodeId, { type: 'RoomAnnounced', ...room });
+                network.tell({ type: 'RoomAnnounced', ...room });
                 facts.changed();
               },
               onQuestion: (question) => swarm.answer(question),
@@ -145,7 +167,11 @@ export async function startNode(
         : createRequester({
             options: {
               ...requesterDefaults,
+              // This node's own probes may take as long as its operator says.
+              askTimeoutMs: Math.max(config.requester.askTimeoutMs, config.bid.probeTimeoutMs * 2),
+              nodeLostTimeoutMs: config.requester.nodeLostTimeoutMs,
               nodeId,
+              resultsUrl: `${publicUrl}/results`,
               limits: config.limits,
               defaultResources: plan.defaults,
             },
@@ -154,7 +180,9 @@ export async function startNode(
               clock,
               logger: logger.child({ module: 'requester' }),
               asks: delivery,
-              logs: (id) => (id === nodeId ? compute?.compute : undefined),
+              post: (to, message) => delivery.post(to, message),
+              onRefusal,
+              outputs: (id) => (id === nodeId ? compute?.compute : network.outputs(id)),
             },
           });
     if (compute !== undefined && stores.compute !== undefined) {
@@ -177,6 +205,8 @@ export async function startNode(
       );
     }
 
+    network.serve({ requester, compute: compute?.compute });
+
     // What an earlier life left is taken up before anybody can ask for more.
     if (compute !== undefined) {
       stops.push((deadlineMs) => compute.stop(deadlineMs));
@@ -192,9 +222,11 @@ export async function startNode(
     }
     stops.push((deadlineMs) => delivery.stop(deadlineMs));
     await delivery.start();
-    facts.changed();
+    facts.start();
+    stops.push(() => Promise.resolve(facts.stop()));
 
     stops.push(() => swarm.stop());
+    stops.push((deadlineMs) => network.stop(deadlineMs));
     await swarm.start();
     const downloads = new Downloads(
       { directory: paths.downloads, maxBytes: config.execute.maxResultBytes },
@@ -220,6 +252,7 @@ export async function startNode(
           offer: compute?.health.current() ?? null,
           unavailable: compute?.health.reasons() ?? null,
           peers: swarm.peers(),
+          links: network.peers(),
         }),
         metrics: () => metrics.render(),
         ipfsArchive: (cid, signal) => downloads.archive(cid, signal),
@@ -227,6 +260,7 @@ export async function startNode(
       ...(requester === undefined ? {} : { requester }),
       ...(ingestPort === undefined ? {} : { ingest: ingestPort }),
       ...(compute === undefined ? {} : { compute: compute.compute, bids: compute.bids }),
+      events,
       logger: logger.child({ module: 'api' }),
       metrics,
     });

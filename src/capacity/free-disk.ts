@@ -4,15 +4,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Clock, Timer } from '../core/clock.ts';
 import { toErrorData } from '../core/errors.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { DiskView } from './disk-view.ts';
 
 /** Free space changes with what anybody writes: a look costs one call of the file system. */
 const LOOK_MS = 2_000;
 
 /** A network file system that does not answer must not hold anything up. */
 const STATFS_TIMEOUT_MS = 3_000;
-
-/** Left for the node's own stores and logs: jobs do not start into the last of it. */
-export const DISK_FLOOR_BYTES = 16_777_216;
 
 export interface FreeDiskOptions {
   /** Any folder of the file system that jobs write to. It exists. */
@@ -35,7 +33,8 @@ export interface FreeDiskModules {
 export class FreeDisk {
   readonly #options: FreeDiskOptions;
   readonly #modules: FreeDiskModules;
-  #bytes = Number.POSITIVE_INFINITY;
+  /** What the last look has shown. */
+  readonly view: DiskView = new DiskView();
   #timer: Timer | undefined;
   #stopped = false;
   #isUnreadable = false;
@@ -43,16 +42,6 @@ export class FreeDisk {
   constructor(options: FreeDiskOptions, modules: FreeDiskModules) {
     this.#options = options;
     this.#modules = modules;
-  }
-
-  /** Bytes jobs may still write; Infinity while they could not be read. */
-  get bytes(): number {
-    return Math.max(0, this.#bytes - DISK_FLOOR_BYTES);
-  }
-
-  /** True when there is room for so much, or for a little where nothing is asked. */
-  has(bytes: number): boolean {
-    return this.#bytes - DISK_FLOOR_BYTES >= bytes;
   }
 
   /** Resolves after the first look. */
@@ -67,20 +56,20 @@ export class FreeDisk {
 
   async #look(): Promise<void> {
     const { clock, logger, onMore, free = freeBytes } = this.#modules;
-    const before = this.#bytes;
+    const before = this.view.bytes;
     try {
-      this.#bytes = await free(this.#options.directory);
+      this.view.set(await free(this.#options.directory));
       this.#isUnreadable = false;
     } catch (thrown) {
       // The ledger's own count goes on to hold.
-      this.#bytes = Number.POSITIVE_INFINITY;
+      this.view.set(Number.POSITIVE_INFINITY);
       if (!this.#isUnreadable) {
         logger.warn({ reason: toErrorData(thrown).message }, 'the free disk space could not be read');
       }
       this.#isUnreadable = true;
     }
     if (this.#stopped) return;
-    if (this.#bytes > before) onMore();
+    if (this.view.bytes > before) onMore();
     this.#timer = clock.at(clock.nowMs() + LOOK_MS, () => void this.#look());
   }
 }

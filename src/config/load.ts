@@ -2,12 +2,13 @@ import { existsSync } from 'node:fs';
 import { type CapacityConfig, readCapacity } from '../capacity/options.ts';
 import { NodeError } from '../core/errors.ts';
 import type { Limits } from '../core/limits.ts';
+import { HIDDEN, withoutSecrets } from '../core/secrets.ts';
 import { type DockerConfig, readDocker } from '../engines/docker/options.ts';
 import { type IpfsConfig, readIpfs } from '../ipfs/options.ts';
 import { type ApiConfig, readApi } from '../net/api/options.ts';
 import { type P2pConfig, readP2p } from '../net/p2p/options.ts';
 import { type NodeOptions, readNode } from '../node-options.ts';
-import { type BidConfig, readBid } from '../pipeline/bid/options.ts';
+import { type BidConfig, bidSettings, readBid } from '../pipeline/bid/options.ts';
 import { type ExecuteConfig, readExecute } from '../pipeline/execute/options.ts';
 import { type PublishConfig, readPublish } from '../pipeline/publish/options.ts';
 import { type RequesterConfig, readRequester } from '../requester/options.ts';
@@ -20,16 +21,18 @@ import { isGiven, parseSetting } from './parse.ts';
 import { Reader } from './reader.ts';
 import { allSettings, settingOfKey } from './settings.ts';
 import { gather, type Inputs, resolvePath } from './sources.ts';
-import type { SettingKind } from './table.ts';
+import type { Setting, SettingKind } from './table.ts';
 
-/** One setting as it applies, for people. */
-export interface EffectiveSetting {
+/** One setting as it was written. May hold secrets: `shownSetting` is for people. */
+export interface StatedSetting {
   readonly key: string;
-  /** As written; "********" for a secret that is set. */
   readonly text: string;
   /** "default", "--port", "environment variable X", "/path/config.yaml:3 (Node.Type)". */
   readonly origin: string;
 }
+
+/** One setting as it applies, for people: "********" stands for a secret that is set. */
+export type EffectiveSetting = StatedSetting;
 
 /** The node's configuration: typed, frozen, one slice a room. */
 export interface NodeConfig {
@@ -53,6 +56,8 @@ export interface NodeConfig {
   readonly files: readonly string[];
   /** Every row as it applies, in the order of the table. */
   readonly settings: readonly EffectiveSetting[];
+  /** Rows of the job selection policy as written: changes over the API start from them. */
+  readonly policy: readonly StatedSetting[];
 }
 
 function deepFreeze<T>(value: T): T {
@@ -69,16 +74,21 @@ function faultsError(faults: readonly Fault[]): NodeError {
   return new NodeError('ConfigInvalid', `${head}${lines.join('\n  ')}`);
 }
 
-const SECRET = '********';
-
-function effective(raw: ReadonlyMap<string, RawValue>): EffectiveSetting[] {
-  return allSettings.flatMap((setting) => {
-    const value = raw.get(setting.key);
+function stated(rows: readonly Setting[], raw: ReadonlyMap<string, RawValue>): StatedSetting[] {
+  return rows.flatMap(({ key, default: standard }) => {
+    const value = raw.get(key);
     if (value === undefined) return [];
-    if (!isGiven(value)) return [{ key: setting.key, text: setting.default, origin: 'default' }];
-    const text = setting.secret === true ? SECRET : value.texts.join(',');
-    return [{ key: setting.key, text, origin: originText(value.origin) }];
+    if (!isGiven(value)) return [{ key, text: standard, origin: 'default' }];
+    return [{ key, text: value.texts.join(','), origin: originText(value.origin) }];
   });
+}
+
+/** A setting for people. */
+export function shownSetting({ key, text, origin }: StatedSetting): EffectiveSetting {
+  const setting = settingOfKey(key);
+  if (setting?.secret === true) return { key, text: origin === 'default' ? text : HIDDEN, origin };
+  const mayHide = setting?.kind === 'string' || setting?.kind === 'list';
+  return { key, text: mayHide ? withoutSecrets(text) : text, origin };
 }
 
 /**
@@ -120,7 +130,8 @@ export function loadConfig(inputs: Inputs): NodeConfig {
     limits: readLimits(reader),
     warnings: sources.warnings,
     files: sources.files,
-    settings: effective(sources.raw),
+    settings: stated(allSettings, sources.raw).map(shownSetting),
+    policy: stated(bidSettings, sources.raw),
   };
   if (faults.length > 0) throw faultsError(faults);
   const idle = reader.unread();

@@ -1,6 +1,7 @@
 import { multiaddr } from '@multiformats/multiaddr';
 import { parseDurationMs } from '../core/duration.ts';
 import { parseBytes, parseCpu, parseGpu } from '../core/resources.ts';
+import { withoutSecrets } from '../core/secrets.ts';
 import type { RawValue } from './origin.ts';
 import type { Amount, Setting, SettingFormat } from './table.ts';
 
@@ -14,8 +15,23 @@ const PERCENT = /^(\d+(?:\.\d+)?)%$/;
 /** A sentence that says what is wrong with a value. */
 class Wrong extends Error {}
 
+/** A base58 multihash of a key, or a CID of one. */
+const PEER_ID = /^(?:12D3Koo|16Uiu2HA|Qm|b[a-z2-7])[A-Za-z0-9]{40,100}$/;
+
+const ORIGIN = /^[a-z][a-z0-9+.-]*:\/\/[^/?#\s]+$/;
+
 function checkFormat(format: SettingFormat | undefined, text: string): void {
   if (format === undefined || text === '') return;
+  if (format === 'peer-id') {
+    if (PEER_ID.test(text) || /^(?:any|none)$/i.test(text)) return;
+    throw new Wrong(`"${text}" is no peer id such as 12D3KooW…, nor "any" or "none"`);
+  }
+  if (format === 'origin') {
+    if (text === '*' || text === 'null' || ORIGIN.test(text)) return;
+    throw new Wrong(
+      `"${text}" is no origin as browsers send it (scheme, host and port, nothing behind: https://status.example.org), nor "null" or "*"`,
+    );
+  }
   if (format === 'url') {
     if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) {
       throw new Wrong(`"${text}" is not a valid http(s) URL`);
@@ -130,7 +146,7 @@ export function parseSetting(setting: Setting, raw: RawValue): { value: Value } 
     return { value: parse(setting, raw) };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    return { wrong: setting.secret === true ? 'is not a valid value' : message };
+    return { wrong: setting.secret === true ? 'is not a valid value' : withoutSecrets(message) };
   }
 }
 

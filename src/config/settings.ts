@@ -31,7 +31,7 @@ export const settingGroups: readonly SettingGroup[] = [
   { title: 'Execution', settings: executeSettings },
   { title: 'Docker', settings: dockerSettings },
   { title: 'Publishing', settings: publishSettings },
-  { title: 'Job defaults', settings: requesterSettings },
+  { title: 'Requester', settings: requesterSettings },
   { title: 'Stores', settings: storeSettings },
   { title: 'Logging', settings: logSettings },
   { title: 'Threads', settings: workersSettings },

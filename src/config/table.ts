@@ -25,7 +25,11 @@ export type SettingFormat =
   /** A multiaddr or an http(s) URL. */
   | 'rpc-address'
   /** An http(s) URL. */
-  | 'url';
+  | 'url'
+  /** A libp2p peer id, or a word that stands for all or none. */
+  | 'peer-id'
+  /** Of a web page, as browsers send it, or a word that stands for some or all. */
+  | 'origin';
 
 /** One row of the config table. Rooms declare theirs in an `options.ts`; config/settings.ts gathers them. */
 export interface Setting {

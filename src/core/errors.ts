@@ -42,6 +42,13 @@ const registry = {
     retryable: false,
     hint: "Send the request from the node's own machine, to its loopback address.",
   },
+  OriginNotAllowed: {
+    status: 403,
+    wireCode: 'Forbidden',
+    component: 'APIServer',
+    retryable: false,
+    hint: "Pages of the node's own machine may; API.AllowedOrigins names others.",
+  },
   SignatureInvalid: { status: 400, wireCode: 'BadRequest', component: 'APIServer', retryable: false },
   NotApprover: {
     status: 401,
@@ -72,6 +79,13 @@ const registry = {
     hint: 'Use full job ID',
   },
   ExecutionNotFound: { status: 404, wireCode: 'NotFound', component: 'JobStore', retryable: false },
+  NodeOutOfReach: {
+    status: 503,
+    wireCode: 'ServiceUnavailable',
+    component: 'NodesManager',
+    retryable: true,
+    hint: 'The node that ran the execution is not connected now: "bacalhau node list" shows since when. Try again when it is back.',
+  },
   NodeNotFound: { status: 404, wireCode: 'NotFound', component: 'NodesManager', retryable: false },
   JobUnchanged: {
     status: 409,
@@ -94,6 +108,9 @@ const registry = {
     hint: 'Use full node ID',
   },
   JobStateConflict: { status: 409, wireCode: 'ConflictJobState', component: 'JobStore', retryable: false },
+  // peers
+  LinkLost: { status: 503, wireCode: 'NetworkFailure', component: 'Net', retryable: true },
+  MessageInvalid: { status: 400, wireCode: 'BadRequest', component: 'Net', retryable: false },
   // store
   StoreLocked: { status: 500, wireCode: 'DatastoreFailure', component: 'Store', retryable: false },
   StoreForeign: { status: 500, wireCode: 'DatastoreFailure', component: 'Store', retryable: false },

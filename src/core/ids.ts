@@ -62,6 +62,14 @@ export function newEvaluationId(): string {
   return uuidv7();
 }
 
+const TIMED = /^(?:[a-z]-)?([0-9a-f]{8})-([0-9a-f]{4})-7/;
+
+/** When an id was made, epoch milliseconds, where it says: `x-<UUIDv7>`. Ids of other programs may not. */
+export function idTimeMs(id: string): number | undefined {
+  const [, high = '', low = ''] = TIMED.exec(id) ?? [];
+  return high === '' ? undefined : Number.parseInt(`${high}${low}`, 16);
+}
+
 const PREFIXED_UUID = /^([a-z]-)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 /** True when `id` is a whole `x-<uuid>`, false when it can only be a prefix of one, or a name. */

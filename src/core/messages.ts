@@ -135,6 +135,24 @@ export interface OutboxMessage {
   readonly message: Message;
 }
 
+/** Why a message was none of its sender's business. */
+export type Refusal =
+  /** About an execution of another requester, or of another node. */
+  | 'foreign'
+  /** In the name of another node. */
+  | 'spoofed'
+  /** From a requester whose jobs this node does not take. */
+  | 'untrusted'
+  /** For a role that this node does not have. */
+  | 'no_role';
+
+/** Told of every message that changed nothing because of who sent it. */
+export type RefusalListener = (
+  from: NodeId,
+  type: Message['type'] | 'logs' | 'archive',
+  why: Refusal,
+) => void;
+
 /** The half of a role that receives. Resolves when what the message changed is durable; the sender then forgets it. */
 export interface MessageHandler<M extends Message> {
   handle(from: NodeId, message: M): Promise<void>;

@@ -11,6 +11,7 @@ export type Outcome<T> =
 
 /** Machine-readable reasons to refuse an ask. */
 export type RejectCode =
+  | 'requester'
   | 'networking'
   | 'timeout'
   | 'stateless'
@@ -23,6 +24,7 @@ export type RejectCode =
   | 'image_platform'
   | 'max_capacity'
   | 'no_room'
+  | 'disk_low'
   | 'busy'
   | 'probe_failed'
   | 'probe_slots_full'

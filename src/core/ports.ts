@@ -91,6 +91,20 @@ export interface LogPort {
   logs(executionId: ExecutionId, options: LogOptions, signal: AbortSignal): AsyncIterable<LogChunk>;
 }
 
+/** Reads what the local publisher keeps of executions. */
+export interface ArchivePort {
+  /** @throws NodeError ExecutionNotFound */
+  openArchive(executionId: ExecutionId, signal: AbortSignal): Promise<OpenedArchive>;
+}
+
+export interface OpenedArchive {
+  readonly stream: Readable;
+  readonly bytes: number;
+}
+
+/** Everything that an execution leaves at its node. */
+export type OutputPort = LogPort & ArchivePort;
+
 /** A compute node's own view of an execution, for `node executions`. */
 export interface LocalExecutionView {
   readonly executionId: ExecutionId;
@@ -106,13 +120,11 @@ export interface LocalExecutionView {
 }
 
 /** The compute role, as the API sees it. */
-export interface ComputePort extends LogPort {
+export interface ComputePort extends OutputPort {
   executions(options: {
     states?: readonly LocalExecutionState[];
     limit: number;
   }): Promise<LocalExecutionView[]>;
-  /** Readable of a published local archive. @throws NodeError ExecutionNotFound */
-  openArchive(executionId: ExecutionId): Promise<{ stream: Readable; bytes: number }>;
 }
 
 /** Facts about the node itself. */

@@ -1,5 +1,6 @@
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
 import { NodeError } from '../core/errors.ts';
+import { withoutSecrets } from '../core/secrets.ts';
 
 const EXPECTED =
   'expected a multiaddr such as /ip4/127.0.0.1/tcp/5001 or /dns4/ipfs.example.org/tcp/443/https, or an http(s) URL';
@@ -75,5 +76,5 @@ function fromMultiaddr(value: string, address: Multiaddr): URL {
 }
 
 function invalid(value: string, reason: string): NodeError {
-  return new NodeError('ConfigInvalid', `--ipfs-connect ${value}: ${reason}`);
+  return new NodeError('ConfigInvalid', `--ipfs-connect ${withoutSecrets(value)}: ${reason}`);
 }

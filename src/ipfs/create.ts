@@ -1,10 +1,5 @@
 import type { IpfsClient, IpfsOptions } from './client.ts';
-
-/** Fetches a block through the main thread's bitswap into the block folder. */
-export type AskForBlock = (
-  question: { readonly kind: 'ipfs-want'; readonly cid: string },
-  signal?: AbortSignal,
-) => Promise<unknown>;
+import type { AskForBlock } from './embedded/fetch.ts';
 
 /**
  * The client of the node that `options.connect` names: Kubo, or the embedded node when it is "".

@@ -3,7 +3,14 @@ import { NodeError } from '../core/errors.ts';
 import type { ExecutionId, JobId, NodeId } from '../core/ids.ts';
 import type { ExecutionHeader } from '../core/item.ts';
 import type { Component } from '../core/lifecycle.ts';
-import type { AskForBid, ComputeBound, Message, MessageHandler, RequesterBound } from '../core/messages.ts';
+import type {
+  AskForBid,
+  ComputeBound,
+  Message,
+  MessageHandler,
+  RefusalListener,
+  RequesterBound,
+} from '../core/messages.ts';
 import type { ComputeStore, Outbox } from '../store/compute-store.ts';
 import type { OutboxRow } from '../store/records.ts';
 import type { RequesterStore } from '../store/requester-store.ts';
@@ -42,6 +49,7 @@ export interface DeliveryModules {
   readonly logger: Logger;
   /** 0 to 1. Default: Math.random. */
   readonly random?: () => number;
+  readonly onRefusal: RefusalListener;
 }
 
 /** The requester role's end. */
@@ -66,6 +74,8 @@ interface Side {
   readonly outbox: Outbox;
   readonly committed: () => Promise<void>;
   readonly lanes: Map<NodeId, Lane>;
+  /** Fleeting rows of the time before the start. */
+  readonly early: OutboxRow[];
 }
 
 function isRequesterBound(message: Message): message is RequesterBound {
@@ -96,6 +106,7 @@ export class Delivery implements Component {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #random: () => number;
+  readonly #onRefusal: RefusalListener;
   readonly #sides = new Map<Role, Side>();
   readonly #attached = new Map<ExecutionId, Uint8Array>();
   readonly #unreachable = new Map<NodeId, number>();
@@ -111,6 +122,7 @@ export class Delivery implements Component {
     this.#clock = modules.clock;
     this.#logger = modules.logger;
     this.#random = modules.random ?? Math.random;
+    this.#onRefusal = modules.onRefusal;
   }
 
   connectRequester(end: RequesterEnd): void {
@@ -188,6 +200,20 @@ export class Delivery implements Component {
     });
   }
 
+  /** What a peer sent. Resolves when it need not be sent again. */
+  receive(from: NodeId, message: Message): Promise<void> {
+    if (!this.#running) return Promise.reject(new NodeError('Stopping', 'this node takes no messages now'));
+    if (isRequesterBound(message)) {
+      const handler = this.#requester?.handler;
+      if (handler !== undefined) return handler.handle(from, message);
+    } else {
+      const handler = this.#compute?.handler;
+      if (handler !== undefined) return handler.handle(from, message);
+    }
+    this.#onRefusal(from, message.type, 'no_role');
+    return Promise.resolve();
+  }
+
   debug(): Record<string, unknown> {
     const lanes = [...this.#sides].flatMap(([role, side]) =>
       [...side.lanes.values()].map((lane) => ({ from: role, ...lane.debug() })),
@@ -196,12 +222,18 @@ export class Delivery implements Component {
   }
 
   #connect(role: Role, store: { readonly outbox: Outbox; committed(): Promise<void> }): void {
-    const side: Side = { outbox: store.outbox, committed: () => store.committed(), lanes: new Map() };
+    const side: Side = {
+      outbox: store.outbox,
+      committed: () => store.committed(),
+      lanes: new Map(),
+      early: [],
+    };
     this.#sides.set(role, side);
     store.outbox.onAppend((rows) => {
       for (const row of rows) {
         const lane = side.lanes.get(row.to);
         if (lane !== undefined) lane.append(row);
+        else if (row.fleeting) side.early.push(row);
         else if (this.#running) this.#unreachable.set(row.to, (this.#unreachable.get(row.to) ?? 0) + 1);
       }
     });
@@ -222,6 +254,7 @@ export class Delivery implements Component {
     });
     side.lanes.set(to, lane);
     lane.start();
+    if (to === this.#options.nodeId) for (const row of side.early.splice(0)) lane.append(row);
   }
 
   #reaches(role: Role, to: NodeId): boolean {

@@ -41,7 +41,7 @@ interface Failed {
 /**
  * The rows of one outbox for one receiver, in order. New rows go straight from the write to the receiver, all
  * of one turn together; what does not fit in the window stays in the store and is read later. A row is removed
- * when its receiver has it, an ask when it has been answered.
+ * when its receiver has it, an ask when it has been answered. Fleeting ones are in memory only.
  */
 export class Lane {
   readonly #options: LaneOptions;
@@ -89,7 +89,7 @@ export class Lane {
     this.#waiting = [];
     // What has arrived is forgotten before another lane to the same receiver can read it.
     this.#flushRemovals();
-    if (this.#sent.size > 0) {
+    if (this.#sent.size > 0 && deadlineMs > this.#modules.clock.nowMs()) {
       let timer: Timer | undefined;
       await new Promise<void>((resolve) => {
         this.#idle.push(resolve);
@@ -106,6 +106,12 @@ export class Lane {
 
   /** A row was written in this turn. */
   append(row: OutboxRow): void {
+    if (row.fleeting) {
+      // There is no more of it than of executions that have not ended: the window counts what can be read later.
+      this.#waiting.push(row);
+      this.#schedule();
+      return;
+    }
     this.#newest = Math.max(this.#newest, row.seq);
     if (this.#isBehind) return;
     if (this.#inMemory >= this.#options.window) {
@@ -123,7 +129,7 @@ export class Lane {
     if (ask === undefined) return false;
     this.#asks.delete(executionId);
     this.#recovered(ask.row.seq);
-    this.#remove(ask.row.seq);
+    this.#remove(ask.row);
     return true;
   }
 
@@ -133,7 +139,7 @@ export class Lane {
       ({ message }) => message.type === 'AskForBid' && message.executionId === executionId,
     );
     const [row] = at < 0 ? [] : this.#waiting.splice(at, 1);
-    if (row !== undefined) this.#remove(row.seq);
+    if (row !== undefined) this.#remove(row);
   }
 
   debug(): Record<string, unknown> {
@@ -176,7 +182,7 @@ export class Lane {
     this.#modules.send(row).then(
       () => {
         this.#sent.delete(seq);
-        if (!isAsk) this.#remove(seq);
+        if (!isAsk) this.#remove(row);
         this.#recovered(seq);
         this.#settleIdle();
       },
@@ -196,8 +202,8 @@ export class Lane {
     for (const resolve of idle) resolve();
   }
 
-  #remove(seq: number): void {
-    if (this.#stopped) return;
+  #remove({ seq, fleeting }: OutboxRow): void {
+    if (this.#stopped || fleeting) return;
     this.#removals.push(seq);
     this.#schedule();
   }
@@ -299,7 +305,7 @@ export class Lane {
       for (const row of rows) {
         this.#cursor = row.seq;
         if (isWanted(row)) this.#waiting.push(row);
-        else this.#remove(row.seq);
+        else this.#remove(row);
       }
       if (rows.length < limit && this.#newest === newest) this.#isBehind = false;
       if (this.#waiting.length > 0) this.#schedule();

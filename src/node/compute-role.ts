@@ -9,7 +9,7 @@ import type { BidPort } from '../core/bids.ts';
 import type { Clock } from '../core/clock.ts';
 import type { NodeId } from '../core/ids.ts';
 import type { Resources } from '../core/job.ts';
-import type { RequesterBound } from '../core/messages.ts';
+import type { RefusalListener, RequesterBound } from '../core/messages.ts';
 import type { ComputeInfo } from '../core/node-info.ts';
 import { reapContainers } from '../engines/docker/health.ts';
 import type { IpfsClient } from '../ipfs/client.ts';
@@ -49,6 +49,7 @@ export interface ComputeRoleModules {
   readonly metrics: Metrics;
   readonly ipfs: () => Promise<IpfsClient>;
   readonly post: (to: NodeId, message: RequesterBound) => void;
+  readonly onRefusal: RefusalListener;
   /** Something of `info()` has changed. */
   readonly onChange: () => void;
   /** There may be room for more. */
@@ -106,6 +107,7 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
         storages,
         publicUrl: options.publicUrl,
         ledger: ledger.share(),
+        disk: disk.view.buffer,
         tally: tally.buffer,
         docker: config.docker,
       },
@@ -130,7 +132,7 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
       ingest: modules.ingest,
       store,
       ledger,
-      disk,
+      disk: disk.view,
       clock,
       logger,
       metrics,
@@ -143,8 +145,13 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
     },
   );
   const compute: Compute = new Compute(
-    { nodeId, executionsDirectory: paths.executions, archivesDirectory: paths.archives },
-    { spine, store, post: modules.post },
+    {
+      nodeId,
+      acceptBidsFrom: config.bid.acceptBidsFrom,
+      executionsDirectory: paths.executions,
+      archivesDirectory: paths.archives,
+    },
+    { spine, store, post: modules.post, onRefusal: modules.onRefusal },
   );
   const health = createHealth(
     {
@@ -161,7 +168,10 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
   observeBids(metrics, tally);
 
   const policy = new Policy(policyOf(config), {
-    apply: (bid) => spine.setPolicy(bid, bid.approvalTimeoutMs),
+    apply: (bid) => {
+      spine.setPolicy(bid, bid.approvalTimeoutMs);
+      compute.setAccepts(bid.acceptBidsFrom);
+    },
     logger,
   });
   const bids = new Bids({ nodeId }, { spine, store, ingest: modules.ingest });

@@ -1,4 +1,4 @@
-import { type NodeConfig, settingsTree } from '../config/load.ts';
+import { type NodeConfig, settingsTree, shownSetting } from '../config/load.ts';
 import { changePolicy, type PolicyConfig } from '../config/policy.ts';
 import type { BidConfig } from '../pipeline/bid/options.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -25,20 +25,25 @@ export class Policy {
 
   /** As a tree of config keys. */
   tree(): Record<string, unknown> {
-    return settingsTree(this.#now.settings);
+    return settingsTree(this.#now.stated.map(shownSetting));
   }
 
   /** The configuration with this policy in place of its own. */
   effective(config: NodeConfig): NodeConfig {
-    const { bid, settings } = this.#now;
-    const now = new Map(settings.map((setting) => [setting.key, setting] as const));
-    return { ...config, bid, settings: config.settings.map((setting) => now.get(setting.key) ?? setting) };
+    const { bid, stated } = this.#now;
+    const now = new Map(stated.map((setting) => [setting.key, shownSetting(setting)] as const));
+    return {
+      ...config,
+      bid,
+      policy: stated,
+      settings: config.settings.map((setting) => now.get(setting.key) ?? setting),
+    };
   }
 
   /** Takes another configuration's policy in place of this one, changes over the API included. */
   replace(next: PolicyConfig): void {
-    const changed = next.settings.filter(
-      ({ key, text }) => this.#now.settings.find((setting) => setting.key === key)?.text !== text,
+    const changed = next.stated.filter(
+      ({ key, text }) => this.#now.stated.find((setting) => setting.key === key)?.text !== text,
     );
     this.#now = next;
     this.#apply(next.bid);

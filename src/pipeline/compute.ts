@@ -1,17 +1,24 @@
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
 import { NodeError } from '../core/errors.ts';
 import type { ExecutionId, NodeId } from '../core/ids.ts';
 import { isCompleteId } from '../core/ids.ts';
 import type { JobSpec } from '../core/job.ts';
-import type { AskForBid, BidResult, ComputeBound, MessageHandler, RequesterBound } from '../core/messages.ts';
+import type {
+  AskForBid,
+  BidResult,
+  ComputeBound,
+  MessageHandler,
+  RefusalListener,
+  RequesterBound,
+} from '../core/messages.ts';
 import type { Rejection } from '../core/outcome.ts';
-import type { ComputePort, LocalExecutionView, LogChunk, LogOptions } from '../core/ports.ts';
+import type { ComputePort, LocalExecutionView, LogChunk, LogOptions, OpenedArchive } from '../core/ports.ts';
 import { isLocalTerminal, type LocalExecutionState } from '../core/states.ts';
 import type { ComputeStore } from '../store/compute-store.ts';
 import type { LocalExecution } from '../store/records.ts';
+import type { BidConfig } from './bid/options.ts';
 import type { Item, PendingAsk } from './item.ts';
 import { readLiveLog, readResultLog } from './logs.ts';
 import { waitingMessage } from './records.ts';
@@ -20,6 +27,7 @@ import type { Spine } from './spine.ts';
 
 export interface ComputeOptions {
   readonly nodeId: NodeId;
+  readonly acceptBidsFrom: BidConfig['acceptBidsFrom'];
   /** Absolute; `<data dir>/executions`. */
   readonly executionsDirectory: string;
   /** Absolute; archives of the `local` publisher. */
@@ -31,6 +39,7 @@ export interface ComputeModules {
   readonly store: ComputeStore;
   /** Sends without the outbox: answers that are asked for again when they are lost. */
   readonly post: (to: NodeId, message: RequesterBound) => void;
+  readonly onRefusal: RefusalListener;
 }
 
 /** The compute role as its neighbours see it: messages of requesters in, views and logs out. */
@@ -39,10 +48,27 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
   readonly #modules: ComputeModules;
   /** Who waits for the end of an execution. */
   readonly #ends = new Map<ExecutionId, (() => void)[]>();
+  #accepts: BidConfig['acceptBidsFrom'];
 
   constructor(options: ComputeOptions, modules: ComputeModules) {
     this.#options = options;
     this.#modules = modules;
+    this.#accepts = options.acceptBidsFrom;
+  }
+
+  /** Whose asks are answered from now on; this node's own always are. */
+  setAccepts(acceptBidsFrom: BidConfig['acceptBidsFrom']): void {
+    this.#accepts = acceptBidsFrom;
+  }
+
+  /** Who asked for an execution that this node knows, or decides on. */
+  requesterOf(executionId: ExecutionId): NodeId | undefined {
+    const { spine, store } = this.#modules;
+    return (
+      spine.items.get(executionId)?.header.requesterId ??
+      spine.intake.requesterOf(executionId) ??
+      store.get(executionId)?.header.requesterId
+    );
   }
 
   /** Resolves when what the message changed is durable. */
@@ -50,7 +76,8 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
     const { spine, store } = this.#modules;
     const item = spine.items.get(message.executionId);
     // Only the requester that asked may say anything about an execution.
-    if (item !== undefined && item.header.requesterId !== from) return;
+    const owner = item?.header.requesterId ?? this.requesterOf(message.executionId);
+    if (owner !== undefined && owner !== from) return this.#foreign(from, message);
     switch (message.type) {
       case 'AskForBid':
         return this.#asked(from, message, item);
@@ -60,8 +87,7 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
         return store.flushed();
       case 'BidRejected':
         spine.intake.drop(message.executionId);
-        spine.turnDown(message.executionId, message.reason);
-        return store.flushed();
+        return spine.turnDown(message.executionId, message.reason);
       case 'CancelExecution':
         if (item === undefined) return spine.intake.drop(message.executionId);
         spine.stop(item, { why: 'cancelled', cause: `execution canceled due to: ${message.reason}` });
@@ -71,7 +97,7 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
   }
 
   /** An ask was refused before it had a record. */
-  refused(ask: PendingAsk, rejection: Rejection): void {
+  refused(ask: Pick<PendingAsk, 'id' | 'jobId' | 'requesterId'>, rejection: Rejection): void {
     const { code, final, reason, requested, available } = rejection;
     this.#modules.post(ask.requesterId, {
       type: 'BidResult',
@@ -121,7 +147,7 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
     if (record.result !== null && !options.tail) yield* readResultLog(record.result);
   }
 
-  async openArchive(executionId: ExecutionId): Promise<{ stream: Readable; bytes: number }> {
+  async openArchive(executionId: ExecutionId): Promise<OpenedArchive> {
     // The id becomes part of a path.
     const path = isCompleteId(executionId)
       ? join(this.#options.archivesDirectory, `${executionId}.tar.gz`)
@@ -130,6 +156,22 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
     if (facts === undefined)
       throw new NodeError('ExecutionNotFound', `no published results of execution: ${executionId}`);
     return { stream: createReadStream(path), bytes: facts.size };
+  }
+
+  #takesFrom(from: NodeId): boolean {
+    return from === this.#options.nodeId || this.#accepts === 'any' || this.#accepts.includes(from);
+  }
+
+  #refuse(from: NodeId, ask: AskForBid, code: Rejection['code'], reason: string): void {
+    const asked = { id: ask.executionId, jobId: ask.jobId, requesterId: from };
+    this.refused(asked, { kind: 'reject', final: true, code, reason });
+  }
+
+  /** Who did not ask has no say; who asks for another's execution is told so. */
+  #foreign(from: NodeId, message: ComputeBound): void {
+    this.#modules.onRefusal(from, message.type, 'foreign');
+    if (message.type !== 'AskForBid') return;
+    this.#refuse(from, message, 'invalid', `execution ${message.executionId} belongs to another requester`);
   }
 
   #asked(from: NodeId, ask: AskForBid, item: Item | undefined): void {
@@ -141,8 +183,18 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
       return;
     }
     const ended = store.get(ask.executionId);
-    if (ended !== undefined && ended.header.requesterId === from) {
+    if (ended !== undefined) {
       post(from, endingMessage(ended));
+      return;
+    }
+    if (!this.#takesFrom(from)) {
+      this.#modules.onRefusal(from, ask.type, 'untrusted');
+      this.#refuse(
+        from,
+        ask,
+        'requester',
+        `this node takes no jobs of requester ${from} (--accept-bids-from)`,
+      );
       return;
     }
     if (ask.spec === undefined)
@@ -166,7 +218,7 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
     const { store, post } = this.#modules;
     await store.committed();
     const record = store.get(executionId);
-    if (record !== undefined && record.header.requesterId === from) {
+    if (record !== undefined) {
       if (isLocalTerminal(record.state)) post(from, endingMessage(record));
       return;
     }

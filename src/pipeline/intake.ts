@@ -1,9 +1,10 @@
-import type { FreeDisk } from '../capacity/free-disk.ts';
+import type { DiskView } from '../capacity/disk-view.ts';
 import type { Ledger } from '../capacity/ledger.ts';
 import type { Ticket } from '../capacity/ledger-view.ts';
+import type { NodeId } from '../core/ids.ts';
 import type { ExecutionHeader } from '../core/item.ts';
 import type { Outcome, Rejection } from '../core/outcome.ts';
-import { formatBytes, formatResources } from '../core/resources.ts';
+import { formatResources } from '../core/resources.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { BidOutput, BidPolicy } from '../workers/bid/protocol.ts';
@@ -17,7 +18,7 @@ export interface IntakeModules {
   readonly ingest: IngestStage;
   readonly stages: () => Pick<Stages, 'bid' | 'admit'>;
   readonly ledger: Ledger;
-  readonly disk: Pick<FreeDisk, 'has' | 'bytes'>;
+  readonly disk: DiskView;
   readonly metrics: Metrics;
   readonly logger: Logger;
   /** Every strategy said yes; a place in the admit queue is reserved, and the ticket holds the promise. */
@@ -75,6 +76,11 @@ export class Intake {
         this.#refuse(ask, transient('busy', 'this node is checking as many asks as it can hold'));
       }
     }
+  }
+
+  /** Whose ask is being decided. */
+  requesterOf(id: string): NodeId | undefined {
+    return this.#pending.get(id)?.requesterId;
   }
 
   /** Nobody waits for the answer any more. */
@@ -161,17 +167,16 @@ export class Intake {
     if (!queue.tryReserve()) {
       return transient('no_room', 'this node has as many executions waiting as it can hold');
     }
-    const requested = formatResources(header.resources);
-    const available = formatResources(ledger.free());
-    if (!disk.has(header.resources.disk)) {
+    const lack = disk.lack(header.resources.disk);
+    if (lack !== undefined) {
       queue.releaseReserved();
-      const bytes = formatBytes(disk.bytes);
-      const reason = `this node's disk is nearly full (${formatBytes(header.resources.disk)} requested but only ${bytes} is free)`;
-      return { ...transient('no_room', reason), requested, available };
+      return { ...transient('disk_low', ''), ...lack, reason: `this node does not ${lack.reason}` };
     }
     const ticket = ledger.reserve(header.resources);
     if (ticket !== undefined) return ticket;
     queue.releaseReserved();
+    const requested = formatResources(header.resources);
+    const available = formatResources(ledger.free());
     const reason = `this node does not have capacity to run the job (${requested} requested but only ${available} is available)`;
     return { ...transient('no_room', reason), requested, available };
   }

@@ -126,6 +126,16 @@ export class Records {
     );
   }
 
+  /** An offer found after a restart: its requester may never have heard of it, or have forgotten that it asked. */
+  offeredAgain(item: Item): void {
+    const { executionId, jobId, requesterId } = item.header;
+    // What another node has to hear is in the outbox still.
+    if (requesterId !== this.#nodeId) return;
+    this.#change(item, 'Created', 'Restart', 'Bid made again after a restart of the node', {}, [
+      { to: requesterId, message: { type: 'BidResult', executionId, jobId, accepted: true, reason: '' } },
+    ]);
+  }
+
   /** The item of a record, holding nothing. */
   item(record: LocalExecution, spec: Uint8Array): Item {
     const { header } = record;

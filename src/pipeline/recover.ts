@@ -84,7 +84,8 @@ export async function recover(modules: RecoverModules): Promise<Recovered> {
     switch (item.record.state) {
       case 'Created':
         counts.offered += 1;
-        if (!spine.restoreOffered(item)) spine.giveUp(item, 'the node restarted with no room for it');
+        if (spine.restoreOffered(item)) records.offeredAgain(item);
+        else spine.giveUp(item, 'the node restarted with no room for it');
         break;
       case 'Publishing':
         if (hasRun(item) && existsSync(join(executionsDirectory, item.id, 'results'))) {

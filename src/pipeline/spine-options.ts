@@ -1,4 +1,4 @@
-import type { FreeDisk } from '../capacity/free-disk.ts';
+import type { DiskView } from '../capacity/disk-view.ts';
 import type { Ledger } from '../capacity/ledger.ts';
 import type { Clock } from '../core/clock.ts';
 import type { NodeId } from '../core/ids.ts';
@@ -45,7 +45,7 @@ export interface SpineModules {
   readonly ingest: IngestStage;
   readonly store: ComputeStore;
   readonly ledger: Ledger;
-  readonly disk: Pick<FreeDisk, 'has' | 'bytes'>;
+  readonly disk: DiskView;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;

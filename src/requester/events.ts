@@ -2,8 +2,10 @@ import { formatDuration } from '../core/duration.ts';
 import type { ErrorData } from '../core/errors.ts';
 import { errorRegistry } from '../core/errors.ts';
 import { type NodeId, shortId } from '../core/ids.ts';
+import type { BidResult } from '../core/messages.ts';
 import type { ComputeState, JobState } from '../core/states.ts';
-import type { HistoryInput, JobRecord, RequesterExecution } from '../store/records.ts';
+import type { EvaluationRecord, HistoryInput, JobRecord, RequesterExecution } from '../store/records.ts';
+import type { NodeChange } from './nodes.ts';
 
 /** Topic, message and details of a history row: Bacalhau v1.9's event catalogue. */
 export interface JobEvent {
@@ -24,6 +26,9 @@ function event(
 
 export const jobSubmitted: JobEvent = event('Submission', 'Job submitted');
 export const jobUpdated: JobEvent = event('Submission', 'Job updated');
+/** Bacalhau's history tells neither of these two: they are events only. */
+export const executionAccepted: JobEvent = event('Bidding', 'Bid accepted');
+export const offerTurnedDown: JobEvent = event('Bidding', 'the job wants no more executions');
 export const executionRunning: JobEvent = event('Execution', 'Running');
 export const executionCompleted: JobEvent = event('Execution', 'Completed successfully');
 
@@ -53,6 +58,8 @@ export const stopReasons = {
   nodeRejected: 'Execution stop requested because node has been rejected',
   jobFailed: 'Execution stop requested due to job failure',
   jobUpdated: 'Execution stopped for job update',
+  noAnswer: 'Execution stop requested because the ask was not answered in time',
+  nodeLost: 'Execution stop requested because node was out of reach for too long',
 } as const;
 
 export function executionStopped(reason: string): JobEvent {
@@ -60,8 +67,29 @@ export function executionStopped(reason: string): JobEvent {
 }
 
 /** A node's refusal of an ask. */
-export function bidRejected(reason: string, code: string): JobEvent {
-  return event('Exec Scanning', reason, { RejectCode: code });
+export function bidRejected(reason: string, rejection: BidResult['rejection']): JobEvent {
+  const { code = 'invalid', requested, available } = rejection ?? {};
+  return event('Exec Scanning', reason, {
+    RejectCode: code,
+    ...(requested === undefined ? {} : { Requested: requested }),
+    ...(available === undefined ? {} : { Available: available }),
+  });
+}
+
+/** An ask is withdrawn from a node that says nothing. */
+export function askWithdrawn(reason: string, code: string): JobEvent {
+  return event('Scheduling', `Ask withdrawn: ${reason}`, { RejectCode: code });
+}
+
+/** A run that was given up has ended at its node after all. What came of it is not used: the job went on without it. */
+export function endedLate(nodeId: NodeId, outcome: string): JobEvent {
+  return event(
+    'Execution',
+    `Node ${shortId(nodeId)} is back and tells of a run that was given up: ${outcome}. It is not used`,
+    {
+      NodeID: nodeId,
+    },
+  );
 }
 
 /** A node leaves the bid to a person. */
@@ -175,5 +203,64 @@ export function executionRow(
     topic: what.topic,
     message: what.message,
     details: what.details,
+  };
+}
+
+const NODE_TEXTS: Readonly<Record<string, string>> = {
+  'connection CONNECTED': 'Node joined',
+  'connection DISCONNECTED': 'Node lost',
+  'membership APPROVED': 'Node approved',
+  'membership REJECTED': 'Node rejected',
+  'membership ': 'Node deleted',
+  'offer CONNECTED': 'What the node offers has changed',
+};
+
+const NODE_TOPICS = { connection: 'Connection', membership: 'Membership', offer: 'Offer' } as const;
+
+/** A row about a compute node, as the requester sees it. */
+export function nodeRow({ kind, info, from, to }: NodeChange, time: number): HistoryInput {
+  const { compute } = info;
+  return {
+    time,
+    level: 'node',
+    jobId: '',
+    jobVersion: 0,
+    executionId: '',
+    nodeId: info.nodeId,
+    from,
+    to,
+    topic: NODE_TOPICS[kind],
+    message: NODE_TEXTS[`${kind} ${to}`] ?? to,
+    details:
+      compute === null || kind === 'membership' || to === 'DISCONNECTED'
+        ? NOTHING
+        : {
+            Engines: compute.engines.join(','),
+            Publishers: compute.publishers.join(','),
+            Storages: compute.storages.join(','),
+          },
+  };
+}
+
+/** A row about a wish; `from` is "" where it was not in the store. */
+export function evaluationRow(
+  evaluation: EvaluationRecord,
+  nodeId: NodeId,
+  time: number,
+  from: EvaluationRecord['status'] | '',
+): HistoryInput {
+  const { id, jobId, trigger, status, comment } = evaluation;
+  return {
+    time,
+    level: 'evaluation',
+    jobId,
+    jobVersion: 0,
+    executionId: '',
+    nodeId,
+    from,
+    to: status,
+    topic: 'Scheduling',
+    message: comment,
+    details: { EvaluationID: id, Trigger: trigger },
   };
 }

@@ -5,28 +5,33 @@ import type {
   BidOutlook,
   BidResult,
   BidWaiting,
+  ComputeBound,
   ComputeError,
   ExecutionStarted,
   MessageHandler,
+  RefusalListener,
   RequesterBound,
   RunResult,
 } from '../core/messages.ts';
+import type { RejectCode } from '../core/outcome.ts';
 import { isComputeTerminal, isJobTerminal } from '../core/states.ts';
 import type { RequesterExecution } from '../store/records.ts';
 import type { RequesterStore } from '../store/requester-store.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Broker } from './broker.ts';
-import type { Change } from './change.ts';
-import { WAITING_DETAIL } from './change.ts';
+import { type Change, GIVEN_UP_DETAIL, LATE_DETAIL, type LiveJob, WAITING_DETAIL } from './change.ts';
 import {
   bidRejected,
   bidWaiting,
+  endedLate,
+  executionAccepted,
   executionCompleted,
   executionFailed,
   executionRunning,
+  offerTurnedDown,
   stateUpdate,
 } from './events.ts';
-import { type Lives, newTicket } from './lives.ts';
+import type { Lives } from './lives.ts';
 import type { Nodes } from './nodes.ts';
 import type { Planner } from './planner.ts';
 import { isOwnReason } from './ranking.ts';
@@ -37,6 +42,9 @@ import type { Gate } from './scheduler.ts';
  * node may hold it (Bacalhau makes two executions of such a job).
  */
 const TRIED_AGAIN: ReadonlySet<string> = new Set(['ImageNotFound', 'ExecutionCancelled']);
+
+/** Refusals for want of what the job asks for: a smaller one may find it there. */
+const LACKS: ReadonlySet<RejectCode> = new Set(['no_room', 'disk_low']);
 
 /**
  * What compute nodes say. Every message may come twice, late, or for something long forgotten: it is judged by
@@ -51,6 +59,8 @@ export class Inbox implements MessageHandler<RequesterBound> {
   readonly #planner: Planner;
   readonly #broker: Broker;
   readonly #onNode: (nodeId: NodeId) => void;
+  readonly #post: (to: NodeId, message: ComputeBound) => void;
+  readonly #onRefusal: RefusalListener;
 
   constructor(modules: {
     readonly store: RequesterStore;
@@ -62,6 +72,9 @@ export class Inbox implements MessageHandler<RequesterBound> {
     readonly broker: Broker;
     /** A node has joined, or offers something new. */
     readonly onNode: (nodeId: NodeId) => void;
+    /** Sends without the outbox. */
+    readonly post: (to: NodeId, message: ComputeBound) => void;
+    readonly onRefusal: RefusalListener;
   }) {
     this.#store = modules.store;
     this.#clock = modules.clock;
@@ -71,6 +84,8 @@ export class Inbox implements MessageHandler<RequesterBound> {
     this.#planner = modules.planner;
     this.#broker = modules.broker;
     this.#onNode = modules.onNode;
+    this.#post = modules.post;
+    this.#onRefusal = modules.onRefusal;
   }
 
   /** Resolves when what the message changed is on disk. @throws NodeError StoreFailed, DiskFull: send it again */
@@ -78,8 +93,8 @@ export class Inbox implements MessageHandler<RequesterBound> {
     try {
       switch (message.type) {
         case 'NodeInfo':
-          if (message.info.nodeId !== from) return this.#ignore(from, message.info.nodeId);
-          if (this.#nodes.heard(message.info)) this.#onNode(message.info.nodeId);
+          if (message.info.nodeId !== from) this.#onRefusal(from, message.type, 'spoofed');
+          else if (this.#nodes.heard(message.info)) this.#onNode(from);
           this.#broker.wake();
           return Promise.resolve();
         case 'RoomAnnounced':
@@ -117,15 +132,19 @@ export class Inbox implements MessageHandler<RequesterBound> {
     const { executionId, jobId, accepted } = message;
     const live = this.#lives.load(jobId);
     const known = live?.executions.get(executionId) ?? this.#store.execution(jobId, executionId);
-    const execution = this.#own(from, known);
+    const execution = this.#own(from, message.type, known);
     const state = execution?.computeState.type;
     if (live === undefined || execution === undefined || state !== 'AskForBid') {
+      if (!accepted) return;
       // An offer for what is wanted no more holds room at its node until it is turned down.
-      if (accepted && (state === undefined || isUnwanted(state))) {
-        const reason = state === undefined ? 'execution is unknown' : `execution is ${state}`;
+      if (state !== undefined && isUnwanted(state)) {
+        const reason = `execution is ${state}`;
         this.#store.transition({
           outbox: [{ to: from, message: { type: 'BidRejected', executionId, reason } }],
         });
+      } else if (known === undefined) {
+        // Strangers may make up as many as they like: nothing is written for them.
+        this.#post(from, { type: 'BidRejected', executionId, reason: 'execution is unknown' });
       }
       return;
     }
@@ -135,7 +154,8 @@ export class Inbox implements MessageHandler<RequesterBound> {
       return;
     }
     if (isJobTerminal(live.record.state.type) || execution.jobVersion !== live.record.version) {
-      const reason = 'the job wants no more executions';
+      const reason = offerTurnedDown.message;
+      change.unlistedEvent(execution, offerTurnedDown, 'AskForBid', 'BidRejected');
       change.move(execution, { type: 'BidRejected', message: reason }, { type: 'Stopped', message: reason });
       change.send(execution.nodeId, { type: 'BidRejected', executionId, reason });
       this.#planner.commit(change);
@@ -147,9 +167,9 @@ export class Inbox implements MessageHandler<RequesterBound> {
     if (live.blocked) this.#broker.wake();
   }
 
-  #waiting(from: NodeId, { jobId, executionId, reason, untilMs }: BidWaiting): void {
+  #waiting(from: NodeId, { type, jobId, executionId, reason, untilMs }: BidWaiting): void {
     const live = this.#lives.load(jobId);
-    const execution = this.#own(from, live?.executions.get(executionId));
+    const execution = this.#own(from, type, live?.executions.get(executionId));
     if (live === undefined || execution?.computeState.type !== 'AskForBid') return;
     const until = new Date(untilMs).toISOString();
     // It is said again whenever the ask is repeated.
@@ -168,15 +188,14 @@ export class Inbox implements MessageHandler<RequesterBound> {
   }
 
   /** Nobody else may speak for the node that an execution was given to. */
-  #own(from: NodeId, execution: RequesterExecution | undefined): RequesterExecution | undefined {
+  #own(
+    from: NodeId,
+    type: RequesterBound['type'],
+    execution: RequesterExecution | undefined,
+  ): RequesterExecution | undefined {
     if (execution === undefined || execution.nodeId === from) return execution;
-    void this.#ignore(from, execution.nodeId);
+    this.#onRefusal(from, type, 'foreign');
     return undefined;
-  }
-
-  #ignore(from: NodeId, nodeId: NodeId): Promise<void> {
-    this.#logger.warn({ from, nodeId }, 'a node spoke for another one; its message is ignored');
-    return Promise.resolve();
   }
 
   #accept(change: Change, execution: RequesterExecution, outlook: BidOutlook = {}): RequesterExecution {
@@ -185,6 +204,7 @@ export class Inbox implements MessageHandler<RequesterBound> {
       change.jobEvent(stateUpdate('Running'), state.type, 'Running');
       change.setJobState('Running');
     }
+    change.unlistedEvent(execution, executionAccepted, 'AskForBid', 'BidAccepted');
     return change.move(
       execution,
       {
@@ -202,7 +222,7 @@ export class Inbox implements MessageHandler<RequesterBound> {
   #refused(change: Change, execution: RequesterExecution, { reason, rejection }: BidResult): void {
     const isFinal = rejection?.final ?? true;
     const code = rejection?.code ?? 'invalid';
-    change.executionEvent(execution, bidRejected(reason, code), 'AskForBid', 'AskForBidRejected');
+    change.executionEvent(execution, bidRejected(reason, rejection), 'AskForBid', 'AskForBidRejected');
     change.move(
       execution,
       {
@@ -220,16 +240,17 @@ export class Inbox implements MessageHandler<RequesterBound> {
       // The node has room as before: only this job waits.
       this.#broker.wake();
     } else if (!isFinal) {
-      const wants = code === 'no_room' && rejection?.requested !== undefined;
+      const wants = LACKS.has(code) && rejection?.requested !== undefined;
       this.#nodes.room(execution.nodeId).refused(wants ? execution.resources : null, nowMs);
     } else {
       this.#broker.wake();
     }
   }
 
-  #started(from: NodeId, { jobId, executionId }: ExecutionStarted): void {
+  #started(from: NodeId, message: ExecutionStarted): void {
+    const { jobId, executionId } = message;
     const live = this.#lives.load(this.#lives.ownerOf(executionId) ?? jobId);
-    const execution = this.#own(from, live?.executions.get(executionId));
+    const execution = this.#own(from, message.type, live?.executions.get(executionId));
     if (live === undefined || execution === undefined) return;
     const { type } = execution.computeState;
     if (type !== 'BidAccepted' && type !== 'AskForBid') return;
@@ -243,11 +264,15 @@ export class Inbox implements MessageHandler<RequesterBound> {
     return change.move(execution, { type: 'Running', message: 'Running' }, execution.desiredState);
   }
 
-  #finished(from: NodeId, { jobId, executionId, result, published }: RunResult): void {
+  #finished(from: NodeId, message: RunResult): void {
+    const { jobId, executionId, result, published } = message;
     const live = this.#lives.load(this.#lives.ownerOf(executionId) ?? jobId);
-    const execution = this.#own(from, live?.executions.get(executionId));
-    if (live === undefined || execution === undefined || isComputeTerminal(execution.computeState.type))
+    const execution = this.#own(from, message.type, live?.executions.get(executionId));
+    if (live === undefined || execution === undefined) return;
+    if (isComputeTerminal(execution.computeState.type)) {
+      this.#endedLate(live, execution, `it ended with exit code ${result.ExitCode}`);
       return;
+    }
     const change = this.#planner.begin(live);
     const running = this.#catchUp(change, execution);
     if (live.record.type === 'service' || live.record.type === 'daemon') {
@@ -278,11 +303,15 @@ export class Inbox implements MessageHandler<RequesterBound> {
     this.#broker.wake();
   }
 
-  #failed(from: NodeId, { jobId, executionId, error, topic, result, published }: ComputeError): void {
+  #failed(from: NodeId, message: ComputeError): void {
+    const { jobId, executionId, error, topic, result, published } = message;
     const live = this.#lives.load(this.#lives.ownerOf(executionId) ?? jobId);
-    const execution = this.#own(from, live?.executions.get(executionId));
-    if (live === undefined || execution === undefined || isComputeTerminal(execution.computeState.type))
+    const execution = this.#own(from, message.type, live?.executions.get(executionId));
+    if (live === undefined || execution === undefined) return;
+    if (isComputeTerminal(execution.computeState.type)) {
+      this.#endedLate(live, execution, error.message);
       return;
+    }
     const change = this.#planner.begin(live);
     const event = executionFailed(topic, error);
     change.executionEvent(execution, event, execution.computeState.type, 'Failed');
@@ -307,11 +336,23 @@ export class Inbox implements MessageHandler<RequesterBound> {
     this.#retry(change);
   }
 
-  /** A run has failed: what follows waits, if it must, under a wish of its own. */
   #retry(change: Change): void {
-    if (!change.blocked) change.renew(newTicket(change.record, 'exec-failure', change.time));
-    this.#planner.settle(change, this.#openGate());
+    this.#planner.retry(change, this.#openGate());
     this.#broker.wake();
+  }
+
+  /** A run that was given up has ended at its node: the job's history says so, once. */
+  #endedLate(live: LiveJob, execution: RequesterExecution, outcome: string): void {
+    const { type, message, details } = execution.computeState;
+    if (details?.[GIVEN_UP_DETAIL] === undefined || details[LATE_DETAIL] !== undefined) return;
+    const change = this.#planner.begin(live);
+    change.executionEvent(execution, endedLate(execution.nodeId, outcome));
+    change.move(
+      execution,
+      { type, message, details: { ...details, [LATE_DETAIL]: 'true' } },
+      execution.desiredState,
+    );
+    this.#planner.commit(change);
   }
 
   /** States that were passed without a word of their own. */

@@ -1,5 +1,6 @@
+import type { Clock } from '../core/clock.ts';
 import { NodeError } from '../core/errors.ts';
-import type { ExecutionId, NodeId } from '../core/ids.ts';
+import { type ExecutionId, type NodeId, shortId } from '../core/ids.ts';
 import type { LogChunk, LogOptions, LogPort } from '../core/ports.ts';
 import { type ComputeState, isComputeTerminal, isJobTerminal } from '../core/states.ts';
 import type { JobRecord, RequesterExecution } from '../store/records.ts';
@@ -23,31 +24,67 @@ const DISCARDED: ReadonlySet<ComputeState> = new Set([
   'Cancelled',
 ]);
 
+/** How often a follower looks for a node that is out of reach. */
+const LOOK_AGAIN_MS = 1000;
+
 function failure(jobId: string, why: string): NodeError {
   return new NodeError('ExecutionNotFound', `failed to open log stream for job ${jobId}: ${why}`);
+}
+
+/** How far a reader has come in the output of one execution: a broken link is taken up there again. */
+class Position {
+  readonly executionId: ExecutionId;
+  readonly #seen = { stdout: 0, stderr: 0 };
+  #skip = { stdout: 0, stderr: 0 };
+
+  constructor(executionId: ExecutionId) {
+    this.executionId = executionId;
+  }
+
+  get isStart(): boolean {
+    return this.#seen.stdout + this.#seen.stderr === 0;
+  }
+
+  /** The output is read from its beginning once more. */
+  rewind(): void {
+    this.#skip = { ...this.#seen };
+  }
+
+  /** What of a chunk has not been read before. */
+  fresh({ stream, text }: LogChunk): LogChunk | undefined {
+    const known = Math.min(this.#skip[stream], text.length);
+    this.#skip[stream] -= known;
+    if (known === text.length) return undefined;
+    this.#seen[stream] += text.length - known;
+    return known === 0 ? { stream, text } : { stream, text: text.slice(known) };
+  }
 }
 
 /** Finds the execution whose output a reader wants, and reads it where it is. */
 export class Logs {
   readonly #store: RequesterStore;
+  readonly #clock: Clock;
   readonly #watchers: Watchers;
   readonly #port: (nodeId: NodeId) => LogPort | undefined;
 
   constructor(modules: {
     readonly store: RequesterStore;
+    readonly clock: Clock;
     readonly watchers: Watchers;
     /** Where the logs of a node's executions are read; undefined when it is out of reach. */
     readonly logs: (nodeId: NodeId) => LogPort | undefined;
   }) {
     this.#store = modules.store;
+    this.#clock = modules.clock;
     this.#watchers = modules.watchers;
     this.#port = modules.logs;
   }
 
   /**
    * Output of one execution: the given one, else the most recently changed that was not discarded, else the
-   * most recent that ran. A follower may come before there is one: it waits until one runs or the job ends.
-   * @throws NodeError ExecutionNotFound
+   * most recent that ran. A follower may come before there is one: it waits until one runs or the job ends. It goes
+   * on where it was when the node that runs the job comes back after a broken link.
+   * @throws NodeError ExecutionNotFound, NodeOutOfReach
    */
   async *read(
     job: JobRecord,
@@ -55,25 +92,34 @@ export class Logs {
     options: LogOptions,
     signal: AbortSignal,
   ): AsyncIterable<LogChunk> {
+    let position = new Position('');
     for (;;) {
       const execution = this.#choose(job, executionId);
       if (execution !== undefined && STARTED.has(execution.computeState.type)) {
-        let seen = false;
+        if (position.executionId !== execution.id) position = new Position(execution.id);
+        let broken: Error | undefined;
         try {
-          for await (const chunk of this.#open(execution, options, signal)) {
-            seen = true;
-            yield chunk;
-          }
+          yield* this.#open(execution, options, signal, position);
           return;
         } catch (error) {
           const isMissing = error instanceof NodeError && error.code === 'ExecutionNotFound';
-          if (!isMissing || seen || signal.aborted) throw error;
+          if (signal.aborted || (isMissing && !position.isStart)) throw error;
+          if (!isMissing) broken = error instanceof Error ? error : new Error(String(error));
         }
         const now = this.#store.execution(job.id, execution.id) ?? execution;
         if (isComputeTerminal(now.computeState.type)) {
-          if (now.runOutput === null) throw this.#missing(job, executionId);
-          yield* stored(now, options);
+          if (now.runOutput === null) throw broken ?? this.#missing(job, executionId);
+          position.rewind();
+          for (const chunk of stored(now, options)) {
+            const fresh = position.fresh(chunk);
+            if (fresh !== undefined) yield fresh;
+          }
           return;
+        }
+        if (broken !== undefined) {
+          if (!options.follow) throw broken;
+          await this.#pause(job, signal);
+          continue;
         }
         // Accepted, but its node has not begun. What happened during the attempt is looked at at once.
         if (now.revision !== execution.revision) continue;
@@ -106,13 +152,40 @@ export class Logs {
     );
   }
 
-  #open(execution: RequesterExecution, options: LogOptions, signal: AbortSignal): AsyncIterable<LogChunk> {
-    const port = this.#port(execution.nodeId);
-    if (port === undefined) {
-      throw new NodeError('ExecutionNotFound', `node ${execution.nodeId} is out of reach`);
+  async *#open(
+    { id, nodeId }: RequesterExecution,
+    options: LogOptions,
+    signal: AbortSignal,
+    position: Position,
+  ): AsyncIterable<LogChunk> {
+    const port = this.#port(nodeId);
+    if (port === undefined) throw outOfReach(nodeId);
+    position.rewind();
+    // Who has read some of it reads on from there, whatever was asked for first.
+    const tail = options.tail && position.isStart;
+    for await (const chunk of port.logs(id, { ...options, tail }, signal)) {
+      const fresh = position.fresh(chunk);
+      if (fresh !== undefined) yield fresh;
     }
-    return port.logs(execution.id, options, signal);
   }
+
+  /** Until something happens to the job, or its node may be back. */
+  async #pause(job: JobRecord, signal: AbortSignal): Promise<void> {
+    const waited = new AbortController();
+    const timer = this.#clock.at(this.#clock.nowMs() + LOOK_AGAIN_MS, () => waited.abort());
+    try {
+      await this.#watchers.next(job.id, AbortSignal.any([signal, waited.signal]));
+    } catch (error) {
+      if (!waited.signal.aborted) throw error;
+    } finally {
+      timer.cancel();
+    }
+  }
+}
+
+/** The node is not connected. */
+export function outOfReach(nodeId: NodeId): NodeError {
+  return new NodeError('NodeOutOfReach', `node ${shortId(nodeId)} is not connected to this one`);
 }
 
 /** The beginning of the output that came with the result: what is left when the node's own copy is gone. */

@@ -1,5 +1,5 @@
 import { NodeError } from '../core/errors.ts';
-import { isCompleteId, type JobId, shortId } from '../core/ids.ts';
+import { isCompleteId, type JobId, type NodeId, shortId } from '../core/ids.ts';
 import type { SpecConfig } from '../core/job.ts';
 import { isComputeTerminal, isJobTerminal } from '../core/states.ts';
 import type { HistoryRow, JobRecord, RequesterExecution } from '../store/records.ts';
@@ -32,11 +32,19 @@ export interface ExecutionQuery {
   readonly limit: number;
 }
 
+export interface LookupOptions {
+  readonly nodeId: NodeId;
+  /** What the archives of other nodes are reached as by clients of this one; no trailing slash. */
+  readonly resultsUrl: string;
+}
+
 /** What can be read of jobs. Everything reads its own process's writes. */
 export class Lookup {
+  readonly #options: LookupOptions;
   readonly #store: RequesterStore;
 
-  constructor(modules: { readonly store: RequesterStore }) {
+  constructor(options: LookupOptions, modules: { readonly store: RequesterStore }) {
+    this.#options = options;
     this.#store = modules.store;
   }
 
@@ -133,7 +141,11 @@ export class Lookup {
     const key = query.orderBy.startsWith('modif') ? 'modifyTime' : 'createTime';
     found.sort((a, b) => a[key] - b[key] || (a.id < b.id ? -1 : 1));
     if (query.reverse) found.reverse();
-    return query.limit > 0 ? found.slice(0, query.limit) : found;
+    const page = query.limit > 0 ? found.slice(0, query.limit) : found;
+    return page.map((execution) => {
+      const published = this.#published(execution);
+      return published === execution.published ? execution : { ...execution, published };
+    });
   }
 
   /** @throws NodeError BadQuery for jobs that have no end */
@@ -149,8 +161,17 @@ export class Lookup {
       .filter(
         ({ jobVersion, computeState }) => jobVersion === record.version && computeState.type === 'Completed',
       )
-      .map(({ published }) => published)
+      .map((execution) => this.#published(execution))
       .filter(({ Type }) => Type !== '');
+  }
+
+  /** Another node's address of an archive may mean nothing here: clients fetch it through this node. */
+  #published({ id, jobId, nodeId, published }: RequesterExecution): SpecConfig {
+    const url = published.Params?.['URL'];
+    if (nodeId === this.#options.nodeId || typeof url !== 'string' || !URL.canParse(url)) return published;
+    if (!new URL(url).pathname.endsWith(`/results/${id}.tar.gz`)) return published;
+    const own = `${this.#options.resultsUrl}/${id}.tar.gz?job=${jobId}`;
+    return { ...published, Params: { ...published.Params, URL: own } };
   }
 
   async #ids(id: string): Promise<JobId[]> {

@@ -2,6 +2,9 @@ import type { Clock } from '../core/clock.ts';
 import { NodeError } from '../core/errors.ts';
 import { type NodeId, shortId } from '../core/ids.ts';
 import type { NodeInfo } from '../core/node-info.ts';
+import type { RequesterStore } from '../store/requester-store.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import { nodeRow } from './events.ts';
 import { type AnnouncedRoom, NodeRoom } from './room.ts';
 import type { NodeView } from './service.ts';
 
@@ -22,7 +25,18 @@ export interface NodeState {
   connection: NodeView['connection'];
   lastHeartbeat: number;
   connectedSince: number;
+  /** Microseconds; 0 while it is connected. */
+  disconnectedSince: number;
   readonly room: NodeRoom;
+}
+
+/** A step of a node that others may want to hear of. */
+export interface NodeChange {
+  readonly kind: 'connection' | 'membership' | 'offer';
+  readonly info: NodeInfo;
+  /** Equal to `to` where it is no change of state. */
+  readonly from: string;
+  readonly to: string;
 }
 
 const NO_OFFER: Offer = { engines: new Set(), publishers: new Set(), storages: new Set() };
@@ -31,21 +45,54 @@ function lower(names: readonly string[]): Set<string> {
   return new Set(names.map((name) => name.toLowerCase()));
 }
 
+function offerOf({ compute }: NodeInfo): Offer {
+  if (compute === null) return NO_OFFER;
+  const { engines, publishers, storages } = compute;
+  return { engines: lower(engines), publishers: lower(publishers), storages: lower(storages) };
+}
+
 /**
- * The nodes that this requester has heard of. In memory: a node tells its state when it connects, so the list
- * is whole again soon after a start. New nodes are approved; a decision of the operator lasts until restart.
+ * The nodes that this requester has heard of. Kept in the store as far as jobs depend on it: what a node offers,
+ * so that a job is not failed only because the node that suits it is not back yet after a restart, and what the
+ * operator has decided about it. New nodes are approved.
  */
 export class Nodes {
   readonly #asksInFlight: number;
+  readonly #bound: number;
   readonly #clock: Clock;
+  readonly #store: Pick<RequesterStore, 'nodes' | 'putNode' | 'removeNode' | 'transition'>;
+  readonly #logger: Logger;
   readonly #nodes = new Map<NodeId, NodeState>();
   /** Kept apart from the nodes: executions of an earlier life are counted before their node is heard of. */
   readonly #rooms = new Map<NodeId, NodeRoom>();
   #compute: readonly NodeState[] = [];
 
-  constructor(options: { readonly asksInFlight: number }, modules: { readonly clock: Clock }) {
+  constructor(
+    options: { readonly asksInFlight: number; readonly bound: number },
+    modules: {
+      readonly clock: Clock;
+      readonly store: Pick<RequesterStore, 'nodes' | 'putNode' | 'removeNode' | 'transition'>;
+      readonly logger: Logger;
+    },
+  ) {
     this.#asksInFlight = options.asksInFlight;
+    this.#bound = options.bound;
     this.#clock = modules.clock;
+    this.#store = modules.store;
+    this.#logger = modules.logger;
+  }
+
+  /** Takes up what an earlier life knew. All are away until they are heard of. */
+  recover(): void {
+    const now = this.#clock.nowMicros();
+    for (const { info, membership, lastHeartbeat } of this.#store.nodes()) {
+      const node = this.#add(info);
+      node.membership = membership;
+      node.connection = 'DISCONNECTED';
+      node.lastHeartbeat = lastHeartbeat;
+      node.disconnectedSince = Math.min(now, lastHeartbeat);
+    }
+    this.#list();
   }
 
   /** All nodes with a compute role. The array is replaced, never changed, when a node comes or goes. */
@@ -66,34 +113,15 @@ export class Nodes {
   heard(info: NodeInfo): boolean {
     const now = this.#clock.nowMicros();
     const old = this.#nodes.get(info.nodeId);
-    const offer: Offer =
-      info.compute === null
-        ? NO_OFFER
-        : {
-            engines: lower(info.compute.engines),
-            publishers: lower(info.compute.publishers),
-            storages: lower(info.compute.storages),
-          };
-    const room = this.room(info.nodeId);
-    if (info.compute !== null) room.told(info.compute);
+    if (old === undefined && !this.#makePlace(info.nodeId)) return false;
+    if (info.compute !== null) this.room(info.nodeId).told(info.compute);
     if (old === undefined) {
-      this.#nodes.set(info.nodeId, {
-        info,
-        offer,
-        known: {
-          engines: new Set(offer.engines),
-          publishers: new Set(offer.publishers),
-          storages: new Set(offer.storages),
-        },
-        membership: 'APPROVED',
-        connection: 'CONNECTED',
-        lastHeartbeat: now,
-        connectedSince: now,
-        room,
-      });
+      this.#keep(this.#add(info));
       this.#list();
+      this.#tell({ kind: 'connection', info, from: '', to: 'CONNECTED' });
       return true;
     }
+    const offer = offerOf(info);
     const wasThere = old.connection === 'CONNECTED';
     const fresh =
       !wasThere || (old.info.compute === null) !== (info.compute === null) || offers(old, offer, info);
@@ -106,19 +134,31 @@ export class Nodes {
     if (!wasThere) {
       old.connection = 'CONNECTED';
       old.connectedSince = now;
-    }
+      old.disconnectedSince = 0;
+      this.#tell({ kind: 'connection', info, from: 'DISCONNECTED', to: 'CONNECTED' });
+    } else if (fresh) this.#tell({ kind: 'offer', info, from: 'CONNECTED', to: 'CONNECTED' });
+    if (fresh) this.#keep(old);
     this.#list();
     return fresh;
   }
 
+  /** Word of a node that is not known is nothing to go by. */
   announced(nodeId: NodeId, room: AnnouncedRoom): void {
-    this.room(nodeId).announced(room, this.#clock.nowMs());
+    if (this.#nodes.has(nodeId)) this.room(nodeId).announced(room, this.#clock.nowMs());
   }
 
   /** The node is out of reach until it is heard of again. */
   disconnected(nodeId: NodeId): void {
     const node = this.#nodes.get(nodeId);
-    if (node !== undefined) node.connection = 'DISCONNECTED';
+    if (node === undefined || node.connection === 'DISCONNECTED') return;
+    node.connection = 'DISCONNECTED';
+    node.disconnectedSince = this.#clock.nowMicros();
+    this.#keep(node);
+    this.#tell({ kind: 'connection', info: node.info, from: 'CONNECTED', to: 'DISCONNECTED' });
+  }
+
+  isConnected(nodeId: NodeId): boolean {
+    return this.#nodes.get(nodeId)?.connection === 'CONNECTED';
   }
 
   /** True when some node may be asked for something now. */
@@ -143,7 +183,7 @@ export class Nodes {
     const { nodeId } = node.info;
     switch (action) {
       case 'delete':
-        this.#nodes.delete(nodeId);
+        this.#forget(nodeId);
         this.#list();
         return nodeId;
       case 'approve':
@@ -152,7 +192,9 @@ export class Nodes {
         if (node.membership === membership) {
           throw new NodeError('NodeStateConflict', `node ${nodeId} already ${membership.toLowerCase()}`);
         }
+        this.#tell({ kind: 'membership', info: node.info, from: node.membership, to: membership });
         node.membership = membership;
+        this.#keep(node);
         return nodeId;
       }
     }
@@ -168,6 +210,66 @@ export class Nodes {
     if (first === undefined) throw new NodeError('NodeNotFound', `node not found: ${id}`);
     if (found.length > 1) throw new NodeError('MultipleNodesFound', `multiple nodes found for id ${id}`);
     return first;
+  }
+
+  #add(info: NodeInfo): NodeState {
+    const now = this.#clock.nowMicros();
+    const offer = offerOf(info);
+    const node: NodeState = {
+      info,
+      offer,
+      known: {
+        engines: new Set(offer.engines),
+        publishers: new Set(offer.publishers),
+        storages: new Set(offer.storages),
+      },
+      membership: 'APPROVED',
+      connection: 'CONNECTED',
+      lastHeartbeat: now,
+      connectedSince: now,
+      disconnectedSince: 0,
+      room: this.room(info.nodeId),
+    };
+    this.#nodes.set(info.nodeId, node);
+    return node;
+  }
+
+  #keep({ info, membership, lastHeartbeat }: NodeState): void {
+    this.#store.putNode({ info, membership, lastHeartbeat });
+  }
+
+  /** Room for one more: the node that has been away longest, with nothing of ours, is forgotten. */
+  #makePlace(nodeId: NodeId): boolean {
+    if (this.#nodes.size < this.#bound) return true;
+    let oldest: NodeState | undefined;
+    for (const node of this.#nodes.values()) {
+      if (node.connection === 'CONNECTED' || node.room.outstanding > 0) continue;
+      if (oldest === undefined || node.lastHeartbeat < oldest.lastHeartbeat) oldest = node;
+    }
+    if (oldest === undefined) {
+      this.#logger.warn({ nodeId, bound: this.#bound }, 'a node is not listed: as many are known as may be');
+      return false;
+    }
+    this.#forget(oldest.info.nodeId);
+    return true;
+  }
+
+  #forget(nodeId: NodeId): void {
+    const node = this.#nodes.get(nodeId);
+    if (node === undefined) return;
+    this.#nodes.delete(nodeId);
+    if (node.room.outstanding === 0) this.#rooms.delete(nodeId);
+    this.#store.removeNode(nodeId);
+    this.#tell({ kind: 'membership', info: node.info, from: node.membership, to: '' });
+  }
+
+  /** An event. No node waits for it, nor for a disk that refuses it. */
+  #tell(change: NodeChange): void {
+    try {
+      this.#store.transition({ history: [nodeRow(change, this.#clock.nowMicros())] });
+    } catch (error) {
+      this.#logger.warn({ err: error, nodeId: change.info.nodeId }, 'a change of a node was not recorded');
+    }
   }
 
   #list(): void {
@@ -189,6 +291,6 @@ function offers(old: NodeState, offer: Offer, info: NodeInfo): boolean {
 }
 
 function view(node: NodeState): NodeView {
-  const { info, membership, connection, lastHeartbeat, connectedSince } = node;
-  return { info, membership, connection, lastHeartbeat, connectedSince };
+  const { info, membership, connection, lastHeartbeat, connectedSince, disconnectedSince } = node;
+  return { info, membership, connection, lastHeartbeat, connectedSince, disconnectedSince };
 }

@@ -1,11 +1,11 @@
 import type { Clock } from '../core/clock.ts';
 import type { ExecutionId, NodeId } from '../core/ids.ts';
 import { isComputeTerminal } from '../core/states.ts';
-import type { JobRecord, RequesterExecution } from '../store/records.ts';
+import type { EvaluationRecord, JobRecord, RequesterExecution } from '../store/records.ts';
 import type { RequesterStore } from '../store/requester-store.ts';
 import { Change, type ExecutionStep, type LiveJob } from './change.ts';
-import { jobQueued, stateUpdate, stopReasons } from './events.ts';
-import { type Lives, TICKET_DETAIL } from './lives.ts';
+import { evaluationRow, jobQueued, stateUpdate, stopReasons } from './events.ts';
+import { type Lives, newTicket, TICKET_DETAIL } from './lives.ts';
 import type { Nodes } from './nodes.ts';
 import { bestNode, type Decision, decide, type Gate, type SchedulerOptions } from './scheduler.ts';
 
@@ -20,7 +20,11 @@ export interface AskPort {
 /** Told of every change after it has been written. */
 export interface ChangeListener {
   /** `was`: the job before it; undefined when it is new. */
-  changed(live: LiveJob, was: { readonly blocked: boolean; readonly ticketId: string }): void;
+  changed(
+    live: LiveJob,
+    was: { readonly blocked: boolean; readonly ticketId: string },
+    steps: ReadonlyMap<ExecutionId, ExecutionStep>,
+  ): void;
 }
 
 /**
@@ -111,6 +115,12 @@ export class Planner {
     return decision;
   }
 
+  /** A run has failed: what follows waits, if it must, under a wish of its own. */
+  retry(change: Change, gate: Gate): void {
+    if (!change.blocked) change.renew(newTicket(change.record, 'exec-failure', change.time));
+    this.settle(change, gate);
+  }
+
   /** Writes. @throws NodeError IllegalTransition; then nothing has changed */
   commit(change: Change): void {
     if (!change.dirty) return;
@@ -134,7 +144,14 @@ export class Planner {
     this.#lives.keep(live);
     const nowMs = this.#clock.nowMs();
     for (const step of change.steps.values()) this.#account(step, nowMs);
-    for (const listener of this.#listeners) listener.changed(live, was);
+    for (const listener of this.#listeners) listener.changed(live, was, change.steps);
+  }
+
+  /** Ends a wish of the store that no job goes by any more. */
+  drop(evaluation: EvaluationRecord, status: 'complete' | 'cancelled'): void {
+    const ended: EvaluationRecord = { ...evaluation, status };
+    const row = evaluationRow(ended, this.#nodeId, this.#clock.nowMicros(), evaluation.status);
+    this.#store.transition({ evaluations: [ended], history: [row] });
   }
 
   #queue(change: Change, reason: string): void {

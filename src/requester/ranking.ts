@@ -35,7 +35,7 @@ export interface Past {
 const NO_PAST: Past = { active: 0, failed: 0, refusal: null, putOff: 0, notBeforeMs: 0 };
 
 /** Refusals for now that say nothing of the node's room: other jobs may go there, this one later. */
-const OWN_REASONS: ReadonlySet<string> = new Set(['probe_failed', 'locality', 'image_platform']);
+const OWN_REASONS: ReadonlySet<string> = new Set(['probe_failed', 'locality', 'image_platform', 'no_answer']);
 /** First pause before such a job is asked for again; it doubles up to the longest. */
 const PUT_OFF_MS = 1000;
 const LONGEST_PUT_OFF_MS = 60_000;

@@ -1,4 +1,4 @@
-import type { JobId } from '../core/ids.ts';
+import type { JobId, NodeId } from '../core/ids.ts';
 import { isComputeTerminal } from '../core/states.ts';
 import type { JobRecord } from '../store/records.ts';
 import type { RequesterStore } from '../store/requester-store.ts';
@@ -8,6 +8,7 @@ import type { Deadlines } from './deadlines.ts';
 import { type Lives, TICKET_DETAIL } from './lives.ts';
 import type { Nodes } from './nodes.ts';
 import type { Planner } from './planner.ts';
+import type { Reach } from './reach.ts';
 
 /** Jobs looked at in one turn of the loop. */
 const SLICE = 256;
@@ -17,34 +18,43 @@ const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(reso
 /**
  * Takes up what an earlier life left. Jobs that wait for room stay where they are: only their number is read.
  * All others that have not ended come into memory; their open asks are rows of the outbox, which the carrier
- * repeats, and what ended while nobody looked is found by deciding on each once.
+ * repeats, but for those to this very node, which are written again; and what ended while nobody looked is found by deciding on each once.
  */
 export class Recovery {
+  readonly #nodeId: NodeId;
   readonly #store: RequesterStore;
   readonly #lives: Lives;
   readonly #nodes: Nodes;
   readonly #planner: Planner;
   readonly #broker: Broker;
   readonly #deadlines: Deadlines;
+  readonly #reach: Reach;
 
-  constructor(modules: {
-    readonly store: RequesterStore;
-    readonly lives: Lives;
-    readonly nodes: Nodes;
-    readonly planner: Planner;
-    readonly broker: Broker;
-    readonly deadlines: Deadlines;
-  }) {
+  constructor(
+    options: { readonly nodeId: NodeId },
+    modules: {
+      readonly store: RequesterStore;
+      readonly lives: Lives;
+      readonly nodes: Nodes;
+      readonly planner: Planner;
+      readonly broker: Broker;
+      readonly deadlines: Deadlines;
+      readonly reach: Reach;
+    },
+  ) {
+    this.#nodeId = options.nodeId;
     this.#store = modules.store;
     this.#lives = modules.lives;
     this.#nodes = modules.nodes;
     this.#planner = modules.planner;
     this.#broker = modules.broker;
     this.#deadlines = modules.deadlines;
+    this.#reach = modules.reach;
   }
 
   async run(onLive: (live: LiveJob) => void): Promise<void> {
     await this.#store.committed();
+    this.#nodes.recover();
     this.#broker.recover();
     this.#deadlines.recover();
     let after: JobId | undefined;
@@ -55,6 +65,7 @@ export class Recovery {
       after = page.at(-1);
       await nextTurn();
     }
+    this.#reach.begin();
     await this.#dropPending();
     await this.#store.flushed();
   }
@@ -71,6 +82,7 @@ export class Recovery {
     if (live.blocked && active.length === 0) return;
     for (const execution of active) {
       const { nodeId, resources, computeState } = execution;
+      this.#reach.restored(execution);
       if (waitsForApproval(execution)) continue;
       this.#nodes.room(nodeId).restored(resources, computeState.type !== 'AskForBid');
     }
@@ -78,8 +90,10 @@ export class Recovery {
     this.#deadlines.changed(live);
     const change = this.#planner.begin(live);
     // Said again: a node that has forgotten the execution, or ended it unheard, answers.
-    for (const { id: executionId, nodeId, computeState } of active) {
+    for (const execution of active) {
+      const { id: executionId, nodeId, computeState } = execution;
       if (computeState.type !== 'AskForBid') change.send(nodeId, { type: 'BidAccepted', executionId });
+      else if (nodeId === this.#nodeId) change.askAgain(execution);
     }
     this.#planner.settle(change, this.#broker.passingGate(null));
   }
@@ -102,7 +116,7 @@ export class Recovery {
       for (const evaluation of page) {
         const live = this.#lives.peek(evaluation.jobId);
         if (live?.pending === true && live.ticket.id === evaluation.id) continue;
-        this.#store.transition({ evaluations: [{ ...evaluation, status: 'complete' }] });
+        this.#planner.drop(evaluation, 'complete');
       }
       if (page.length < SLICE) return;
       after = page.at(-1)?.id;

@@ -5,8 +5,21 @@ import type { ExecutionHeader } from '../core/item.ts';
 import type { Resources, SpecConfig } from '../core/job.ts';
 import type { Component } from '../core/lifecycle.ts';
 import type { Limits } from '../core/limits.ts';
-import type { AskForBid, MessageHandler, RequesterBound } from '../core/messages.ts';
-import type { CheckedJob, LogChunk, LogOptions, LogPort, SubmitResult } from '../core/ports.ts';
+import type {
+  AskForBid,
+  ComputeBound,
+  MessageHandler,
+  RefusalListener,
+  RequesterBound,
+} from '../core/messages.ts';
+import type {
+  CheckedJob,
+  LogChunk,
+  LogOptions,
+  OpenedArchive,
+  OutputPort,
+  SubmitResult,
+} from '../core/ports.ts';
 import { isComputeTerminal, isJobTerminal } from '../core/states.ts';
 import type { JobRecord, RequesterExecution } from '../store/records.ts';
 import type { RequesterStore } from '../store/requester-store.ts';
@@ -18,10 +31,11 @@ import { diffText } from './diff.ts';
 import { stopReasons } from './events.ts';
 import { Inbox } from './inbox.ts';
 import { Lives } from './lives.ts';
-import { Logs } from './logs.ts';
-import { type ExecutionQuery, Lookup } from './lookup.ts';
+import { Logs, outOfReach } from './logs.ts';
+import { type ExecutionQuery, Lookup, type LookupOptions } from './lookup.ts';
 import { Nodes } from './nodes.ts';
 import { type AskPort, Planner } from './planner.ts';
+import { Reach, type ReachOptions } from './reach.ts';
 import { Recovery } from './recovery.ts';
 import type {
   HistoryPage,
@@ -34,9 +48,8 @@ import type {
 import { ownPart, parseSpec, Submissions } from './submissions.ts';
 import { Watchers } from './watchers.ts';
 
-export interface RequesterOptions {
-  readonly nodeId: NodeId;
-  readonly limits: Pick<Limits, 'asksInFlight'>;
+export interface RequesterOptions extends ReachOptions, LookupOptions {
+  readonly limits: Pick<Limits, 'asksInFlight' | 'nodes'>;
   /** What a job that states no resources asks for. */
   readonly defaultResources: Resources;
   /** How often a job's run is started at most, for each of its Count. */
@@ -50,7 +63,10 @@ export interface RequesterOptions {
 }
 
 /** What suits a node of any size. */
-export const requesterDefaults: Omit<RequesterOptions, 'nodeId' | 'limits' | 'defaultResources'> = {
+export const requesterDefaults: Omit<
+  RequesterOptions,
+  'limits' | 'defaultResources' | keyof LookupOptions | keyof ReachOptions
+> = {
   maxAttempts: 2,
   maxLost: 5,
   windowSize: 256,
@@ -63,8 +79,11 @@ export interface RequesterModules {
   readonly logger: Logger;
   /** Carrier of the messages in the store's outbox. */
   readonly asks: AskPort;
-  /** Where the logs of a node's executions are read; undefined when the node is out of reach. */
-  readonly logs: (nodeId: NodeId) => LogPort | undefined;
+  /** Where logs and results of a node's executions are read; undefined when the node is out of reach. */
+  readonly outputs: (nodeId: NodeId) => OutputPort | undefined;
+  /** Sends to a compute node without the outbox. */
+  readonly post: (to: NodeId, message: ComputeBound) => void;
+  readonly onRefusal: RefusalListener;
 }
 
 /** The requester role: owns jobs, asks compute nodes to run them. */
@@ -96,7 +115,9 @@ class RequesterRole implements Requester {
   readonly #submissions: Submissions;
   readonly #lookup: Lookup;
   readonly #logs: Logs;
+  readonly #outputs: RequesterModules['outputs'];
   readonly #recovery: Recovery;
+  readonly #reach: Reach;
   readonly #daemons = new Set<JobId>();
   #stopping = false;
 
@@ -106,7 +127,8 @@ class RequesterRole implements Requester {
     this.#nodeId = nodeId;
     this.#store = store;
     this.#lives = new Lives({ store });
-    this.#nodes = new Nodes({ asksInFlight: options.limits.asksInFlight }, { clock });
+    const { asksInFlight, nodes: bound } = options.limits;
+    this.#nodes = new Nodes({ asksInFlight, bound }, { clock, store, logger });
     const lives = this.#lives;
     const nodes = this.#nodes;
     this.#planner = new Planner(
@@ -117,7 +139,9 @@ class RequesterRole implements Requester {
     this.#broker = new Broker(options, { store, clock, logger, lives, nodes, planner });
     const broker = this.#broker;
     this.#deadlines = new Deadlines({ store, clock, logger, lives, planner });
+    this.#reach = new Reach(options, { clock, logger, lives, nodes, planner, broker });
     planner.listen(broker);
+    planner.listen(this.#reach);
     planner.listen(this.#deadlines);
     planner.listen(this.#watchers);
     planner.listen({ changed: (live) => this.#noteDaemon(live) });
@@ -129,12 +153,26 @@ class RequesterRole implements Requester {
       nodes,
       planner,
       broker,
-      onNode: () => this.#lookAtDaemons(),
+      onNode: (id) => {
+        this.#reach.connected(id);
+        this.#lookAtDaemons();
+      },
+      post: given.post,
+      onRefusal: given.onRefusal,
     });
     this.#submissions = new Submissions(options, { store, clock, lives, planner, broker });
-    this.#lookup = new Lookup({ store });
-    this.#logs = new Logs({ store, watchers: this.#watchers, logs: given.logs });
-    this.#recovery = new Recovery({ store, lives, nodes, planner, broker, deadlines: this.#deadlines });
+    this.#lookup = new Lookup(options, { store });
+    this.#logs = new Logs({ store, clock, watchers: this.#watchers, logs: given.outputs });
+    this.#outputs = given.outputs;
+    this.#recovery = new Recovery(options, {
+      store,
+      lives,
+      nodes,
+      planner,
+      broker,
+      deadlines: this.#deadlines,
+      reach: this.#reach,
+    });
     this.component = {
       name: 'requester',
       start: () => Promise.resolve(),
@@ -179,6 +217,7 @@ class RequesterRole implements Requester {
 
   disconnected(nodeId: NodeId): void {
     this.#nodes.disconnected(nodeId);
+    this.#reach.disconnected(nodeId);
   }
 
   debug(): Record<string, unknown> {
@@ -224,6 +263,16 @@ class RequesterRole implements Requester {
     const found = this.#lookup.results(await this.#lookup.find(idOrName, namespace));
     await this.#store.committed();
     return found;
+  }
+
+  async openResults(jobId: JobId, executionId: ExecutionId, signal: AbortSignal): Promise<OpenedArchive> {
+    const execution = this.#store.execution(jobId, executionId);
+    if (execution === undefined) {
+      throw new NodeError('ExecutionNotFound', `execution not found: ${executionId} of job ${jobId}`);
+    }
+    const port = this.#outputs(execution.nodeId);
+    if (port === undefined) throw outOfReach(execution.nodeId);
+    return port.openArchive(executionId, signal);
   }
 
   async stop(idOrName: string, namespace: string, reason: string): Promise<{ evaluationId: string }> {
@@ -290,6 +339,7 @@ class RequesterRole implements Requester {
     this.#stopping = true;
     this.#broker.close();
     this.#deadlines.close();
+    this.#reach.close();
     await this.#store.flushed();
   }
 
@@ -309,11 +359,12 @@ class RequesterRole implements Requester {
 
   /** A node that was rejected loses what it runs for us; other nodes get it. */
   #leaveNode(nodeId: NodeId, message: string): void {
-    for (const live of [...this.#lives.values()]) {
+    for (const id of this.#reach.jobsAt(nodeId)) {
+      const live = this.#lives.load(id);
+      if (live === undefined) continue;
       const there = [...live.executions.values()].filter(
         (execution) => execution.nodeId === nodeId && !isComputeTerminal(execution.computeState.type),
       );
-      if (there.length === 0) continue;
       const change = this.#planner.begin(live);
       const reason = message === '' ? stopReasons.nodeRejected : `${stopReasons.nodeRejected}: ${message}`;
       for (const execution of there) change.cancel(execution, reason);

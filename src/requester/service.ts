@@ -1,7 +1,7 @@
 import type { ExecutionId, JobId, NodeId } from '../core/ids.ts';
 import type { JobSpec, SpecConfig } from '../core/job.ts';
 import type { NodeInfo } from '../core/node-info.ts';
-import type { CheckedJob, LogChunk, LogOptions, SubmitResult } from '../core/ports.ts';
+import type { CheckedJob, LogChunk, LogOptions, OpenedArchive, SubmitResult } from '../core/ports.ts';
 import type { HistoryRow, JobRecord, RequesterExecution } from '../store/records.ts';
 
 /** A job with its spec, as REST shows it. */
@@ -48,6 +48,8 @@ export interface NodeView {
   /** Microseconds; 0 means never. */
   readonly lastHeartbeat: number;
   readonly connectedSince: number;
+  /** 0 while it is connected. */
+  readonly disconnectedSince: number;
 }
 
 /** The requester role, as the API sees it. All look-ups take a name, a whole id, a prefix or a short form. */
@@ -65,6 +67,8 @@ export interface RequesterService {
   ): Promise<RequesterExecution[]>;
   /** Results of Completed executions of the latest version. */
   results(idOrName: string, namespace: string): Promise<SpecConfig[]>;
+  /** The archive that the local publisher of an execution's node keeps. @throws NodeError JobNotFound, ExecutionNotFound, NodeOutOfReach */
+  openResults(jobId: JobId, executionId: ExecutionId, signal: AbortSignal): Promise<OpenedArchive>;
   stop(idOrName: string, namespace: string, reason: string): Promise<{ evaluationId: string }>;
   rerun(
     idOrName: string,

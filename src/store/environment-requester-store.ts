@@ -1,5 +1,5 @@
 import { NodeError } from '../core/errors.ts';
-import { type ExecutionId, type JobId, shortId } from '../core/ids.ts';
+import { type ExecutionId, type JobId, type NodeId, shortId } from '../core/ids.ts';
 import { computeTransitions, isJobTerminal, type JobState, jobTransitions } from '../core/states.ts';
 import { evaluationCodec, jobCodec, requesterExecutionCodec } from './codecs.ts';
 import type { Outbox } from './compute-store.ts';
@@ -7,9 +7,9 @@ import type { Environment, Key, Table, WriteBatch } from './environment.ts';
 import { idOf, type JobIndexes, JobScan } from './job-scan.ts';
 import { LAST_NUMBER, LAST_TEXT, shortText } from './keys.ts';
 import { Recent } from './recent.ts';
-import type { EvaluationRecord, HistoryRow, JobRecord, RequesterExecution } from './records.ts';
+import type { EvaluationRecord, HistoryRow, JobRecord, RequesterExecution, StoredNode } from './records.ts';
 import type { JobChange, JobQuery, RequesterStore } from './requester-store.ts';
-import { type HistoryReader, RoleLog } from './role-log.ts';
+import { type HistoryReader, RoleLog, type RoleStoreModules } from './role-log.ts';
 import * as tables from './tables.ts';
 import { checkTransition } from './transitions.ts';
 
@@ -42,6 +42,7 @@ function blockedKey(evaluation: EvaluationRecord): [number, number, string] {
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
+  readonly role = 'requester';
   readonly outbox: Outbox;
   readonly #environment: Environment;
   readonly #log: RoleLog<JobState>;
@@ -51,6 +52,7 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
   readonly #executions: Table<Tuple>;
   readonly #evaluations: Table<Tuple>;
   readonly #blocked: Table<Uint8Array>;
+  readonly #nodes: Table<StoredNode>;
   readonly #recentJobs = new Recent<JobRecord>(RECENT_JOBS);
   readonly #recentNames = new Recent<JobId>(RECENT_JOBS);
   /** By job: those of its executions that were written lately. */
@@ -58,7 +60,7 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
   readonly #recentEvaluations = new Recent<EvaluationRecord | 'gone'>(RECENT_JOBS);
   readonly #recentSpecs = new Recent<Uint8Array>(RECENT_SPEC_BYTES);
 
-  constructor(modules: { readonly environment: Environment; readonly nextSeq: () => number }) {
+  constructor(modules: RoleStoreModules) {
     const { environment } = modules;
     this.#environment = environment;
     this.#log = new RoleLog({ role: 'requester', states: STATES }, modules);
@@ -75,6 +77,7 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
     this.#executions = environment.table(tables.jobExecutionsTable);
     this.#evaluations = environment.table(tables.evaluationsTable);
     this.#blocked = environment.table(tables.evaluationsBlockedTable);
+    this.#nodes = environment.table(tables.nodesTable);
     const recents = [
       this.#recentJobs,
       this.#recentNames,
@@ -103,6 +106,18 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
     this.#remember(change);
     if (job !== undefined) this.#log.count(job.from, job.record.state.type);
     this.#log.announce(written);
+  }
+
+  nodes(): StoredNode[] {
+    return this.#nodes.range().map(({ value }) => value);
+  }
+
+  putNode(node: StoredNode): void {
+    this.#environment.write((batch) => batch.put(this.#nodes, node.info.nodeId, node));
+  }
+
+  removeNode(id: NodeId): void {
+    this.#environment.write((batch) => batch.remove(this.#nodes, id));
   }
 
   committed(): Promise<void> {
@@ -227,8 +242,12 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
     return this.#log.log(options);
   }
 
-  firstSeq(): number {
-    return this.#log.firstSeq();
+  floor(): number {
+    return this.#log.floor();
+  }
+
+  firstUnwritten(): number {
+    return this.#log.firstUnwritten();
   }
 
   onHistory(listener: (rows: readonly HistoryRow[]) => void): void {
@@ -325,10 +344,6 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
  * `execution`, `executions`, `evaluation`) see a transition at once; lists, indexes and histories see it when
  * it is committed.
  */
-export function createRequesterStore(modules: {
-  readonly environment: Environment;
-  /** The node-wide sequencer (events/seq.ts). */
-  readonly nextSeq: () => number;
-}): RequesterStore & HistoryReader {
+export function createRequesterStore(modules: RoleStoreModules): RequesterStore & HistoryReader {
   return new EnvironmentRequesterStore(modules);
 }

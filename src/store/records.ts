@@ -9,6 +9,7 @@ import type {
   SpecConfig,
 } from '../core/job.ts';
 import type { OutboxMessage } from '../core/messages.ts';
+import type { NodeInfo } from '../core/node-info.ts';
 import type { ComputeState, DesiredState, JobState, LocalExecutionState } from '../core/states.ts';
 
 /** What happened, in the words of Bacalhau's event catalogue. One row of the log; `seq` is the node's. */
@@ -17,10 +18,12 @@ export interface HistoryRow {
   /** Microseconds since the epoch. */
   readonly time: number;
   readonly role: 'requester' | 'compute';
-  readonly level: 'job' | 'execution';
+  /** Rows of jobs and executions are in the history of their owner as well; those of evaluations and nodes never are. */
+  readonly level: 'job' | 'execution' | 'evaluation' | 'node';
+  /** "" on node level. */
   readonly jobId: JobId;
   readonly jobVersion: number;
-  /** "" on job level. */
+  /** "" on other levels than that of executions. */
   readonly executionId: ExecutionId;
   readonly nodeId: NodeId;
   /** "" where the row is no state change. */
@@ -32,7 +35,10 @@ export interface HistoryRow {
 }
 
 /** A row before the store numbers it. */
-export type HistoryInput = Omit<HistoryRow, 'seq' | 'role'>;
+export interface HistoryInput extends Omit<HistoryRow, 'seq' | 'role'> {
+  /** Only an event: Bacalhau's history, which clients know, has no such row. */
+  readonly unlisted?: true;
+}
 
 export interface StateText<S> {
   readonly type: S;
@@ -137,7 +143,17 @@ export interface LocalExecution {
   readonly error: ErrorData | null;
 }
 
+/** A node as the requester remembers it over a restart. */
+export interface StoredNode {
+  readonly info: NodeInfo;
+  readonly membership: 'PENDING' | 'APPROVED' | 'REJECTED';
+  /** Microseconds. */
+  readonly lastHeartbeat: number;
+}
+
 /** One undelivered message. */
 export interface OutboxRow extends OutboxMessage {
   readonly seq: number;
+  /** It is in no table: between the roles of one process, what a restart finds out again is not kept. */
+  readonly fleeting?: true;
 }

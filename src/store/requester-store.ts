@@ -1,8 +1,15 @@
-import type { ExecutionId, JobId } from '../core/ids.ts';
+import type { ExecutionId, JobId, NodeId } from '../core/ids.ts';
 import type { OutboxMessage } from '../core/messages.ts';
 import type { ComputeState, JobState } from '../core/states.ts';
 import type { Outbox } from './compute-store.ts';
-import type { EvaluationRecord, HistoryInput, HistoryRow, JobRecord, RequesterExecution } from './records.ts';
+import type {
+  EvaluationRecord,
+  HistoryInput,
+  HistoryRow,
+  JobRecord,
+  RequesterExecution,
+  StoredNode,
+} from './records.ts';
 
 /** One atomic change around one job. Everything in it is optional but something must be there. */
 export interface JobChange {
@@ -67,6 +74,10 @@ export interface RequesterStore {
   blocked(options: { after?: EvaluationRecord; limit: number }): EvaluationRecord[];
   blockedCount(): number;
   counts(): Readonly<Record<JobState, number>>;
+  /** Nodes that are remembered, in no order. */
+  nodes(): StoredNode[];
+  putNode(node: StoredNode): void;
+  removeNode(id: NodeId): void;
   readonly outbox: Outbox;
   close(): Promise<void>;
 }

@@ -23,6 +23,7 @@ import type { TableSpec } from './environment.ts';
  *   jobs-ended             [modify time, job id] → (nothing)
  *   job-executions         [job id, execution id] → RequesterExecution
  *   evaluations            [0 pending | 1 blocked, evaluation id] → EvaluationRecord
+ *   nodes                  node id → StoredNode
  *   evaluations-blocked    [-priority, create time, evaluation id] → (nothing)
  *
  * Ids are time-ordered, so that new rows go to the end of each tree. Rows are tuples (codecs.ts): a field is
@@ -58,4 +59,5 @@ export const jobsLiveTable: TableSpec = bytes('jobs-live');
 export const jobsEndedTable: TableSpec = bytes('jobs-ended');
 export const jobExecutionsTable: TableSpec = rows('job-executions');
 export const evaluationsTable: TableSpec = rows('evaluations');
+export const nodesTable: TableSpec = rows('nodes');
 export const evaluationsBlockedTable: TableSpec = bytes('evaluations-blocked');

@@ -98,6 +98,57 @@ const definitions = {
     labels: ['role'],
     help: 'Messages not acknowledged yet, by sending role.',
   },
+  bacalhau_wire_links: { type: 'gauge', labels: [], help: 'Peers with which messages flow.' },
+  bacalhau_wire_link_downs_total: {
+    type: 'counter',
+    labels: ['reason'],
+    help: 'Links with peers that ended: closed, reset, goodbye (the peer says why), replaced (opened anew), stopping, or the fault of the peer.',
+  },
+  bacalhau_wire_messages_total: {
+    type: 'counter',
+    labels: ['direction', 'type'],
+    help: 'Messages exchanged with peers.',
+  },
+  bacalhau_wire_bytes_total: {
+    type: 'counter',
+    labels: ['direction', 'traffic'],
+    help: 'Bytes exchanged with peers: messages, bodies (large parts of messages), fetches (logs and archives).',
+  },
+  bacalhau_wire_round_trip_seconds: {
+    type: 'histogram',
+    labels: [],
+    help: 'From sending a message to a peer until its answer, which is given when the message is stored there.',
+  },
+  bacalhau_wire_waiting_messages: {
+    type: 'gauge',
+    labels: [],
+    help: "Messages to peers that wait for the stream or the receiver's window.",
+  },
+  bacalhau_wire_refused_total: {
+    type: 'counter',
+    labels: ['reason'],
+    help: 'What peers sent and this node refused: oversized, malformed, truncated, forged, sequence, unknown, invalid, rate, stalled, silent, side, hello, barred, full.',
+  },
+  bacalhau_wire_barred_peers: {
+    type: 'gauge',
+    labels: [],
+    help: 'Peers whose connections are refused for a while because of what they sent.',
+  },
+  bacalhau_wire_body_bytes: {
+    type: 'gauge',
+    labels: [],
+    help: 'Memory taken for large parts of messages that have not been handled yet.',
+  },
+  bacalhau_wire_fetches: {
+    type: 'gauge',
+    labels: [],
+    help: 'Logs and archives that peers are reading now.',
+  },
+  bacalhau_messages_refused_total: {
+    type: 'counter',
+    labels: ['reason'],
+    help: "Messages of nodes that changed nothing because of who sent them: about another's execution (foreign), in another's name (spoofed), from a requester that is not accepted (untrusted), for a role that is not here (no_role).",
+  },
   bacalhau_http_requests_total: {
     type: 'counter',
     labels: ['method', 'route', 'status'],
@@ -109,6 +160,36 @@ const definitions = {
     help: 'Time from the head of a request to the end of its answer.',
   },
   bacalhau_http_connections: { type: 'gauge', labels: [], help: 'Open connections of the REST server.' },
+  bacalhau_event_subscribers: {
+    type: 'gauge',
+    labels: [],
+    help: 'Event subscribers, over WebSockets and Server-Sent Events together.',
+  },
+  bacalhau_event_deliveries_total: {
+    type: 'counter',
+    labels: ['encoding'],
+    help: 'Events handed to subscribers, each once a subscriber.',
+  },
+  bacalhau_event_gaps_total: {
+    type: 'counter',
+    labels: [],
+    help: 'Gaps told to event subscribers: events that are no longer stored.',
+  },
+  bacalhau_event_ends_total: {
+    type: 'counter',
+    labels: ['how'],
+    help: 'Event subscriptions ended: by their client, complete, or because the client had stalled.',
+  },
+  bacalhau_event_lag: {
+    type: 'gauge',
+    labels: [],
+    help: 'Sequence numbers that the slowest event subscriber is behind.',
+  },
+  bacalhau_event_seq: {
+    type: 'gauge',
+    labels: [],
+    help: 'Sequence number of the last event that may be delivered.',
+  },
   bacalhau_websockets: {
     type: 'gauge',
     labels: ['kind'],

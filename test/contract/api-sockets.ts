@@ -40,7 +40,7 @@ export function apiSocketContract({ name, create: createServer, strictParser }: 
       };
       const modules = { requester, ingest: new ScriptedIngest(), node: new ScriptedNode(), logger: silent };
       return createServer(options, {
-        routes: createRoutes(apiOptions.build, modules),
+        routes: createRoutes(apiOptions, modules),
         logger: silent,
         metrics: createMetrics({ version: 'test', processMetrics: false }),
       });

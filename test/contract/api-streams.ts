@@ -109,6 +109,7 @@ export function apiStreamContract({ name, create: createServer }: ServerUnderTes
       script.open = async (_request, socket) => {
         await socket.send('é');
         await socket.send(Buffer.from([0, 255, 1]));
+        await socket.send(Buffer.from('è'), 'text');
         buffered = socket.buffered;
         await gone(socket.signal);
       };
@@ -117,10 +118,11 @@ export function apiStreamContract({ name, create: createServer }: ServerUnderTes
       socket.on('message', (data: Buffer, binary) => frames.push([data, binary]));
       await once(socket, 'open');
       socket.send('nobody reads this');
-      while (frames.length < 2) await once(socket, 'message');
+      while (frames.length < 3) await once(socket, 'message');
       assert.deepEqual(frames, [
         [Buffer.from('é'), false],
         [Buffer.from([0, 255, 1]), true],
+        [Buffer.from('è'), false],
       ]);
       assert.ok(buffered >= 0 && buffered < 100, String(buffered));
       assert.equal(socket.readyState, WebSocket.OPEN);

@@ -1,6 +1,7 @@
 import type { ServerUnderTest } from '../support/server-under-test.ts';
 import { apiContract } from './api.ts';
 import { apiClientContract } from './api-clients.ts';
+import { apiEventContract } from './api-events.ts';
 import { apiServerContract } from './api-server.ts';
 import { apiSocketContract } from './api-sockets.ts';
 import { apiStreamContract } from './api-streams.ts';
@@ -12,4 +13,5 @@ export function apiSuite(server: ServerUnderTest): void {
   apiClientContract(server);
   apiSocketContract(server);
   apiStreamContract(server);
+  apiEventContract(server);
 }

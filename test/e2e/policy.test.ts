@@ -39,7 +39,7 @@ test('bid explain runs the whole policy, and not the job', async (t) => {
       '--job-selection-probe-exec',
       'echo "no luck today" >&2; exit 1',
       '--job-selection-probe-http',
-      url,
+      url.replace('//', '//ann:hunter2@').concat('?key=hunter3'),
       '--job-selection-reject-stateless',
       '--limit-job-cpu',
       '10m',
@@ -63,6 +63,7 @@ test('bid explain runs the whole policy, and not the job', async (t) => {
       'image_platform not asked',
       'max_capacity no',
       'no_room yes',
+      'disk_low yes',
     ],
   );
   assert.equal(rows.get('exec_probe')?.['Reason'], 'no luck today');
@@ -76,6 +77,16 @@ test('bid explain runs the whole policy, and not the job', async (t) => {
   const jobs = (await node.api('GET', '/api/v1/orchestrator/jobs')).body as Wire;
   assert.deepEqual(jobs['Items'] ?? [], []);
   assert.equal((await node.cli(['bid', 'explain', join(folder, 'nothing.yaml')])).code, 1);
+
+  const config = await node.cli(['agent', 'config', '--output', 'yaml']);
+  assert.match(config.stdout, /ProbeHTTP: http:\/\/\*+@127\.0\.0\.1:\d+\/\?key=\*+/);
+  const shown = [
+    config.stdout,
+    JSON.stringify((await node.api('GET', POLICY)).body),
+    String((await node.api('GET', '/metrics')).body),
+    node.output.stdout + node.output.stderr,
+  ];
+  assert.doesNotMatch(shown.join('\n'), /hunter/);
 });
 
 test('a bid that waits: listed, approved and refused on the command line, over kill -9', async (t) => {

@@ -8,6 +8,7 @@ import { type TestContext, test } from 'node:test';
 import { temporaryFolder } from '../support/folders.ts';
 import { mockJob } from '../support/jobs.ts';
 import { startTestNode, type TestNode, waitUntil } from '../support/node.ts';
+import { marked } from '../support/probes.ts';
 
 async function service(t: TestContext, handle: RequestListener): Promise<string> {
   const server = createServer(handle);
@@ -44,17 +45,6 @@ function descendants(pid: number, found = new Map<number, string>()): Map<number
   };
   walk(pid);
   return found;
-}
-
-/** Sleeping probes, wherever they hang in the tree of processes: the helper may have died before them. */
-function sleepers(mark: string): number {
-  return readdirSync('/proc').filter((name) => {
-    try {
-      return /^\d+$/.test(name) && readFileSync(`/proc/${name}/environ`, 'utf8').includes(mark);
-    } catch {
-      return false;
-    }
-  }).length;
 }
 
 async function sample(node: TestNode, name: string): Promise<number> {
@@ -130,7 +120,7 @@ test('32 hanging probes slow no other bid; past the cap bids are put off at once
   await node.waitForJob(await node.submit(mockJob()));
   const capacity = [...(await node.metrics())].filter(([name]) => /account="(?:promised|used)"/.test(name));
   for (let hung = 0; hung < 32; hung += 1) await node.submit(mockJob({}, { name: `hang-${hung}` }));
-  await node.waitUntil(() => sleepers(mark) >= 32, '32 probes hang, with a child each');
+  await node.waitUntil(() => marked(mark) >= 32, '32 probes hang, with a child each');
   const times: number[] = [];
   for (let other = 0; other < 10; other += 1) {
     const startedAt = performance.now();
@@ -156,13 +146,13 @@ test('32 hanging probes slow no other bid; past the cap bids are put off at once
   // They end in their time, and the jobs behind them go on as soon as the probe answers again.
   await rm(join(folder, 'closed'));
   for (const id of hung) assert.equal((await node.waitForJob(id, 60_000)).state, 'Completed');
-  assert.equal(sleepers(mark), 0);
+  assert.equal(marked(mark), 0);
 
   await writeFile(join(folder, 'closed'), '');
   await node.submit(mockJob({}, { name: 'hang-last' }));
-  await node.waitUntil(() => sleepers(mark) > 0, 'one more hangs');
+  await node.waitUntil(() => marked(mark) > 0, 'one more hangs');
   // A node that is killed leaves no probe behind either.
   await node.kill9();
-  await waitUntil(() => sleepers(mark) === 0, 'all probes are gone');
+  await waitUntil(() => marked(mark) === 0, 'all probes are gone');
   assert.equal(existsSync(`/proc/${node.pid}`) && descendants(node.pid).size > 0, false);
 });

@@ -109,7 +109,7 @@ async function oneWaits(life: Life): Promise<Wire> {
   return waitUntil(async () => (await life.bids())[0], 'a bid waits for approval');
 }
 
-test('an approval given ten minutes later, after a restart of both roles', async (t) => {
+test('conformance 7: an approval given ten minutes later, after a restart of both roles', async (t) => {
   const { clock, life } = await world(t);
   const before = await life();
   const id = await before.submit();
@@ -156,7 +156,7 @@ test('an approval that is committed holds, although the node stops right after i
   assert.notEqual(bid['ExecutionID'], '');
 });
 
-test('a refusal, a day without an answer and a job that is stopped: each ends with its reason', async (t) => {
+test('conformance 7: a refusal, a day without an answer and a job that is stopped: each ends with its reason', async (t) => {
   const { clock, life } = await world(t);
   const node = await life();
   const refused = await node.submit();
@@ -199,7 +199,7 @@ function client(): Client {
   };
 }
 
-test('the signed approval of v1.2: only the approver’s, only with a good signature, harmless when repeated', async (t) => {
+test('conformance 7: the signed approval of v1.2: only the approver’s, only with a good signature, harmless when repeated', async (t) => {
   const { life } = await world(t);
   const ann = client();
   const bob = client();

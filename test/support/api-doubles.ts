@@ -11,6 +11,7 @@ import type {
   LogChunk,
   LogOptions,
   NodePort,
+  OpenedArchive,
   Submission,
   SubmitResult,
 } from '../../src/core/ports.ts';
@@ -47,6 +48,7 @@ export const apiOptions: ApiOptions = {
   requestsPerSecond: 0,
   maxConnections: 256,
   requestTimeoutMs: 10_000,
+  allowedOrigins: [],
 };
 
 export const JOB_ID: JobId = 'j-0197a1b2-c3d4-7000-8000-000000000001';
@@ -154,6 +156,12 @@ export class ScriptedRequester implements RequesterService {
   }
   async results(id: string, namespace: string): Promise<SpecConfig[]> {
     return this.#called('results', [id, namespace], () => this.published);
+  }
+  async openResults(jobId: string, executionId: string): Promise<OpenedArchive> {
+    return this.#called('openResults', [jobId, executionId], () => ({
+      stream: Readable.from([Buffer.from('an archive')]),
+      bytes: 10,
+    }));
   }
   async stop(id: string, namespace: string, reason: string): Promise<{ evaluationId: string }> {
     return this.#called('stop', [id, namespace, reason], () => ({ evaluationId: this.evaluationId }));

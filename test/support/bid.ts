@@ -61,10 +61,14 @@ export function bidderOf(options: Partial<BidOptions> = {}, modules: Partial<Bid
   return bidder;
 }
 
+/** Made at 1,700,000,000 s and a second later. */
+export const JOB_ID = 'j-018bcfe5-6800-7abc-8def-0123456789ab';
+const EXECUTION_ID = 'e-018bcfe5-6be8-7abc-8def-0123456789ab';
+
 export function header(change: Partial<ExecutionHeader> = {}): ExecutionHeader {
   return {
-    executionId: 'e-1',
-    jobId: 'j-1',
+    executionId: EXECUTION_ID,
+    jobId: JOB_ID,
     jobVersion: 1,
     requesterId: 'r',
     namespace: 'default',
@@ -84,7 +88,7 @@ export function header(change: Partial<ExecutionHeader> = {}): ExecutionHeader {
 /** A job with one task. */
 export function jobSpec(task: Partial<Task> = {}, Namespace = 'default'): JobSpec {
   return {
-    ID: 'j-1',
+    ID: JOB_ID,
     Name: 'n',
     Namespace,
     Type: 'batch',

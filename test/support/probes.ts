@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import type { TestContext } from 'node:test';
 import { Helper } from '../../src/subprocess/helper.ts';
 import { recordingLogger } from './logs.ts';
@@ -20,4 +20,15 @@ export function isAlive(pid: number): boolean {
   } catch {
     return false;
   }
+}
+
+/** Processes with a word in their environment, wherever they hang in the tree: the helper may have died before them. */
+export function marked(mark: string): number {
+  return readdirSync('/proc').filter((name) => {
+    try {
+      return /^\d+$/.test(name) && readFileSync(`/proc/${name}/environ`, 'utf8').includes(mark);
+    } catch {
+      return false;
+    }
+  }).length;
 }

@@ -144,6 +144,7 @@ function nodeOf(body: NodeBody): NodeView {
     },
     membership: 'APPROVED',
     connection: 'CONNECTED',
+    disconnectedSince: 0,
     lastHeartbeat: 1_795_361_240_438_209,
     connectedSince: 1_795_361_240_438_209,
   };

@@ -3,13 +3,12 @@ import { NodeError } from '../../core/errors.ts';
 import { fileError, TreeWriter } from '../../files/tree.ts';
 import { parseCid } from '../cid.ts';
 import { IPFS_STALL_MS, type IpfsClient } from '../client.ts';
-import type { AskForBlock } from '../create.ts';
 import { importFolder } from '../import.ts';
 import { StallWatch } from '../stall.ts';
 import { BlockFiles } from './blocks.ts';
 import { cumulativeSize, isComplete } from './dag.ts';
 import { exportTree } from './export.ts';
-import { BlockFetcher } from './fetch.ts';
+import { type AskForBlock, BlockFetcher } from './fetch.ts';
 
 /** The embedded node as a thread sees it. */
 export interface EmbeddedClientOptions {

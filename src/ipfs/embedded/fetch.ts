@@ -1,7 +1,12 @@
 import type { CID } from 'multiformats/cid';
 import { NodeError } from '../../core/errors.ts';
-import type { AskForBlock } from '../create.ts';
 import type { BlockFiles } from './blocks.ts';
+
+/** Fetches a block through the main thread's bitswap into the block folder. */
+export type AskForBlock = (
+  question: { readonly kind: 'ipfs-want'; readonly cid: string },
+  signal?: AbortSignal,
+) => Promise<unknown>;
 
 /** Blocks one transfer reads or fetches at once. At most this many, of 1–2 MiB each, are in memory. */
 export const WINDOW = 16;

@@ -45,10 +45,11 @@ export interface Socket {
   /** Bytes that wait to be sent; what the kernel has taken is not counted. */
   readonly buffered: number;
   /**
-   * Sends one frame: text is a text frame, bytes are a binary one. Resolves when the socket has room for more, to
-   * false when it is closed. Wait for it before the next one: that is what bounds the buffer.
+   * Sends one frame: text is a text frame, bytes are a binary one unless they are said to be text in UTF-8 (bytes
+   * may be shared by many sockets). Resolves when the socket has room for more, to false when it is closed. Wait for
+   * it before the next one: that is what bounds the buffer.
    */
-  send(data: string | Uint8Array): Promise<boolean>;
+  send(data: string | Uint8Array, as?: 'text'): Promise<boolean>;
   /** Frames that wait are sent first. */
   close(code: number, reason: string): void;
   /** Aborted when the peer is gone. */

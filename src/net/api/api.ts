@@ -26,7 +26,7 @@ export type ServerFactory = (options: ServerOptions, modules: ServerModules) => 
 export function createApi(modules: ApiModules, createServer: ServerFactory = createNodeServer): ApiServer {
   const { options, metrics, logger } = modules;
   return createServer(serverOptions(options), {
-    routes: createRoutes(options.build, modules),
+    routes: createRoutes(options, modules),
     logger,
     metrics,
   });

@@ -12,6 +12,8 @@ export interface ApiConfig {
   readonly maxConnections: number;
   /** Time a request may take from its headers to its answer; streams have none. */
   readonly requestTimeoutMs: number;
+  /** Origins of web pages that may read events, beside those of the node's own machine. */
+  readonly allowedOrigins: readonly string[];
 }
 
 /** What the API needs to know besides where to listen. */
@@ -69,6 +71,15 @@ export const apiSettings: readonly Setting[] = [
     default: '30s',
     doc: 'Time a request may take before it is answered with 503. Log streams and downloads have none.',
   },
+  {
+    key: 'API.AllowedOrigins',
+    flag: 'api-allowed-origins',
+    kind: 'list',
+    format: 'origin',
+    default: '',
+    unset: 'pages of this machine only',
+    doc: 'Origins of web pages that may read the event stream, such as `https://status.example.org`. `*` lets every page that a user of this machine visits read it, and so does `null` (pages opened as files send it, but any page can).',
+  },
 ];
 
 /** The API's slice of the configuration. */
@@ -79,5 +90,6 @@ export function readApi(settings: SettingReader): ApiConfig {
     requestsPerSecond: settings.integer('API.RateLimit'),
     maxConnections: settings.integer('API.MaxConnections'),
     requestTimeoutMs: settings.durationMs('API.RequestTimeout'),
+    allowedOrigins: settings.list('API.AllowedOrigins'),
   };
 }

@@ -32,12 +32,13 @@ export class NodeSocket implements PeerSocket {
     return this.#socket.bufferedAmount;
   }
 
-  send(data: string | Uint8Array): Promise<boolean> {
+  send(data: string | Uint8Array, as?: 'text'): Promise<boolean> {
     const socket = this.#socket;
     if (socket.readyState !== socket.OPEN) return Promise.resolve(false);
     return new Promise((resolve) => {
+      const binary = typeof data !== 'string' && as !== 'text';
       let waited = false;
-      socket.send(data, (error) => {
+      socket.send(data, { binary }, (error) => {
         const sent = error === undefined || error === null;
         if (sent && waited) this.#heartbeat.alive();
         resolve(sent);

@@ -25,11 +25,11 @@ export class UwsSocket implements PeerSocket {
     return this.#socket?.getBufferedAmount() ?? 0;
   }
 
-  send(data: string | Uint8Array): Promise<boolean> {
+  send(data: string | Uint8Array, as?: 'text'): Promise<boolean> {
     const socket = this.#socket;
     if (socket === undefined) return Promise.resolve(false);
     // 2: more waits than any patient caller leaves, and the connection is being closed for it.
-    if (socket.send(data, typeof data !== 'string') === 2) return Promise.resolve(false);
+    if (socket.send(data, typeof data !== 'string' && as !== 'text') === 2) return Promise.resolve(false);
     if (socket.getBufferedAmount() < this.#bufferBytes) return Promise.resolve(true);
     return new Promise((resolve) => this.#waiting.push(resolve));
   }

@@ -4,32 +4,8 @@ import type { Libp2p, PeerId } from '@libp2p/interface';
 import { NodeError } from '../../core/errors.ts';
 import type { NodeId } from '../../core/ids.ts';
 import type { Logger } from '../../telemetry/logger.ts';
+import { defaultHostLimits, type HostLimits } from './host-limits.ts';
 import { createPeering, type Peering, parsePeers } from './peering.ts';
-
-/** Bounds of the host. Memory it may take at worst: connections × streams × buffers, so each is set. */
-export interface HostLimits {
-  readonly maxConnections: number;
-  /** New connections a second that one remote address may open; fleets sit behind one. */
-  readonly inboundPerSecond: number;
-  /** Inbound connections that are not encrypted yet. */
-  readonly pendingInbound: number;
-  /** Streams of one connection, each way. */
-  readonly streams: number;
-  /** Bytes one stream may hold unread; a handler that reads more slowly loses the stream. */
-  readonly streamReadBytes: number;
-  /** Bytes one stream may hold unsent; a peer that reads more slowly loses the stream. */
-  readonly streamWriteBytes: number;
-}
-
-/** Limits for one busy requester or a fleet of small ones. */
-export const hostLimits: HostLimits = {
-  maxConnections: 1024,
-  inboundPerSecond: 64,
-  pendingInbound: 128,
-  streams: 1024,
-  streamReadBytes: 8 * 1_048_576,
-  streamWriteBytes: 16 * 1_048_576,
-};
 
 /** Settings of the host. */
 export interface HostOptions {
@@ -61,6 +37,8 @@ export interface P2pHost {
   onPeerConnect(callback: (peer: NodeId) => void): () => void;
   /** Calls back when the last connection to a peer has ended. The answer ends it. */
   onPeerDisconnect(callback: (peer: NodeId) => void): () => void;
+  /** Closes all connections of a peer and refuses new ones until then (epoch milliseconds). */
+  bar(peer: NodeId, untilMs: number): void;
   /** Closes all connections. Idempotent. */
   stop(): Promise<void>;
 }
@@ -70,6 +48,10 @@ const LONGEST_DELAY_MS = 30_000;
 const DIAL_MS = 10_000;
 /** Long-lived streams are quiet for long; dead connections are found by yamux's own pings. */
 const STREAM_IDLE_MS = 24 * 3_600_000;
+/** A ping of libp2p's own monitor that takes longer ends the connection. */
+const MONITOR_TIMEOUT_MS = 15_000;
+/** Bars remembered at once; one costs its offender a handshake. */
+const MOST_BARRED = 4096;
 
 /**
  * A libp2p host: TCP, noise, yamux, identify. It does not listen yet.
@@ -80,7 +62,8 @@ export async function createHost(
   modules: { readonly logger: Logger },
 ): Promise<P2pHost> {
   const peers = parsePeers(options.peers);
-  const limits = options.limits ?? hostLimits;
+  const limits = options.limits ?? defaultHostLimits();
+  const barred = new Map<NodeId, number>();
   const [
     listen,
     { noise },
@@ -112,7 +95,9 @@ export async function createHost(
         maxEarlyStreams: 64,
         streamOptions: {
           inactivityTimeout: STREAM_IDLE_MS,
-          maxReadBufferLength: limits.streamReadBytes,
+          maxStreamWindowSize: limits.streamWindowBytes,
+          // A paused stream holds one window; one more may come when it was paused while it was read.
+          maxReadBufferLength: 2 * limits.streamWindowBytes,
           maxWriteBufferLength: limits.streamWriteBytes,
         },
       }),
@@ -122,16 +107,35 @@ export async function createHost(
       inboundConnectionThreshold: limits.inboundPerSecond,
       maxIncomingPendingConnections: limits.pendingInbound,
     },
+    connectionGater: {
+      denyInboundEncryptedConnection: (peer) => isBarred(barred, peer.toString()),
+      denyDialPeer: (peer) => isBarred(barred, peer.toString()),
+    },
+    // Peers that speak our protocol are watched by their link, sooner; a busy one is not slower than this.
+    connectionMonitor: { pingTimeout: { minTimeout: MONITOR_TIMEOUT_MS } },
     services: { identify: identify(), identifyPush: identifyPush() },
   });
   const peering = createPeering(
     { peers, firstDelayMs: FIRST_DELAY_MS, longestDelayMs: LONGEST_DELAY_MS, dialMs: DIAL_MS },
     { libp2p, logger: modules.logger },
   );
-  return hostOf(libp2p, peering, listen);
+  return hostOf(libp2p, { peering, listen, barred });
 }
 
-function hostOf(libp2p: Libp2p, peering: Peering, listen: string): P2pHost {
+/** Forgets bars that have ended. */
+function isBarred(barred: Map<NodeId, number>, peer: NodeId): boolean {
+  const untilMs = barred.get(peer);
+  if (untilMs === undefined) return false;
+  if (untilMs > Date.now()) return true;
+  barred.delete(peer);
+  return false;
+}
+
+function hostOf(
+  libp2p: Libp2p,
+  parts: { readonly peering: Peering; readonly listen: string; readonly barred: Map<NodeId, number> },
+): P2pHost {
+  const { peering, listen, barred } = parts;
   let stopped: Promise<void> | undefined;
   const subscribe = (
     name: 'peer:connect' | 'peer:disconnect',
@@ -157,6 +161,13 @@ function hostOf(libp2p: Libp2p, peering: Peering, listen: string): P2pHost {
     peers: () => libp2p.getPeers().map((peer) => peer.toString()),
     onPeerConnect: (callback) => subscribe('peer:connect', callback),
     onPeerDisconnect: (callback) => subscribe('peer:disconnect', callback),
+    bar(peer, untilMs) {
+      if (barred.size >= MOST_BARRED) for (const known of [...barred.keys()]) isBarred(barred, known);
+      if (barred.size < MOST_BARRED) barred.set(peer, untilMs);
+      for (const connection of libp2p.getConnections()) {
+        if (connection.remotePeer.toString() === peer) connection.abort(new Error('the peer is barred'));
+      }
+    },
     stop() {
       stopped ??= peering.stop().then(() => libp2p.stop());
       return stopped;

@@ -1,8 +1,11 @@
 import type { Setting, SettingReader } from '../../config/table.ts';
 import { NO_TIMEOUT_SECONDS } from '../../core/duration.ts';
+import type { NodeId } from '../../core/ids.ts';
 
 /** Which jobs the node takes. */
 export interface BidConfig {
+  /** Requesters whose asks are answered, beside this node's own. */
+  readonly acceptBidsFrom: 'any' | readonly NodeId[];
   readonly locality: 'local' | 'anywhere';
   readonly rejectStateless: boolean;
   readonly acceptNetworked: boolean;
@@ -35,7 +38,17 @@ const LONGEST_PROBE_MS = 600_000;
 /** Equal to MAX_PROBES of the bid threads. */
 const MOST_PROBES = 1024;
 
+const ACCEPT_FROM = 'JobAdmissionControl.AcceptBidsFrom';
+
 export const bidSettings: readonly Setting[] = [
+  {
+    key: ACCEPT_FROM,
+    flag: 'accept-bids-from',
+    kind: 'list',
+    format: 'peer-id',
+    default: 'any',
+    doc: 'Whose jobs this node takes: "any" requester that reaches its swarm, peer ids, or "none". Its own it takes always.',
+  },
   {
     key: 'JobAdmissionControl.Locality',
     aliases: ['Node.Compute.JobSelection.Locality'],
@@ -156,6 +169,14 @@ export const bidSettings: readonly Setting[] = [
   },
 ];
 
+function readAcceptFrom(settings: SettingReader): BidConfig['acceptBidsFrom'] {
+  const given = settings.list(ACCEPT_FROM);
+  const words = given.map((item) => item.toLowerCase()).filter((item) => item === 'any' || item === 'none');
+  if (words.length === 0) return given;
+  if (given.length > 1) settings.fault(ACCEPT_FROM, `"${words[0] ?? ''}" stands alone, without other values`);
+  return words[0] === 'any' ? 'any' : [];
+}
+
 export function readBid(settings: SettingReader): BidConfig {
   const min = settings.durationMs('Compute.JobTimeouts.Min');
   const stated = settings.durationMs('Compute.JobTimeouts.Max');
@@ -182,6 +203,7 @@ export function readBid(settings: SettingReader): BidConfig {
     settings.fault('JobAdmissionControl.ProbeTimeout', 'is not between 10ms and 10m');
   }
   return {
+    acceptBidsFrom: readAcceptFrom(settings),
     probeExec: settings.text('JobAdmissionControl.ProbeExec'),
     probeHttp: settings.text('JobAdmissionControl.ProbeHTTP'),
     probeTimeoutMs,

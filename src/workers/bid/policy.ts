@@ -1,9 +1,11 @@
+import { DiskView } from '../../capacity/disk-view.ts';
 import type { Storage } from '../../storages/storage.ts';
 import { type CommandRunner, execProbe } from './probes/exec.ts';
 import { httpProbe } from './probes/http.ts';
 import { probePayload } from './probes/payload.ts';
 import type { BidOptions } from './protocol.ts';
 import { availableCapacity } from './strategies/available-capacity.ts';
+import { diskRoom } from './strategies/disk-room.ts';
 import { imagePlatform, type PlatformLookup } from './strategies/image-platform.ts';
 import { engineInstalled, publisherInstalled, storageInstalled } from './strategies/installed.ts';
 import { inputLocality } from './strategies/locality.ts';
@@ -51,6 +53,7 @@ export function createStrategies(options: BidOptions, modules: PolicyModules): r
     imagePlatform(modules.platforms),
     maxCapacity(options),
     ...(options.ledger === undefined ? [] : [availableCapacity(options.ledger)]),
+    ...(options.disk === undefined ? [] : [diskRoom(new DiskView(options.disk))]),
   ];
 }
 

@@ -33,7 +33,8 @@ export type StrategyName =
   | 'http_probe'
   | 'image_platform'
   | 'max_capacity'
-  | 'no_room';
+  | 'no_room'
+  | 'disk_low';
 
 /** In the order in which they count. */
 export const strategyNames: readonly StrategyName[] = [
@@ -49,6 +50,7 @@ export const strategyNames: readonly StrategyName[] = [
   'image_platform',
   'max_capacity',
   'no_room',
+  'disk_low',
 ];
 
 /** Which jobs the node takes: what an operator may change while it runs (live setting "policy"). */
@@ -92,6 +94,8 @@ export interface BidOptions extends BidPolicy {
   readonly probePath: string;
   /** What is free, for a look before the probes; absent: that look is not taken. */
   readonly ledger?: SharedLedger;
+  /** What is left of the disk, for a look before the probes; absent: that look is not taken. */
+  readonly disk?: SharedArrayBuffer;
   /** Counters and probe slots shared with the main thread and the other bid threads; absent: the thread's own. */
   readonly tally?: SharedArrayBuffer;
   readonly docker: DockerAccess;

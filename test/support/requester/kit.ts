@@ -3,12 +3,20 @@ import { jobHeader } from '../../../src/core/headers.ts';
 import { type ExecutionId, type JobId, type NodeId, newJobId } from '../../../src/core/ids.ts';
 import type { JobSpec, RunCommandResult } from '../../../src/core/job.ts';
 import { limits } from '../../../src/core/limits.ts';
-import type { AskForBid, ComputeBound, MessageHandler, RequesterBound } from '../../../src/core/messages.ts';
+import type {
+  AskForBid,
+  ComputeBound,
+  MessageHandler,
+  Refusal,
+  RefusalListener,
+  RequesterBound,
+} from '../../../src/core/messages.ts';
 import type { ComputeInfo, NodeInfo } from '../../../src/core/node-info.ts';
-import type { CheckedJob, LogPort } from '../../../src/core/ports.ts';
+import type { CheckedJob, OutputPort } from '../../../src/core/ports.ts';
 import { NO_RESOURCES } from '../../../src/core/resources.ts';
 import { createSequencer } from '../../../src/events/seq.ts';
 import { createDelivery, type Delivery, deliveryDefaults } from '../../../src/net/delivery.ts';
+import type { ReachOptions } from '../../../src/requester/reach.ts';
 import { createRequester, type Requester, requesterDefaults } from '../../../src/requester/requester.ts';
 import type { Outbox } from '../../../src/store/compute-store.ts';
 import type { Environment } from '../../../src/store/environment.ts';
@@ -244,6 +252,8 @@ export interface Kit {
   readonly delivery: Delivery;
   readonly node: FakeNode;
   readonly environment: Environment;
+  /** Messages that were none of their sender's business. */
+  readonly refused: { readonly from: NodeId; readonly type: string; readonly why: Refusal }[];
 }
 
 const NO_OUTBOX: Outbox = {
@@ -258,30 +268,53 @@ export async function makeKit(
   options: {
     readonly environment?: Environment;
     readonly clock?: ManualClock;
-    readonly requester?: Partial<typeof requesterDefaults> & { asksInFlight?: number };
-    readonly logs?: LogPort;
+    /** The node is the requester's own. */
+    readonly own?: boolean;
+    readonly requester?: Partial<typeof requesterDefaults & ReachOptions> & {
+      asksInFlight?: number;
+      nodes?: number;
+    };
+    readonly outputs?: OutputPort;
     /** False: nothing is known of the node yet. */
     readonly hello?: boolean;
   } = {},
 ): Promise<Kit> {
   const clock = options.clock ?? new ManualClock();
+  const refused: Kit['refused'] = [];
+  const onRefusal: RefusalListener = (from, type, why) => void refused.push({ from, type, why });
   const environment = options.environment ?? new LazyEnvironment();
   const sequencer = createSequencer(lastSeq(environment));
-  const store = createRequesterStore({ environment, nextSeq: () => sequencer.next() });
+  const store = createRequesterStore({
+    environment,
+    nextSeq: () => sequencer.next(),
+    ownNode: options.own === true ? NODE : undefined,
+  });
   const delivery = createDelivery({
     options: { ...deliveryDefaults, nodeId: NODE },
-    modules: { clock, logger: silent, random: () => 1 },
+    modules: { clock, logger: silent, random: () => 1, onRefusal },
   });
-  const { asksInFlight = limits.asksInFlight, ...rest } = options.requester ?? {};
+  const { asksInFlight = limits.asksInFlight, nodes = limits.nodes, ...rest } = options.requester ?? {};
   const requester = createRequester({
     options: {
       ...requesterDefaults,
+      askTimeoutMs: 3_600_000,
+      nodeLostTimeoutMs: 3_600_000,
       ...rest,
-      nodeId: NODE,
-      limits: { asksInFlight },
+      // Whose node it is shows only in what is written again after a restart.
+      nodeId: options.own === true ? NODE : 'another',
+      resultsUrl: 'http://here/results',
+      limits: { asksInFlight, nodes },
       defaultResources: NO_RESOURCES,
     },
-    modules: { store, clock, logger: silent, asks: delivery, logs: () => options.logs },
+    modules: {
+      store,
+      clock,
+      logger: silent,
+      asks: delivery,
+      post: (to, message) => delivery.post(to, message),
+      onRefusal,
+      outputs: () => options.outputs,
+    },
   });
   const node = new FakeNode(NODE, (message) => requester.handle(NODE, message));
   delivery.connectRequester({
@@ -297,7 +330,7 @@ export async function makeKit(
   await requester.recover();
   await delivery.start();
   if (options.hello !== false) await node.reply({ type: 'NodeInfo', info: nodeInfo() });
-  return { clock, store, requester, delivery, node, environment };
+  return { clock, store, requester, delivery, node, environment, refused };
 }
 
 /** Topics and messages of a job's history, oldest first. */
@@ -312,4 +345,36 @@ export async function told(kit: Kit, jobId: string): Promise<string[]> {
     offset: 0,
   });
   return page.items.map(({ topic, message }) => `${topic}: ${message}`);
+}
+
+/** A compute node elsewhere, and the link to it. */
+export interface FakePeer {
+  readonly node: FakeNode;
+  /** The link is there, and the node has said what it has. */
+  connect(change?: Partial<ComputeInfo>): Promise<void>;
+  /** The link is gone. */
+  disconnect(): void;
+}
+
+/** A node that the kit's requester reaches over a link. */
+export function peerOf(kit: Kit, nodeId: NodeId, labels: Record<string, string> = {}): FakePeer {
+  const { delivery, requester } = kit;
+  const node = new FakeNode(nodeId, (message) => delivery.receive(nodeId, message));
+  return {
+    node,
+    async connect(change = {}) {
+      delivery.peerConnected(nodeId, {
+        send: (_to, message) => node.handle(NODE, message as ComputeBound),
+        post: (_to, message) => {
+          void node.handle(NODE, message as ComputeBound);
+          return true;
+        },
+      });
+      await node.reply({ type: 'NodeInfo', info: nodeInfo(change, nodeId, labels) });
+    },
+    disconnect() {
+      delivery.peerGone(nodeId);
+      requester.disconnected(nodeId);
+    },
+  };
 }

@@ -24,6 +24,11 @@ function samples(setting: Setting): readonly [string, string, string] {
   if (setting.format === 'multiaddr' || setting.format === 'rpc-address') {
     return ['/ip4/1.1.1.1/tcp/1', '/ip4/1.1.1.1/tcp/2', '/ip4/1.1.1.1/tcp/3'];
   }
+  if (setting.format === 'origin') return ['https://a', 'http://b:1', 'null'];
+  if (setting.format === 'peer-id') {
+    const id = `12D3KooW${'a'.repeat(43)}`;
+    return [`${id}A`, `${id}B`, `${id}C`];
+  }
   switch (setting.kind) {
     case 'boolean':
       return ['true', 'false', 'true'];
@@ -85,7 +90,7 @@ function load(parts: {
 
 /** The configuration without what says where values come from. */
 function values(config: NodeConfig): unknown {
-  const { settings: _settings, warnings: _warnings, files: _files, ...slices } = config;
+  const { settings: _settings, policy: _policy, warnings: _warnings, files: _files, ...slices } = config;
   return slices;
 }
 
@@ -346,9 +351,34 @@ test('an environment variable that looks like a typing error is named', () => {
 
 test('secrets are never shown, and the whole is frozen', () => {
   const env = { DOCKER_USERNAME: 'u', DOCKER_PASSWORD: 'hunter2', BACALHAU_IPFS_AUTHORIZATION: 'hunter3' };
-  const config = load({ env, flags: { 'ipfs-connect': ['/ip4/1.1.1.1/tcp/5001'] } });
+  const config = load({
+    env,
+    flags: {
+      'ipfs-connect': ['/ip4/1.1.1.1/tcp/5001'],
+      'job-selection-probe-http': ['http://ann:hunter4@host/probe?key=hunter5'],
+      'job-selection-probe-exec': ['my-probe --token hunter6 --strict'],
+    },
+  });
   assert.equal(config.docker.password, 'hunter2');
+  assert.equal(config.bid.probeHttp, 'http://ann:hunter4@host/probe?key=hunter5');
   assert.doesNotMatch(JSON.stringify([config.settings, configTree(config)]), /hunter/);
+  const shown = new Map(config.settings.map(({ key, text }) => [key, text] as const));
+  assert.equal(
+    shown.get('JobAdmissionControl.ProbeHTTP'),
+    'http://********@host/probe?key=********',
+    'what is no secret is shown',
+  );
+  assert.equal(shown.get('JobAdmissionControl.ProbeExec'), 'my-probe --token ******** --strict');
+  for (const flags of [
+    { 'job-selection-probe-http': ['htp://ann:hunter7@host/'] },
+    { 'job-selection-probe-http': ['http://a:hunter7@host/', 'http://a:hunter8@host/'] },
+    { 'ipfs-connect': ['/x://ann:hunter7@host/'] },
+  ]) {
+    assert.doesNotMatch(
+      faultsOf(() => load({ flags })),
+      /hunter/,
+    );
+  }
   assert.throws(() => Object.assign(config.api, { port: 1 }), TypeError);
   assert.throws(() => (config.p2p.peers as string[]).push('x'), TypeError);
 });

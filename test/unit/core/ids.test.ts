@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  idTimeMs,
   isCompleteId,
   newEvaluationId,
   newExecutionId,
@@ -20,9 +21,17 @@ test('a UUID has version 7, the RFC variant and the time it was made', () => {
   const before = Date.now();
   const id = uuidv7();
   assert.match(id, /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
-  const millis = Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16);
+  const millis = idTimeMs(id) ?? 0;
   // A burst in one millisecond may borrow from the next ones.
   assert.ok(millis >= before - 1 && millis <= Date.now() + 1000, `${millis} ${before}`);
+});
+
+test('only an id that says when it was made is believed', () => {
+  assert.equal(idTimeMs('j-018bcfe5-6800-7abc-8def-0123456789ab'), 1_700_000_000_000);
+  assert.equal(idTimeMs('e-018bcfe5-6801-7000-8000-000000000000'), 1_700_000_000_001);
+  for (const id of ['', 'j-1', 'j-2e0fd5a7-44c1-4b0a-9a8e-0123456789ab', newJobId().toUpperCase()]) {
+    assert.equal(idTimeMs(id), undefined, id);
+  }
 });
 
 test('kinds of ids', () => {

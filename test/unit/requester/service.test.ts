@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { NodeError } from '../../../src/core/errors.ts';
 import { shortId } from '../../../src/core/ids.ts';
-import type { LogChunk, LogPort } from '../../../src/core/ports.ts';
+import type { LogChunk, OpenedArchive, OutputPort } from '../../../src/core/ports.ts';
 import type { HistoryQuery } from '../../../src/requester/service.ts';
 import { checked, makeKit, NODE, nodeInfo, OUTPUT, told } from '../../support/requester/kit.ts';
 import { turns } from '../../support/requester/manual-clock.ts';
@@ -277,12 +277,15 @@ describe('rerun', () => {
 });
 
 describe('logs', () => {
-  class Port implements LogPort {
+  class Port implements OutputPort {
     chunks: LogChunk[] = [{ stream: 'stdout', text: 'live' }];
     knows = true;
     async *logs(executionId: string): AsyncGenerator<LogChunk> {
       if (!this.knows) throw new NodeError('ExecutionNotFound', `execution not found: ${executionId}`);
       yield* this.chunks;
+    }
+    openArchive(): Promise<OpenedArchive> {
+      return Promise.reject(new Error('no archive'));
     }
   }
   const read = async (
@@ -300,7 +303,7 @@ describe('logs', () => {
 
   it('wait for the execution when followed right after the submission', async () => {
     const port = new Port();
-    const kit = await makeKit({ logs: port });
+    const kit = await makeKit({ outputs: port });
     const { jobId } = await kit.requester.submit(checked());
     const reading = read(kit, jobId, true);
     await turns();
@@ -313,7 +316,7 @@ describe('logs', () => {
   it('say that there is nothing to read', async () => {
     const port = new Port();
     port.knows = false;
-    const kit = await makeKit({ logs: port });
+    const kit = await makeKit({ outputs: port });
     await assert.rejects(read(kit, 'j-00000000', false), fails('JobNotFound', 'job not found: j-00000000'));
     const { jobId } = await kit.requester.submit(checked());
     const start = `failed to open log stream for job ${jobId}: `;
@@ -337,7 +340,7 @@ describe('logs', () => {
   it('come from the result when the node has forgotten the execution', async () => {
     const port = new Port();
     port.knows = false;
-    const kit = await makeKit({ logs: port });
+    const kit = await makeKit({ outputs: port });
     kit.node.runAll();
     kit.node.onAccepted = (ask) => void kit.node.finish(ask, { ...OUTPUT, StdoutTruncated: true });
     const { jobId } = await kit.requester.submit(checked());
@@ -346,7 +349,7 @@ describe('logs', () => {
   });
 
   it('leave no reader behind', async () => {
-    const kit = await makeKit({ logs: new Port() });
+    const kit = await makeKit({ outputs: new Port() });
     const { jobId } = await kit.requester.submit(checked());
     const gone = new AbortController();
     const reading = read(kit, jobId, true, '', gone.signal);

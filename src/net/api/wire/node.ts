@@ -151,7 +151,7 @@ export function nodeStateToWire(view: NodeView, build: BuildInfo): NodeStateWire
       Status: view.connection,
       LastHeartbeat: wireTime(view.lastHeartbeat),
       ConnectedSince: wireTime(view.connectedSince),
-      DisconnectedSince: wireTime(0),
+      DisconnectedSince: wireTime(view.disconnectedSince),
     },
   };
 }

@@ -1,5 +1,6 @@
 import { NodeError } from '../../../core/errors.ts';
 import { formatBytes } from '../../../core/resources.ts';
+import { withoutSecrets } from '../../../core/secrets.ts';
 import { FRAME_BYTES, type RunRequest, type RunResult } from '../../../subprocess/protocol.ts';
 import type { AskedJob, SlowStrategy, Verdict } from '../strategy.ts';
 import { YES } from '../strategy.ts';
@@ -106,7 +107,7 @@ function verdictOf(result: RunResult, options: ExecProbeOptions): Verdict {
     result.code === null ? `is ended by ${result.signal ?? 'a signal'}` : `returns exit code ${result.code}`;
   return {
     kind: 'no',
-    reason: `accept jobs where external command ${JSON.stringify(bounded(options.command))} ${how}`,
+    reason: `accept jobs where external command ${JSON.stringify(bounded(withoutSecrets(options.command)))} ${how}`,
   };
 }
 

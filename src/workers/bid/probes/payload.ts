@@ -1,8 +1,12 @@
+import { idTimeMs } from '../../../core/ids.ts';
 import type { InputSource, Task } from '../../../core/job.ts';
 import type { AskedJob } from '../strategy.ts';
 
 /** Where a probe may send a decision that it puts off. */
 const APPROVE_PATH = '/api/v1/compute/approve';
+
+/** In a millisecond. A whole number of them is written in full, although it is beyond what a double counts in ones. */
+const NANOS = 1e6;
 
 export interface PayloadOptions {
   readonly nodeId: string;
@@ -13,10 +17,15 @@ export interface PayloadOptions {
 /**
  * What probes are shown of a job, as JSON bytes: Bacalhau v1.2's `{NodeID, Job, Callback}` and the older
  * `{node_id, job_id, spec}` in one object, so that scripts written for either work. The older form has no contents of
- * inputs, which would double what a large inline input takes.
+ * inputs, which would double what a large inline input takes. An ask carries no times: they are those that the job's
+ * and the execution's ids say, to the millisecond.
  */
 export function probePayload(job: AskedJob, options: PayloadOptions): Uint8Array {
   const { header, spec } = job;
+  const askedMs = idTimeMs(header.executionId) ?? Date.now();
+  const createdMs = idTimeMs(header.jobId) ?? askedMs;
+  // A later version of a job is newer than its id; it is asked for as soon as it is there.
+  const modifiedMs = header.jobVersion > 1 ? askedMs : createdMs;
   const callback = callbackOf(options.publicUrl);
   const payload = {
     NodeID: options.nodeId,
@@ -26,8 +35,8 @@ export function probePayload(job: AskedJob, options: PayloadOptions): Uint8Array
       State: { StateType: 'Pending', Message: '' },
       Version: header.jobVersion,
       Revision: 1,
-      CreateTime: 0,
-      ModifyTime: 0,
+      CreateTime: createdMs * NANOS,
+      ModifyTime: modifiedMs * NANOS,
     },
     Callback: callback,
     node_id: options.nodeId,

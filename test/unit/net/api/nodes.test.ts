@@ -38,6 +38,7 @@ describe('nodes', () => {
       connection: 'CONNECTED',
       lastHeartbeat: 0,
       connectedSince: 0,
+      disconnectedSince: 0,
     }));
   });
 

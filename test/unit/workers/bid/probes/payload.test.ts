@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { probePayload } from '../../../../../src/workers/bid/probes/payload.ts';
-import { askedJob, input, OPTIONS } from '../../../../support/bid.ts';
+import { askedJob, input, JOB_ID, OPTIONS } from '../../../../support/bid.ts';
 
 type Tree = Record<string, unknown>;
 
@@ -29,7 +29,7 @@ test('the documented job, in the documents’ own form', () => {
     { node_id, job_id, spec: { engine, verifier, job_spec_vm, inputs } },
     {
       node_id: 'QmCompute',
-      job_id: 'j-1',
+      job_id: JOB_ID,
       spec: {
         engine: 'docker',
         verifier: 'ipfs',
@@ -47,7 +47,7 @@ test('the same in the form of v1.2', () => {
     {
       NodeID: 'QmCompute',
       Job: {
-        ID: 'j-1',
+        ID: JOB_ID,
         Name: 'n',
         Namespace: 'default',
         Type: 'batch',
@@ -72,8 +72,8 @@ test('the same in the form of v1.2', () => {
         State: { StateType: 'Pending', Message: '' },
         Version: 1,
         Revision: 1,
-        CreateTime: 0,
-        ModifyTime: 0,
+        CreateTime: 1_700_000_000_000_000_000,
+        ModifyTime: 1_700_000_000_000_000_000,
       },
       Callback: {
         Scheme: 'http',
@@ -90,6 +90,27 @@ test('the same in the form of v1.2', () => {
       },
     },
   );
+});
+
+test('times: nanoseconds in full, of the ids; of now where an id says none', () => {
+  const times = (change: Parameters<typeof askedJob>[1]): [number, number] => {
+    const { CreateTime, ModifyTime } = payload({}, change)['Job'] as {
+      CreateTime: number;
+      ModifyTime: number;
+    };
+    return [CreateTime, ModifyTime];
+  };
+  const text = new TextDecoder().decode(probePayload(askedJob(), OPTIONS));
+  assert.match(text, /"CreateTime":1700000000000000000,"ModifyTime":1700000000000000000[,}]/);
+  // A later version of the job was made between its id and the ask.
+  assert.deepEqual(times({ jobVersion: 2 }), [1.7e18, 1.700000001e18]);
+  assert.deepEqual(
+    times({ jobId: 'j-2e0fd5a7-44c1-4b0a-9a8e-0123456789ab' }),
+    [1.700000001e18, 1.700000001e18],
+  );
+  const before = Date.now() * 1e6;
+  const [created, modified] = times({ jobId: 'j-1', executionId: 'e-1' });
+  assert.ok(created >= before && created <= Date.now() * 1e6 && modified === created, String(created));
 });
 
 test('keys that scripts of v0.3 read', () => {

@@ -1,0 +1,73 @@
+/**
+ * Every bound of the wire, with its reason; `docs/LIMITS.md` lists them with the memory they may take at worst.
+ * A peer learns those that concern it from the hello frame.
+ */
+export const wireLimits = {
+  /** One frame. Twice what the largest inline message takes, so that no honest frame comes near. */
+  frameBytes: 524_288,
+  /** A frame is sent when it holds this much: it fits one noise message (65,519 bytes) with its headers. */
+  frameTargetBytes: 61_440,
+  /** Messages of one frame; the gain of a larger one is small, and a frame is handled in one turn of the loop. */
+  frameMessages: 512,
+  /** Acknowledgements of one frame, as above. */
+  frameAnswers: 2048,
+  /** What a larger message has of payload and attachment goes over a stream of its own, so that small ones need not wait. */
+  inlineBytes: 262_144,
+  /** One body: a job of the largest size that the REST API takes, and room for what the requester adds. */
+  bodyBytes: 10_551_296,
+  /** Bodies that cross at once to one peer. One fills a link; more would only share it. */
+  bodiesAtOnce: 4,
+  /** Bodies that wait for one of those places, per peer; the sender's rows stay in its outbox meanwhile. */
+  bodiesWaiting: 64,
+  /** Bytes of bodies received from one peer and not handled yet. */
+  bodyPeerBytes: 33_554_432,
+  /** The same for all peers together. */
+  bodyTotalBytes: 134_217_728,
+  /** A body that makes no progress, or that no message asks for, is dropped after this time. */
+  bodyIdleMs: 30_000,
+  /** Messages a peer may send without an answer: asks that are being decided, cancels that wait for an end. */
+  windowMessages: 4096,
+  /** Bytes of those. */
+  windowBytes: 8_388_608,
+  /** Messages of one peer being handled, those without an answer included; the stream is not read beyond. */
+  handlingMessages: 6144,
+  /** Messages that wait for the window or for the stream, per peer. Both roles' delivery lanes fit. */
+  outboxMessages: 16_384,
+  /** Bytes of those. */
+  outboxBytes: 16_777_216,
+  /** Messages a second one peer may send; more is read more slowly. Ten times what a machine can decide. */
+  messagesPerSecond: 131_072,
+  /** Streams a second one peer may open, and how many at once. */
+  streamsPerSecond: 32,
+  streamBurst: 128,
+  /** Logs and archives read by one peer at once. */
+  fetchesPerPeer: 32,
+  /** The same for all peers together: each holds a file and one window. */
+  fetches: 256,
+  /** Text of one frame of a log, in UTF-16 units; bytes of one frame of an archive. */
+  fetchChunk: 65_536,
+  /** A reader of an answer that takes nothing for so long loses it; people read slowly. */
+  fetchIdleMs: 600_000,
+  /** Ask for a sign of life when nothing came for so long, and give up the peer. */
+  pingMs: 2000,
+  silenceMs: 6000,
+  /** A peer that reads nothing of what is sent for so long loses its stream. */
+  stalledMs: 30_000,
+  /** The hello must come in this time. */
+  helloMs: 10_000,
+  /** First and longest wait before a link that was lost is opened again. */
+  reopenMinMs: 250,
+  reopenMaxMs: 30_000,
+  /** A stream is closed in this time, or reset. */
+  closeMs: 1000,
+  /** Offences that close all connections of a peer, within which time, and for how long at first and at most. */
+  strikes: 3,
+  strikesWithinMs: 60_000,
+  barMs: 60_000,
+  barMaxMs: 3_600_000,
+  /** Peers whose offences are remembered. */
+  rememberedPeers: 4096,
+} as const;
+
+/** The bounds as a test may set them; `wireLimits` holds the defaults. */
+export type WireLimits = { readonly [K in keyof typeof wireLimits]: number };
