@@ -1,7 +1,9 @@
+import { withVariable } from '../../src/config/environment.ts';
+import { HEADER_BYTES } from '../../src/net/api/api.ts';
 import { uwsServers } from '../../src/net/api/server-uws.ts';
 import { loadUws } from '../../src/net/api/uws.ts';
 import { apiSuite } from './api-suite.ts';
 
-const uws = loadUws(16_384);
+const uws = loadUws(HEADER_BYTES, withVariable);
 if ('why' in uws) throw new Error(uws.why);
 apiSuite({ name: 'uWebSockets.js', create: uwsServers(uws), strictParser: false });

@@ -19,7 +19,10 @@ export const MIN_TLS_VERSION = 'TLSv1.2';
  * Reads the operator's certificate. Undefined when neither file is named: then the API is served in the clear.
  * @throws NodeError ConfigInvalid, naming the setting and the file
  */
-export async function readTlsIdentity(certFile: string, keyFile: string): Promise<TlsIdentity | undefined> {
+export async function readTlsIdentity(
+  files: Pick<TlsIdentity, 'certFile' | 'keyFile'>,
+): Promise<TlsIdentity | undefined> {
+  const { certFile, keyFile } = files;
   if (certFile === '' && keyFile === '') return undefined;
   if (certFile === '' || keyFile === '') {
     const [given, missing] =

@@ -93,24 +93,21 @@ const MODULE = 'uWebSockets.js';
 /** Read once, when the binary is loaded. */
 const HEADER_LIMIT = 'UWS_HTTP_MAX_HEADERS_SIZE';
 
+/** Sets a variable of the environment while something runs: `withVariable` of src/config. */
+export type WithVariable = <T>(name: string, value: string, run: () => T) => T;
+
 /**
  * Loads uWebSockets.js, or says why it can not be used here.
  * @param headerBytes bound of a request's head: the first call decides for the process
  */
-export function loadUws(headerBytes: number): Uws | { readonly why: string } {
-  // No setting of the node: the binary can not be told in another way.
-  const { env } = process;
-  const before = env[HEADER_LIMIT];
-  env[HEADER_LIMIT] = String(headerBytes);
+export function loadUws(headerBytes: number, withVariable: WithVariable): Uws | { readonly why: string } {
   try {
-    const uws = createRequire(import.meta.url)(MODULE) as Uws;
+    const require = createRequire(import.meta.url);
+    const uws = withVariable(HEADER_LIMIT, String(headerBytes), () => require(MODULE) as Uws);
     uws._cfg?.('silent');
     return uws;
   } catch (error) {
     return { why: explain(error) };
-  } finally {
-    if (before === undefined) delete env[HEADER_LIMIT];
-    else env[HEADER_LIMIT] = before;
   }
 }
 
