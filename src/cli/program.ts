@@ -6,6 +6,7 @@ import { agentCommand } from './commands/agent.ts';
 import { bidCommand } from './commands/bid.ts';
 import { configCommand } from './commands/config.ts';
 import { dockerCommand } from './commands/docker.ts';
+import { eventsCommand } from './commands/events.ts';
 import { jobCommand } from './commands/job/job.ts';
 import { nodeCommand } from './commands/node.ts';
 import { serveCommand } from './commands/serve.ts';
@@ -72,6 +73,7 @@ export function buildProgram(context: CliContext, programName: string): Command 
     jobCommand(modules),
     nodeCommand(modules),
     bidCommand(modules),
+    eventsCommand(modules),
     agentCommand(modules),
     versionCommand(modules),
     configCommand(modules),

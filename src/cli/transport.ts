@@ -11,7 +11,7 @@ export interface Transport {
   readonly socketOptions: TlsOptions;
 }
 
-interface TlsOptions {
+export interface TlsOptions {
   readonly ca?: string[];
   readonly rejectUnauthorized?: boolean;
 }

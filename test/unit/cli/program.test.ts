@@ -61,6 +61,7 @@ test('the commands there are', () => {
       'bid explain',
       'bid approve',
       'bid reject',
+      'events',
       'agent alive',
       'agent version',
       'agent node',
