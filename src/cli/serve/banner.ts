@@ -25,6 +25,10 @@ function capacityText(node: RunningNode): string {
   return `${all.cpu} CPU, ${size(all.memory)} memory, ${size(all.disk)} disk, ${all.gpu} GPU`;
 }
 
+function serverText({ apiServer: { name, fallback } }: RunningNode): string {
+  return fallback === '' ? name : `${name} (not uWebSockets.js: ${fallback})`;
+}
+
 function list(names: readonly string[]): string {
   return names.length === 0 ? 'none' : names.join(', ');
 }
@@ -33,7 +37,8 @@ function list(names: readonly string[]): string {
 function clientFlags(node: RunningNode): string {
   const url = new URL(node.apiUrl);
   const host = url.hostname === '127.0.0.1' ? '' : ` --api-host ${url.hostname}`;
-  return `${host}${url.port === '1234' ? '' : ` --api-port ${url.port}`}`;
+  const port = url.port === '1234' ? '' : ` --api-port ${url.port}`;
+  return `${host}${port}${url.protocol === 'https:' ? ' --tls' : ''}`;
 }
 
 function tryNext(node: RunningNode, command: string): readonly string[] {
@@ -58,6 +63,7 @@ export function banner(context: CliContext, config: NodeConfig, node: RunningNod
   text += row('Node', node.nodeId);
   text += row('Roles', list(Object.entries(config.node.roles).flatMap(([role, on]) => (on ? [role] : []))));
   text += row('API', node.apiUrl);
+  text += row('Server', serverText(node));
   text += row('Swarm', list(node.swarmAddresses).replaceAll(', ', `\n${' '.repeat(NAME_WIDTH + 2)}`));
   if (config.node.roles.compute) {
     text += row('Engines', list(node.engines));
