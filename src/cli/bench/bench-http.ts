@@ -1,20 +1,24 @@
 import { Pool } from 'undici';
 import { NodeError } from '../../core/errors.ts';
+import type { ApiClient } from '../client.ts';
 import { type Wire, wire, wireText } from '../wire.ts';
 
 /** Connections that stay open: more of them gain a single client nothing. */
 const MOST_CONNECTIONS = 128;
+
+/** Where a node is, and whom to trust there. */
+export type BenchTarget = Pick<ApiClient, 'baseUrl' | 'tls'>;
 
 /** A lean client for many small requests to one node. */
 export class BenchHttp {
   readonly #pool: Pool;
   readonly #prefix: string;
 
-  /** @param baseUrl "http://127.0.0.1:1234", or with a path before the API's */
-  constructor(baseUrl: string, options: { readonly connections: number }) {
-    const { origin, pathname } = new URL(baseUrl);
+  constructor(node: BenchTarget, options: { readonly connections: number }) {
+    const { origin, pathname } = new URL(node.baseUrl);
     this.#prefix = pathname === '/' ? '' : pathname;
-    this.#pool = new Pool(origin, { connections: Math.min(MOST_CONNECTIONS, options.connections) });
+    const connections = Math.min(MOST_CONNECTIONS, options.connections);
+    this.#pool = new Pool(origin, { connections, connect: node.tls });
   }
 
   /** @throws NodeError RequestFailed with the status and the node's words, or an error of the system */

@@ -74,7 +74,7 @@ export async function benchExplanations(
 ): Promise<BenchReport> {
   await client.get('/api/v1/agent/alive');
   const lanes = load.pace.kind === 'concurrency' ? load.pace.lanes : Number.POSITIVE_INFINITY;
-  const http = new BenchHttp(client.baseUrl, { connections: lanes });
+  const http = new BenchHttp(client, { connections: lanes });
   const body = benchSubmission(engine);
   const progress = progressOf(context);
   try {

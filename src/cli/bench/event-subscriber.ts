@@ -1,6 +1,7 @@
 import type { WebSocket as Socket } from 'ws';
 import { NodeError } from '../../core/errors.ts';
 import { type Wire, wire, wireText } from '../wire.ts';
+import type { BenchTarget } from './bench-http.ts';
 
 const EVENTS_PATH = '/api/v1/events';
 const OPEN_MS = 10_000;
@@ -26,13 +27,13 @@ export class EventSubscriber {
 
   /** @throws NodeError NodeUnreachable, RequestFailed */
   static async open(
-    baseUrl: string,
+    node: BenchTarget,
     query: string,
     modules: EventSubscriberModules,
   ): Promise<EventSubscriber> {
     const { WebSocket } = await import('ws');
-    const url = `${baseUrl.replace(/^http/, 'ws')}${EVENTS_PATH}${query}`;
-    const socket = new WebSocket(url, { handshakeTimeout: OPEN_MS });
+    const url = `${node.baseUrl.replace(/^http/, 'ws')}${EVENTS_PATH}${query}`;
+    const socket = new WebSocket(url, { ...node.tls, handshakeTimeout: OPEN_MS });
     const stream = new EventSubscriber(socket);
     const opened = Promise.withResolvers<EventSubscriber>();
     socket.on('open', () => opened.resolve(stream));

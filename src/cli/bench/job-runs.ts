@@ -32,9 +32,9 @@ export class JobRuns {
     options: { readonly engine: BenchEngine; readonly connections: number },
   ): Promise<JobRuns> {
     await client.get('/api/v1/agent/alive');
-    const runs = new JobRuns(new BenchHttp(client.baseUrl, options), options.engine);
+    const runs = new JobRuns(new BenchHttp(client, options), options.engine);
     try {
-      runs.#stream = await EventSubscriber.open(client.baseUrl, '?type=job&role=requester', {
+      runs.#stream = await EventSubscriber.open(client, '?type=job&role=requester', {
         onEvents: (events) => {
           for (const event of events) runs.#heard(event);
         },

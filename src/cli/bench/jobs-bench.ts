@@ -86,7 +86,7 @@ export async function benchEvents(
       lost += 1;
     };
     while (streams.length < subscribers)
-      streams.push(await EventSubscriber.open(client.baseUrl, '', { onEvents, onLost }));
+      streams.push(await EventSubscriber.open(client, '', { onEvents, onLost }));
     const warmUp = setTimeout(() => {
       isCounting = true;
     }, load.warmUpMs);
@@ -139,7 +139,7 @@ export async function benchEvents(
 async function compareClocks(runs: JobRuns, client: ApiClient): Promise<ClockOffset> {
   const times = new Map<string, number>();
   let heard: () => void = () => undefined;
-  const stream = await EventSubscriber.open(client.baseUrl, '?type=job&role=requester', {
+  const stream = await EventSubscriber.open(client, '?type=job&role=requester', {
     onEvents: (events) => {
       for (const event of events) {
         const id = wireText(event['jobID']);
