@@ -3,21 +3,26 @@ import { mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { detectCapacity } from './capacity/detect.ts';
 import { resolveCapacity } from './capacity/limits.ts';
+import { withVariable } from './config/environment.ts';
 import { configTree, type NodeConfig } from './config/load.ts';
 import { policyOf } from './config/policy.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { NodeError, toErrorData } from './core/errors.ts';
-import type { RefusalListener } from './core/messages.ts';
 import type { IngestPort } from './core/ports.ts';
+import { EventHub } from './events/hub.ts';
 import { createIpfsClient } from './ipfs/create.ts';
-import { createApi } from './net/api/api.ts';
+import { type ApiModules, createApi } from './net/api/api.ts';
+import { chooseServer } from './net/api/server.ts';
+import { readTlsIdentity } from './net/api/tls.ts';
 import { createDelivery, deliveryDefaults } from './net/delivery.ts';
 import { loadIdentity } from './net/p2p/identity.ts';
 import { Refusals } from './net/refusals.ts';
-import { advertisedUrl, checkAddresses, exposureWarnings, freePort } from './node/addresses.ts';
+import { advertisedUrl, checkAddresses, exposureWarnings, freePort, urlOf } from './node/addresses.ts';
 import { createComputeRole } from './node/compute-role.ts';
 import { Downloads } from './node/downloads.ts';
+import { observeEvents } from './node/event-metrics.ts';
 import { Facts } from './node/facts.ts';
+import { Network } from './node/network.ts';
 import { nodePaths } from './node/paths.ts';
 import { openStores } from './node/stores.ts';
 import { Swarm } from './node/swarm.ts';
@@ -63,6 +68,8 @@ export async function startNode(
 
   try {
     checkAddresses(config);
+    const server = chooseServer(config.api.server, withVariable);
+    const tls = await readTlsIdentity(config.api.tlsFiles);
     await mkdir(dataDir, { recursive: true, mode: 0o700 });
     const identity = await loadIdentity(dataDir);
     const nodeId = identity.peerId;
@@ -74,8 +81,10 @@ export async function startNode(
     const helper = new Helper({}, { logger });
     helper.warm();
     stops.push(() => helper.stop());
-    const stores = await openStores(config, nodeId, paths, { logger });
+    const stores = await openStores(config, nodeId, paths, { logger, clock });
     stops.push(() => stores.close());
+    const events = new EventHub({ limits: config.limits }, stores);
+    observeEvents(metrics, events);
     const detected = await detectCapacity({ dataDirectory: dataDir }, { runner: helper, logger });
     const plan = resolveCapacity(config.capacity, config.requester.defaultResources, detected);
     const apiPort = config.api.port === 0 ? await freePort(config.api.host) : config.api.port;
@@ -100,14 +109,14 @@ export async function startNode(
     ingest.runner.warm();
 
     const refusals = new Refusals({ metrics, logger: logger.child({ module: 'network' }) });
-    const onRefusal: RefusalListener = (from, type, why) => refusals.refused(from, type, why);
+    const onRefusal = refusals.refused;
     const delivery = createDelivery({
       options: { ...deliveryDefaults, nodeId },
       modules: { clock, logger: logger.child({ module: 'delivery' }), onRefusal },
     });
     const swarm = new Swarm(
       { identity, p2p: config.p2p, ipfs: config.ipfs, blocksDirectory: paths.ipfsBlocks },
-      { logger: logger.child({ module: 'swarm' }) },
+      { logger: logger.child({ module: 'swarm' }), onHost: (host) => network.open(host) },
     );
     const ipfs = (): ReturnType<typeof createIpfsClient> =>
       createIpfsClient(
@@ -120,7 +129,18 @@ export async function startNode(
       );
     const facts = new Facts(
       { nodeId, version, roles, labels: config.node.labels },
-      { post: (info) => delivery.post(nodeId, { type: 'NodeInfo', info }) },
+      { post: (info) => network.tell({ type: 'NodeInfo', info }) },
+    );
+    const network = new Network(
+      { nodeId, hello: { roles, version } },
+      {
+        delivery,
+        clock,
+        logger: logger.child({ module: 'network' }),
+        metrics,
+        info: () => facts.info(),
+        onRefusal,
+      },
     );
 
     const compute =
@@ -139,7 +159,7 @@ export async function startNode(
               onRefusal,
               onChange: () => facts.changed(),
               onRoom: (room) => {
-                delivery.post(nodeId, { type: 'RoomAnnounced', ...room });
+                network.tell({ type: 'RoomAnnounced', ...room });
                 facts.changed();
               },
               onQuestion: (question) => swarm.answer(question),
@@ -167,7 +187,7 @@ export async function startNode(
               asks: delivery,
               post: (to, message) => delivery.post(to, message),
               onRefusal,
-              outputs: (id) => (id === nodeId ? compute?.compute : undefined),
+              outputs: (id) => (id === nodeId ? compute?.compute : network.outputs(id)),
             },
           });
     if (compute !== undefined && stores.compute !== undefined) {
@@ -190,6 +210,8 @@ export async function startNode(
       );
     }
 
+    network.serve({ requester, compute: compute?.compute });
+
     // What an earlier life left is taken up before anybody can ask for more.
     if (compute !== undefined) {
       stops.push((deadlineMs) => compute.stop(deadlineMs));
@@ -205,9 +227,11 @@ export async function startNode(
     }
     stops.push((deadlineMs) => delivery.stop(deadlineMs));
     await delivery.start();
-    facts.changed();
+    facts.start();
+    stops.push(() => Promise.resolve(facts.stop()));
 
     stops.push(() => swarm.stop());
+    stops.push((deadlineMs) => network.stop(deadlineMs));
     await swarm.start();
     const downloads = new Downloads(
       { directory: paths.downloads, maxBytes: config.execute.maxResultBytes },
@@ -221,8 +245,13 @@ export async function startNode(
             check: (submission) => ingest.check(submission),
             submit: async (submission) => requester.submit(await ingest.check(submission)),
           };
-    const api = createApi({
-      options: { ...config.api, build: facts.build(), limits: config.limits },
+    const apiModules: ApiModules = {
+      options: {
+        ...config.api,
+        build: facts.build(),
+        limits: config.limits,
+        ...(tls === undefined ? {} : { tls }),
+      },
       node: {
         nodeId,
         info: () => facts.info(),
@@ -233,6 +262,7 @@ export async function startNode(
           offer: compute?.health.current() ?? null,
           unavailable: compute?.health.reasons() ?? null,
           peers: swarm.peers(),
+          links: network.peers(),
         }),
         metrics: () => metrics.render(),
         ipfsArchive: (cid, signal) => downloads.archive(cid, signal),
@@ -240,17 +270,20 @@ export async function startNode(
       ...(requester === undefined ? {} : { requester }),
       ...(ingestPort === undefined ? {} : { ingest: ingestPort }),
       ...(compute === undefined ? {} : { compute: compute.compute, bids: compute.bids }),
+      events,
       logger: logger.child({ module: 'api' }),
       metrics,
-    });
+    };
+    const api = createApi(apiModules, server.create);
     const address = await api.listen(config.api.host, apiPort);
     stops.push((deadlineMs) => api.close(deadlineMs));
-    logger.debug({ server: api.name, ...address }, 'the API listens');
+    logger.debug({ server: api.name, fallback: server.fallback, ...address }, 'the API listens');
 
     const offer = compute?.health.current();
     return {
       nodeId,
-      apiUrl: `http://${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`,
+      apiUrl: urlOf(tls === undefined ? 'http' : 'https', address.host, address.port),
+      apiServer: { name: api.name, fallback: server.fallback },
       swarmAddresses: swarm.addresses(),
       engines: offer?.engines ?? [],
       storages: offer?.storages ?? [],

@@ -17,8 +17,12 @@ const DOCS: Readonly<Record<keyof Limits, string>> = {
   nodes: 'Nodes a requester remembers.',
   logReaders: 'WebSocket connections of log readers.',
   logBufferBytes: 'Unsent bytes of a slow log reader before it is paused.',
-  eventSubscribers: 'WebSocket connections of event subscribers.',
+  eventSubscribers: 'Event subscribers, over WebSockets and Server-Sent Events together.',
   eventBufferBytes: 'Unsent bytes of a slow event subscriber before its cursor waits.',
+  eventRingItems: 'Newest events kept in memory.',
+  eventRingBytes: 'Memory of the newest events.',
+  eventStallMs: 'Time after which an event subscriber that takes nothing is closed.',
+  eventBeatMs: 'Silence after which an event subscriber is told how far it is.',
 };
 
 function isLimit(name: string): name is keyof Limits {

@@ -18,11 +18,19 @@ class Wrong extends Error {}
 /** A base58 multihash of a key, or a CID of one. */
 const PEER_ID = /^(?:12D3Koo|16Uiu2HA|Qm|b[a-z2-7])[A-Za-z0-9]{40,100}$/;
 
+const ORIGIN = /^[a-z][a-z0-9+.-]*:\/\/[^/?#\s]+$/;
+
 function checkFormat(format: SettingFormat | undefined, text: string): void {
   if (format === undefined || text === '') return;
   if (format === 'peer-id') {
     if (PEER_ID.test(text) || /^(?:any|none)$/i.test(text)) return;
     throw new Wrong(`"${text}" is no peer id such as 12D3KooW…, nor "any" or "none"`);
+  }
+  if (format === 'origin') {
+    if (text === '*' || text === 'null' || ORIGIN.test(text)) return;
+    throw new Wrong(
+      `"${text}" is no origin as browsers send it (scheme, host and port, nothing behind: https://status.example.org), nor "null" or "*"`,
+    );
   }
   if (format === 'url') {
     if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) {

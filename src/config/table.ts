@@ -27,7 +27,9 @@ export type SettingFormat =
   /** An http(s) URL. */
   | 'url'
   /** A libp2p peer id, or a word that stands for all or none. */
-  | 'peer-id';
+  | 'peer-id'
+  /** Of a web page, as browsers send it, or a word that stands for some or all. */
+  | 'origin';
 
 /** One row of the config table. Rooms declare theirs in an `options.ts`; config/settings.ts gathers them. */
 export interface Setting {

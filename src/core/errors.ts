@@ -42,6 +42,13 @@ const registry = {
     retryable: false,
     hint: "Send the request from the node's own machine, to its loopback address.",
   },
+  OriginNotAllowed: {
+    status: 403,
+    wireCode: 'Forbidden',
+    component: 'APIServer',
+    retryable: false,
+    hint: "Pages of the node's own machine may; API.AllowedOrigins names others.",
+  },
   SignatureInvalid: { status: 400, wireCode: 'BadRequest', component: 'APIServer', retryable: false },
   NotApprover: {
     status: 401,

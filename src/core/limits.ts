@@ -36,10 +36,18 @@ export const limits = {
   logReaders: 256,
   /** Bytes a slow log reader may have unsent before it is paused. */
   logBufferBytes: 1_048_576,
-  /** WebSocket connections of event subscribers: each is a cursor and its unsent bytes. */
+  /** Event subscribers, over WebSockets and Server-Sent Events together: each is a cursor and its unsent bytes. */
   eventSubscribers: 1024,
   /** Bytes a slow event subscriber may have unsent before its cursor waits: all of them at once stay within 256 MiB. */
   eventBufferBytes: 262_144,
+  /** Newest events kept encoded: a second or so of a busy node; who is farther behind reads the log. */
+  eventRingItems: 8192,
+  /** The same in bytes: messages and details may be long. */
+  eventRingBytes: 16_777_216,
+  /** An event subscriber that takes nothing for so long is closed: it has a frame and its buffer full. */
+  eventStallMs: 30_000,
+  /** Silence after which an event subscriber is told how far it is: within what proxies allow a connection to be silent. */
+  eventBeatMs: 15_000,
 } as const;
 
 /** The bounds that can be set for a test or a bench; `limits` holds the defaults. */

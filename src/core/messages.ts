@@ -147,7 +147,11 @@ export type Refusal =
   | 'no_role';
 
 /** Told of every message that changed nothing because of who sent it. */
-export type RefusalListener = (from: NodeId, type: Message['type'], why: Refusal) => void;
+export type RefusalListener = (
+  from: NodeId,
+  type: Message['type'] | 'logs' | 'archive',
+  why: Refusal,
+) => void;
 
 /** The half of a role that receives. Resolves when what the message changed is durable; the sender then forgets it. */
 export interface MessageHandler<M extends Message> {

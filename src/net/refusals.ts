@@ -1,5 +1,4 @@
-import type { NodeId } from '../core/ids.ts';
-import type { Message, Refusal } from '../core/messages.ts';
+import type { Refusal, RefusalListener } from '../core/messages.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 
@@ -19,11 +18,11 @@ export class Refusals {
     );
   }
 
-  refused(from: NodeId, type: Message['type'], why: Refusal): void {
+  readonly refused: RefusalListener = (from, type, why) => {
     this.#counts.set(why, (this.#counts.get(why) ?? 0) + 1);
     const key = `${from} ${why}`;
     if (this.#told.has(key) || this.#told.size >= MOST_TOLD) return;
     this.#told.add(key);
     this.#logger.warn({ from, type, why }, 'messages of a node are refused; this is said once');
-  }
+  };
 }

@@ -30,18 +30,33 @@ export function advertisedUrl(config: NodeConfig, apiPort: number): string {
   if (config.publish.advertisedUrl !== '') return config.publish.advertisedUrl;
   const { host } = config.api;
   const name = EVERYWHERE.has(host) ? (firstPublicAddress() ?? '127.0.0.1') : host;
-  return `http://${name.includes(':') ? `[${name}]` : name}:${apiPort}`;
+  return urlOf(config.api.tlsFiles.certFile === '' ? 'http' : 'https', name, apiPort);
+}
+
+/** Base URL of a listener, without a slash at its end. */
+export function urlOf(scheme: 'http' | 'https', host: string, port: number): string {
+  return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 /** What a listener that others reach exposes, one sentence each. */
 export function exposureWarnings(config: NodeConfig): string[] {
   const { host, port } = config.api;
-  if (LOOPBACK.has(host)) return [];
+  const swarm = swarmWarning(config);
+  if (LOOPBACK.has(host)) return swarm;
   const reach = `the REST API listens on ${host} without authentication: whoever reaches port ${port} can run jobs here, stop them and read their results (--api-host 127.0.0.1 keeps it to this machine)`;
-  if (!config.bid.acceptNetworked) return [reach];
+  if (!config.bid.acceptNetworked) return [...swarm, reach];
   return [
+    ...swarm,
     reach,
     `networked jobs are accepted, and their containers reach port ${port} at the address of their gateway: keep them from it as docs/DOCKER.md says`,
+  ];
+}
+
+function swarmWarning({ node, bid, p2p }: NodeConfig): string[] {
+  if (!node.roles.compute || bid.acceptBidsFrom !== 'any' || LOOPBACK.has(p2p.host)) return [];
+  const how = '--accept-bids-from <peer ids> or none, or --swarm-host 127.0.0.1';
+  return [
+    `the swarm listens on ${p2p.host}: any node that reaches port ${p2p.port} may offer jobs to this one (${how} narrows that)`,
   ];
 }
 

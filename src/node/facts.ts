@@ -4,6 +4,8 @@ import { type BuildInfo, goArch, goOs } from '../net/api/wire/node.ts';
 
 /** Changes are told together: capacity changes with every execution. */
 const TELL_AFTER_MS = 100;
+/** Told so often even if nothing changes: what is lost on the way is made good, and requesters see a sign of life. */
+const TELL_EVERY_MS = 30_000;
 
 export interface FactsOptions {
   readonly nodeId: NodeId;
@@ -20,6 +22,7 @@ export class Facts {
   /** Set once by the composition root; a requester-only node has none. */
   compute: (() => ComputeInfo) | undefined;
   #telling: NodeJS.Timeout | undefined;
+  #repeating: NodeJS.Timeout | undefined;
 
   constructor(options: FactsOptions, modules: { readonly post: (info: NodeInfo) => void }) {
     this.#options = options;
@@ -45,6 +48,17 @@ export class Facts {
       os: goOs(process.platform),
       arch: goArch(process.arch),
     };
+  }
+
+  /** Tells now, and again and again until `stop`. */
+  start(): void {
+    this.changed();
+    this.#repeating = setInterval(() => this.changed(), TELL_EVERY_MS).unref();
+  }
+
+  stop(): void {
+    clearInterval(this.#repeating);
+    clearTimeout(this.#telling);
   }
 
   /** Tells whoever needs it, soon. */

@@ -1,4 +1,5 @@
 import type { NodeConfig } from '../config/load.ts';
+import type { Clock } from '../core/clock.ts';
 import type { NodeId } from '../core/ids.ts';
 import { createSequencer } from '../events/seq.ts';
 import type { ComputeStore } from '../store/compute-store.ts';
@@ -8,7 +9,7 @@ import { createRequesterStore } from '../store/environment-requester-store.ts';
 import { openLmdbEnvironment } from '../store/lmdb-environment.ts';
 import { openMemoryEnvironment } from '../store/memory-environment.ts';
 import type { RequesterStore } from '../store/requester-store.ts';
-import { lastSeq } from '../store/role-log.ts';
+import { type HistoryReader, lastSeq } from '../store/role-log.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { NodePaths } from './paths.ts';
 
@@ -16,6 +17,10 @@ import type { NodePaths } from './paths.ts';
 export interface Stores {
   readonly compute: ComputeStore | undefined;
   readonly requester: RequesterStore | undefined;
+  /** The event logs of those roles. */
+  readonly logs: readonly HistoryReader[];
+  /** The seq given out last, of both. */
+  readonly lastSeq: () => number;
   close(): Promise<void>;
 }
 
@@ -24,7 +29,7 @@ export async function openStores(
   config: NodeConfig,
   nodeId: NodeId,
   paths: NodePaths,
-  modules: { readonly logger: Logger },
+  modules: { readonly logger: Logger; readonly clock: Clock },
 ): Promise<Stores> {
   const { roles } = config.node;
   const opened = await Promise.allSettled([
@@ -46,13 +51,17 @@ export async function openStores(
     if (!roles[role] || config.stores[role].type !== 'memory') continue;
     modules.logger.warn(`the state of the ${role} is kept in memory: it is lost when this node ends`);
   }
-  const start = Math.max(
-    0,
-    ...environments.flatMap((environment) => (environment === undefined ? [] : [lastSeq(environment)])),
+  const present = environments.flatMap((environment) => (environment === undefined ? [] : [environment]));
+  const forgets = present.some((environment) => environment.kind === 'memory');
+  // What was given out before is forgotten with a store in memory: the time is later than all of it.
+  const sequencer = createSequencer(
+    Math.max(forgets ? modules.clock.nowMicros() : 0, ...present.map((environment) => lastSeq(environment))),
   );
-  const sequencer = createSequencer(start);
-  const nextSeq = (): number => sequencer.next();
-  const common = { nextSeq, ownNode: roles.compute && roles.requester ? nodeId : undefined };
+  const common = {
+    nextSeq: () => sequencer.next(),
+    firstSeq: sequencer.last() + 1,
+    ownNode: roles.compute && roles.requester ? nodeId : undefined,
+  };
   const stores = {
     compute: compute === undefined ? undefined : createComputeStore({ environment: compute, ...common }),
     requester:
@@ -60,6 +69,8 @@ export async function openStores(
   };
   return {
     ...stores,
+    logs: [stores.compute, stores.requester].filter((log) => log !== undefined),
+    lastSeq: () => sequencer.last(),
     async close() {
       await Promise.all([stores.compute?.close(), stores.requester?.close()]);
     },

@@ -15,16 +15,24 @@ export interface SwarmOptions {
   readonly blocksDirectory: string;
 }
 
+export interface SwarmModules {
+  readonly logger: Logger;
+  /** Puts protocols on the host before it listens. */
+  readonly onHost: (host: P2pHost) => Promise<void>;
+}
+
 /** The libp2p host with the embedded IPFS node on it, unless a daemon is used instead. */
 export class Swarm {
   readonly #options: SwarmOptions;
   readonly #logger: Logger;
+  readonly #onHost: SwarmModules['onHost'];
   #host: P2pHost | undefined;
   #ipfs: EmbeddedIpfs | undefined;
 
-  constructor(options: SwarmOptions, modules: { readonly logger: Logger }) {
+  constructor(options: SwarmOptions, modules: SwarmModules) {
     this.#options = options;
     this.#logger = modules.logger;
+    this.#onHost = modules.onHost;
   }
 
   /** @throws NodeError PortInUse, ConfigInvalid */
@@ -45,6 +53,7 @@ export class Swarm {
       this.#ipfs = createEmbeddedIpfs({ blocksDirectory }, { libp2p: host.libp2p, logger });
       await this.#ipfs.start();
     }
+    await this.#onHost(host);
     await host.start();
   }
 
@@ -63,6 +72,7 @@ export class Swarm {
     return this.#host?.addresses() ?? [];
   }
 
+  /** Connected ones, Bacalhau nodes or not. */
   peers(): readonly NodeId[] {
     return this.#host?.peers() ?? [];
   }

@@ -87,8 +87,7 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
         return store.flushed();
       case 'BidRejected':
         spine.intake.drop(message.executionId);
-        spine.turnDown(message.executionId, message.reason);
-        return store.flushed();
+        return spine.turnDown(message.executionId, message.reason);
       case 'CancelExecution':
         if (item === undefined) return spine.intake.drop(message.executionId);
         spine.stop(item, { why: 'cancelled', cause: `execution canceled due to: ${message.reason}` });

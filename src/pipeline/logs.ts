@@ -13,21 +13,28 @@ const LOOK_AGAIN_MS = 250;
 
 const STREAMS = ['stdout', 'stderr'] as const;
 
-/** One stream's file, read from where the last read ended. */
+/** One stream, read from where the last read ended: from memory while it is little of a run without files. */
 class StreamReader {
   readonly stream: 'stdout' | 'stderr';
+  readonly #item: Item;
   readonly #path: string;
   readonly #decoder = new StringDecoder('utf8');
   #file: FileHandle | undefined;
   #position = 0;
 
-  constructor(directory: string, stream: 'stdout' | 'stderr') {
+  constructor(item: Item, directory: string, stream: 'stdout' | 'stderr') {
     this.stream = stream;
+    this.#item = item;
     this.#path = join(directory, stream);
   }
 
   /** "" when there is nothing new, or no file yet. */
   async read(buffer: Uint8Array): Promise<string> {
+    const inMemory = this.#inMemory(this.#position);
+    if (inMemory !== undefined) {
+      this.#position += inMemory.length;
+      return this.#decoder.write(inMemory);
+    }
     if (!(await this.#opened())) return '';
     const { bytesRead } = (await this.#file?.read(buffer, 0, buffer.length, this.#position)) ?? {
       bytesRead: 0,
@@ -37,7 +44,9 @@ class StreamReader {
   }
 
   async skipToEnd(): Promise<void> {
-    if (await this.#opened()) this.#position = (await this.#file?.stat())?.size ?? 0;
+    const inMemory = this.#inMemory(0);
+    if (inMemory !== undefined) this.#position = inMemory.length;
+    else if (await this.#opened()) this.#position = (await this.#file?.stat())?.size ?? 0;
   }
 
   /** What was left of a cut character. */
@@ -47,6 +56,12 @@ class StreamReader {
 
   async close(): Promise<void> {
     await this.#file?.close();
+  }
+
+  /** Undefined where the stream is in its file. */
+  #inMemory(position: number): Buffer | undefined {
+    const { header, slot } = this.#item;
+    return header.fileless ? slot?.read(this.stream, position) : undefined;
   }
 
   async #opened(): Promise<boolean> {
@@ -70,7 +85,7 @@ export async function* readLiveLog(
   options: LogOptions,
   signal: AbortSignal,
 ): AsyncGenerator<LogChunk> {
-  const readers = STREAMS.map((stream) => new StreamReader(directory, stream));
+  const readers = STREAMS.map((stream) => new StreamReader(item, directory, stream));
   const buffer = new Uint8Array(CHUNK_BYTES);
   try {
     if (options.tail) for (const reader of readers) await reader.skipToEnd();
@@ -105,6 +120,7 @@ export function* readResultLog(result: RunCommandResult): Generator<LogChunk> {
 }
 
 function nextOutput(item: Item, signal: AbortSignal): Promise<void> {
+  item.slot?.watch();
   return new Promise((resolve) => {
     const done = (): void => {
       clearTimeout(timer);

@@ -10,6 +10,7 @@ import type { Logger } from '../telemetry/logger.ts';
 import type { Admission } from './admission.ts';
 import { executionRow, type Topic } from './history.ts';
 import type { Item } from './item.ts';
+import { cancelled } from './verdicts.ts';
 
 /** How an execution ended. */
 export type Ending =
@@ -44,7 +45,7 @@ export class Settle {
     item.station = 'settling';
     for (const timer of item.timers) timer.cancel();
     item.timers.clear();
-    const { store, admission, clock, nodeId, logger } = this.#modules;
+    const { store, admission, clock, nodeId } = this.#modules;
     const time = clock.nowMicros();
     const before = item.record;
     const history: HistoryInput[] = [];
@@ -82,7 +83,30 @@ export class Settle {
       outbox: [{ to: item.header.requesterId, message: endingMessage(record) }],
     });
     admission.releaseAll(item);
-    store.flushed().then(
+    this.#leave(item, store.flushed());
+  }
+
+  /**
+   * A bid that its requester wants no more. Nothing of an offer is kept, and nobody is told who does not know; of one
+   * that a person was asked about it is kept what became of it. Resolves when that is on disk.
+   */
+  turnedDown(item: Item, why: string): Promise<void> {
+    if (item.station === 'approval' || item.record.version > 1) {
+      this.end(item, cancelled(why));
+      return this.#modules.store.flushed();
+    }
+    const { store, admission, clock, nodeId } = this.#modules;
+    item.station = 'settling';
+    const row = endingRow(item, cancelled(why), clock.nowMicros(), nodeId);
+    admission.releaseAll(item);
+    const forgotten = store.forget(item.id, row);
+    this.#leave(item, forgotten);
+    return forgotten;
+  }
+
+  #leave(item: Item, stored: Promise<void>): void {
+    const { logger } = this.#modules;
+    stored.then(
       () => this.#modules.onGone(item),
       (error: unknown) => {
         // The record is what counts after a restart; until then the item stays visible as settling.

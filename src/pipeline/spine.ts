@@ -164,14 +164,14 @@ export class Spine {
     return true;
   }
 
-  /** The requester turns an offer down, or one that waits for approval. */
-  turnDown(id: string, reason: string): void {
+  /** The requester turns an offer down, or one that waits for approval. Resolves when that is on disk. */
+  turnDown(id: string, reason: string): Promise<void> {
     const offered = this.#park.takeOffered(id);
     const item = offered ?? this.approvals.remove(id);
-    if (item === undefined) return;
+    if (item === undefined) return this.#modules.store.flushed();
     if (offered !== undefined) this.#stages.admit.queue.releaseReserved();
-    this.#settle.end(item, cancelled(`bid rejected due to: ${reason}`));
     this.#noteRoom();
+    return this.#settle.turnedDown(item, `bid rejected due to: ${reason}`);
   }
 
   /** Ends an item early, wherever it stands. Capacity comes free only when nothing of it runs any more. */
@@ -183,7 +183,7 @@ export class Spine {
     switch (item.station) {
       case 'approval':
       case 'offered':
-        this.turnDown(item.id, cause.cause);
+        this.turnDown(item.id, cause.cause).catch(() => undefined);
         break;
       case 'admit':
         // In flight to the admit pool when it is not in the queue: its outcome ends it.

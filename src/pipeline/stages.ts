@@ -64,6 +64,12 @@ export interface Stages {
 /** Where nothing is to be published. */
 const NOT_PUBLISHED: Outcome<PublishOutput> = { kind: 'advance', value: { published: { Type: '' } } };
 
+/** A WASM execution whose inputs its own thread reads in the spec. */
+const PREPARED: Outcome<ExecuteOutput> = {
+  kind: 'advance',
+  value: { kind: 'prepared', inputs: [], inputBytes: 0 },
+};
+
 /** Where a fileless execution would have its folder, which nobody makes for now. */
 function unplaced({ id, header, gpus }: Item, executionsDirectory: string): Outcome<AdmitOutput> | undefined {
   if (!header.fileless) return undefined;
@@ -151,6 +157,7 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
       onOutcome: (item, outcome) => spine.executed(item, outcome),
       onReport: (item, report) => spine.reported(item, report),
       onQuestion,
+      passes: ({ header }) => (header.fileless && header.engine === 'wasm' ? PREPARED : undefined),
     },
   );
 

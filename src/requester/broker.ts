@@ -219,7 +219,7 @@ export class Broker implements ChangeListener {
     }
     // Left over from a job that has moved on. One that is gone already only waits for its commit.
     if (this.#store.evaluation(evaluation.id)?.status === 'blocked') {
-      this.#store.transition({ evaluations: [{ ...evaluation, status: 'cancelled' }] });
+      this.#planner.drop(evaluation, 'cancelled');
       this.#window.removeBeyond();
       this.#changes += 1;
     }

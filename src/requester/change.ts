@@ -15,7 +15,14 @@ import type {
   StateText,
 } from '../store/records.ts';
 import type { JobChange } from '../store/requester-store.ts';
-import { executionRequested, executionRow, executionStopped, type JobEvent, jobRow } from './events.ts';
+import {
+  evaluationRow,
+  executionRequested,
+  executionRow,
+  executionStopped,
+  type JobEvent,
+  jobRow,
+} from './events.ts';
 
 /** A job in memory: all that deciding on it takes. Changed by Change.apply only. */
 export interface LiveJob {
@@ -154,6 +161,11 @@ export class Change {
     this.#history.push(executionRow(execution, this.time, event, from, to));
   }
 
+  /** A step that is told as an event, and is no row of the job's history. */
+  unlistedEvent(execution: RequesterExecution, event: JobEvent, from: ComputeState, to: ComputeState): void {
+    this.#history.push({ ...executionRow(execution, this.time, event, from, to), unlisted: true });
+  }
+
   send(to: NodeId, message: ComputeBound): void {
     this.#outbox.push({ to, message });
   }
@@ -274,9 +286,22 @@ export class Change {
       ...(job === undefined ? {} : { job }),
       ...(this.steps.size === 0 ? {} : { executions: [...this.steps.values()] }),
       ...(this.#evaluations.length === 0 ? {} : { evaluations: this.#evaluations }),
-      history: this.#history,
+      history: [...this.#history, ...this.#evaluationRows()],
       outbox: this.#outbox,
     };
+  }
+
+  /** One a wish whose status in the store changes. */
+  #evaluationRows(): HistoryInput[] {
+    const { ticket, blocked, pending } = this.live;
+    const stored = blocked ? 'blocked' : pending ? 'pending' : '';
+    const last = new Map(this.#evaluations.map((evaluation) => [evaluation.id, evaluation]));
+    return [...last.values()].flatMap((evaluation) => {
+      const from = evaluation.id === ticket.id ? stored : '';
+      const isKept = evaluation.status === 'blocked' || evaluation.status === 'pending';
+      if (from === evaluation.status || (from === '' && !isKept)) return [];
+      return [evaluationRow(evaluation, this.#nodeId, this.time, from)];
+    });
   }
 
   /** To be called once it has been written. */

@@ -4,7 +4,8 @@ import { errorRegistry } from '../core/errors.ts';
 import { type NodeId, shortId } from '../core/ids.ts';
 import type { BidResult } from '../core/messages.ts';
 import type { ComputeState, JobState } from '../core/states.ts';
-import type { HistoryInput, JobRecord, RequesterExecution } from '../store/records.ts';
+import type { EvaluationRecord, HistoryInput, JobRecord, RequesterExecution } from '../store/records.ts';
+import type { NodeChange } from './nodes.ts';
 
 /** Topic, message and details of a history row: Bacalhau v1.9's event catalogue. */
 export interface JobEvent {
@@ -25,6 +26,9 @@ function event(
 
 export const jobSubmitted: JobEvent = event('Submission', 'Job submitted');
 export const jobUpdated: JobEvent = event('Submission', 'Job updated');
+/** Bacalhau's history tells neither of these two: they are events only. */
+export const executionAccepted: JobEvent = event('Bidding', 'Bid accepted');
+export const offerTurnedDown: JobEvent = event('Bidding', 'the job wants no more executions');
 export const executionRunning: JobEvent = event('Execution', 'Running');
 export const executionCompleted: JobEvent = event('Execution', 'Completed successfully');
 
@@ -199,5 +203,64 @@ export function executionRow(
     topic: what.topic,
     message: what.message,
     details: what.details,
+  };
+}
+
+const NODE_TEXTS: Readonly<Record<string, string>> = {
+  'connection CONNECTED': 'Node joined',
+  'connection DISCONNECTED': 'Node lost',
+  'membership APPROVED': 'Node approved',
+  'membership REJECTED': 'Node rejected',
+  'membership ': 'Node deleted',
+  'offer CONNECTED': 'What the node offers has changed',
+};
+
+const NODE_TOPICS = { connection: 'Connection', membership: 'Membership', offer: 'Offer' } as const;
+
+/** A row about a compute node, as the requester sees it. */
+export function nodeRow({ kind, info, from, to }: NodeChange, time: number): HistoryInput {
+  const { compute } = info;
+  return {
+    time,
+    level: 'node',
+    jobId: '',
+    jobVersion: 0,
+    executionId: '',
+    nodeId: info.nodeId,
+    from,
+    to,
+    topic: NODE_TOPICS[kind],
+    message: NODE_TEXTS[`${kind} ${to}`] ?? to,
+    details:
+      compute === null || kind === 'membership' || to === 'DISCONNECTED'
+        ? NOTHING
+        : {
+            Engines: compute.engines.join(','),
+            Publishers: compute.publishers.join(','),
+            Storages: compute.storages.join(','),
+          },
+  };
+}
+
+/** A row about a wish; `from` is "" where it was not in the store. */
+export function evaluationRow(
+  evaluation: EvaluationRecord,
+  nodeId: NodeId,
+  time: number,
+  from: EvaluationRecord['status'] | '',
+): HistoryInput {
+  const { id, jobId, trigger, status, comment } = evaluation;
+  return {
+    time,
+    level: 'evaluation',
+    jobId,
+    jobVersion: 0,
+    executionId: '',
+    nodeId,
+    from,
+    to: status,
+    topic: 'Scheduling',
+    message: comment,
+    details: { EvaluationID: id, Trigger: trigger },
   };
 }

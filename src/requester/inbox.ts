@@ -24,9 +24,11 @@ import {
   bidRejected,
   bidWaiting,
   endedLate,
+  executionAccepted,
   executionCompleted,
   executionFailed,
   executionRunning,
+  offerTurnedDown,
   stateUpdate,
 } from './events.ts';
 import type { Lives } from './lives.ts';
@@ -152,7 +154,8 @@ export class Inbox implements MessageHandler<RequesterBound> {
       return;
     }
     if (isJobTerminal(live.record.state.type) || execution.jobVersion !== live.record.version) {
-      const reason = 'the job wants no more executions';
+      const reason = offerTurnedDown.message;
+      change.unlistedEvent(execution, offerTurnedDown, 'AskForBid', 'BidRejected');
       change.move(execution, { type: 'BidRejected', message: reason }, { type: 'Stopped', message: reason });
       change.send(execution.nodeId, { type: 'BidRejected', executionId, reason });
       this.#planner.commit(change);
@@ -201,6 +204,7 @@ export class Inbox implements MessageHandler<RequesterBound> {
       change.jobEvent(stateUpdate('Running'), state.type, 'Running');
       change.setJobState('Running');
     }
+    change.unlistedEvent(execution, executionAccepted, 'AskForBid', 'BidAccepted');
     return change.move(
       execution,
       {

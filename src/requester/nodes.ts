@@ -4,6 +4,7 @@ import { type NodeId, shortId } from '../core/ids.ts';
 import type { NodeInfo } from '../core/node-info.ts';
 import type { RequesterStore } from '../store/requester-store.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { nodeRow } from './events.ts';
 import { type AnnouncedRoom, NodeRoom } from './room.ts';
 import type { NodeView } from './service.ts';
 
@@ -29,6 +30,15 @@ export interface NodeState {
   readonly room: NodeRoom;
 }
 
+/** A step of a node that others may want to hear of. */
+export interface NodeChange {
+  readonly kind: 'connection' | 'membership' | 'offer';
+  readonly info: NodeInfo;
+  /** Equal to `to` where it is no change of state. */
+  readonly from: string;
+  readonly to: string;
+}
+
 const NO_OFFER: Offer = { engines: new Set(), publishers: new Set(), storages: new Set() };
 
 function lower(names: readonly string[]): Set<string> {
@@ -50,7 +60,7 @@ export class Nodes {
   readonly #asksInFlight: number;
   readonly #bound: number;
   readonly #clock: Clock;
-  readonly #store: Pick<RequesterStore, 'nodes' | 'putNode' | 'removeNode'>;
+  readonly #store: Pick<RequesterStore, 'nodes' | 'putNode' | 'removeNode' | 'transition'>;
   readonly #logger: Logger;
   readonly #nodes = new Map<NodeId, NodeState>();
   /** Kept apart from the nodes: executions of an earlier life are counted before their node is heard of. */
@@ -61,7 +71,7 @@ export class Nodes {
     options: { readonly asksInFlight: number; readonly bound: number },
     modules: {
       readonly clock: Clock;
-      readonly store: Pick<RequesterStore, 'nodes' | 'putNode' | 'removeNode'>;
+      readonly store: Pick<RequesterStore, 'nodes' | 'putNode' | 'removeNode' | 'transition'>;
       readonly logger: Logger;
     },
   ) {
@@ -108,6 +118,7 @@ export class Nodes {
     if (old === undefined) {
       this.#keep(this.#add(info));
       this.#list();
+      this.#tell({ kind: 'connection', info, from: '', to: 'CONNECTED' });
       return true;
     }
     const offer = offerOf(info);
@@ -124,7 +135,8 @@ export class Nodes {
       old.connection = 'CONNECTED';
       old.connectedSince = now;
       old.disconnectedSince = 0;
-    }
+      this.#tell({ kind: 'connection', info, from: 'DISCONNECTED', to: 'CONNECTED' });
+    } else if (fresh) this.#tell({ kind: 'offer', info, from: 'CONNECTED', to: 'CONNECTED' });
     if (fresh) this.#keep(old);
     this.#list();
     return fresh;
@@ -142,6 +154,7 @@ export class Nodes {
     node.connection = 'DISCONNECTED';
     node.disconnectedSince = this.#clock.nowMicros();
     this.#keep(node);
+    this.#tell({ kind: 'connection', info: node.info, from: 'CONNECTED', to: 'DISCONNECTED' });
   }
 
   isConnected(nodeId: NodeId): boolean {
@@ -179,6 +192,7 @@ export class Nodes {
         if (node.membership === membership) {
           throw new NodeError('NodeStateConflict', `node ${nodeId} already ${membership.toLowerCase()}`);
         }
+        this.#tell({ kind: 'membership', info: node.info, from: node.membership, to: membership });
         node.membership = membership;
         this.#keep(node);
         return nodeId;
@@ -241,10 +255,21 @@ export class Nodes {
   }
 
   #forget(nodeId: NodeId): void {
-    const room = this.#nodes.get(nodeId)?.room;
+    const node = this.#nodes.get(nodeId);
+    if (node === undefined) return;
     this.#nodes.delete(nodeId);
-    if (room?.outstanding === 0) this.#rooms.delete(nodeId);
+    if (node.room.outstanding === 0) this.#rooms.delete(nodeId);
     this.#store.removeNode(nodeId);
+    this.#tell({ kind: 'membership', info: node.info, from: node.membership, to: '' });
+  }
+
+  /** An event. No node waits for it, nor for a disk that refuses it. */
+  #tell(change: NodeChange): void {
+    try {
+      this.#store.transition({ history: [nodeRow(change, this.#clock.nowMicros())] });
+    } catch (error) {
+      this.#logger.warn({ err: error, nodeId: change.info.nodeId }, 'a change of a node was not recorded');
+    }
   }
 
   #list(): void {

@@ -1,10 +1,10 @@
 import type { Clock } from '../core/clock.ts';
 import type { ExecutionId, NodeId } from '../core/ids.ts';
 import { isComputeTerminal } from '../core/states.ts';
-import type { JobRecord, RequesterExecution } from '../store/records.ts';
+import type { EvaluationRecord, JobRecord, RequesterExecution } from '../store/records.ts';
 import type { RequesterStore } from '../store/requester-store.ts';
 import { Change, type ExecutionStep, type LiveJob } from './change.ts';
-import { jobQueued, stateUpdate, stopReasons } from './events.ts';
+import { evaluationRow, jobQueued, stateUpdate, stopReasons } from './events.ts';
 import { type Lives, newTicket, TICKET_DETAIL } from './lives.ts';
 import type { Nodes } from './nodes.ts';
 import { bestNode, type Decision, decide, type Gate, type SchedulerOptions } from './scheduler.ts';
@@ -145,6 +145,13 @@ export class Planner {
     const nowMs = this.#clock.nowMs();
     for (const step of change.steps.values()) this.#account(step, nowMs);
     for (const listener of this.#listeners) listener.changed(live, was, change.steps);
+  }
+
+  /** Ends a wish of the store that no job goes by any more. */
+  drop(evaluation: EvaluationRecord, status: 'complete' | 'cancelled'): void {
+    const ended: EvaluationRecord = { ...evaluation, status };
+    const row = evaluationRow(ended, this.#nodeId, this.#clock.nowMicros(), evaluation.status);
+    this.#store.transition({ evaluations: [ended], history: [row] });
   }
 
   #queue(change: Change, reason: string): void {

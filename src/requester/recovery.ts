@@ -116,7 +116,7 @@ export class Recovery {
       for (const evaluation of page) {
         const live = this.#lives.peek(evaluation.jobId);
         if (live?.pending === true && live.ticket.id === evaluation.id) continue;
-        this.#store.transition({ evaluations: [{ ...evaluation, status: 'complete' }] });
+        this.#planner.drop(evaluation, 'complete');
       }
       if (page.length < SLICE) return;
       after = page.at(-1)?.id;

@@ -21,6 +21,11 @@ export interface ExecutionChange {
 export interface ComputeStore {
   /** Record + history + outbox in one transaction. @throws NodeError IllegalTransition before anything is written */
   transition(change: ExecutionChange): void;
+  /**
+   * A bid that came to nothing goes, with its history, as if it had never been; listeners are told `last`. Resolves
+   * when that is on disk. @throws NodeError IllegalTransition for an execution that was more than a bid
+   */
+  forget(id: ExecutionId, last: HistoryInput): Promise<void>;
   /** Visible to reads. */
   committed(): Promise<void>;
   /** On disk. */

@@ -6,7 +6,7 @@ import type { ComputeStore, ExecutionChange, Outbox } from './compute-store.ts';
 import type { Environment, Key, Table } from './environment.ts';
 import { LAST_TEXT } from './keys.ts';
 import { Recent } from './recent.ts';
-import type { HistoryRow, LocalExecution } from './records.ts';
+import type { HistoryInput, HistoryRow, LocalExecution } from './records.ts';
 import { type HistoryReader, RoleLog, type RoleStoreModules } from './role-log.ts';
 import {
   executionHeadersTable,
@@ -37,6 +37,7 @@ function lastElement(key: Key): string {
 }
 
 class EnvironmentComputeStore implements ComputeStore, HistoryReader {
+  readonly role = 'compute';
   readonly outbox: Outbox;
   readonly #environment: Environment;
   readonly #log: RoleLog<LocalExecutionState>;
@@ -45,8 +46,9 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
   readonly #specs: Table<Uint8Array>;
   readonly #byJob: Table<Uint8Array>;
   readonly #byGroup: Table<Uint8Array>;
-  readonly #recent = new Recent<LocalExecution>(RECENT_RECORDS);
-  readonly #recentSpecs = new Recent<Uint8Array>(RECENT_SPEC_BYTES);
+  /** Null stands for one that was forgotten. */
+  readonly #recent = new Recent<LocalExecution | null>(RECENT_RECORDS);
+  readonly #recentSpecs = new Recent<Uint8Array | null>(RECENT_SPEC_BYTES);
 
   constructor(modules: RoleStoreModules) {
     const { environment } = modules;
@@ -100,6 +102,30 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
     this.#log.announce(written);
   }
 
+  async forget(id: ExecutionId, last: HistoryInput): Promise<void> {
+    // The index of its history shows what is committed.
+    await this.committed();
+    const record = this.get(id);
+    if (record === undefined) return;
+    if (record.state !== 'Created') {
+      throw new NodeError('IllegalTransition', `execution ${id} is ${record.state}; only a bid is forgotten`);
+    }
+    let written: ReturnType<RoleLog<LocalExecutionState>['append']> = { rows: [], outbox: [] };
+    this.#environment.write((batch) => {
+      batch.remove(this.#executions, id);
+      batch.remove(this.#headers, id);
+      batch.remove(this.#specs, id);
+      batch.remove(this.#byJob, [record.header.jobId, id]);
+      batch.remove(this.#byGroup, [groupOf(record.state), id]);
+      written = this.#log.forget(batch, id, last);
+    });
+    this.#recent.set(id, null);
+    this.#recentSpecs.set(id, null);
+    this.#log.count(record.state, null);
+    this.#log.announce(written);
+    await this.flushed();
+  }
+
   committed(): Promise<void> {
     return this.#environment.committed();
   }
@@ -110,7 +136,7 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
 
   get(id: ExecutionId): LocalExecution | undefined {
     const recent = this.#recent.get(id);
-    if (recent !== undefined) return recent;
+    if (recent !== undefined) return recent ?? undefined;
     const row = this.#executions.get(id);
     if (row === undefined) return undefined;
     const header = this.#headers.get(id);
@@ -121,7 +147,8 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
   }
 
   spec(id: ExecutionId): Uint8Array | undefined {
-    return this.#recentSpecs.get(id) ?? this.#specs.get(id);
+    const recent = this.#recentSpecs.get(id);
+    return recent === undefined ? this.#specs.get(id) : (recent ?? undefined);
   }
 
   list(options: Parameters<ComputeStore['list']>[0]): LocalExecution[] {
@@ -167,8 +194,12 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
     return this.#log.log(options);
   }
 
-  firstSeq(): number {
-    return this.#log.firstSeq();
+  floor(): number {
+    return this.#log.floor();
+  }
+
+  firstUnwritten(): number {
+    return this.#log.firstUnwritten();
   }
 
   onHistory(listener: (rows: readonly HistoryRow[]) => void): void {

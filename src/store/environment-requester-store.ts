@@ -42,6 +42,7 @@ function blockedKey(evaluation: EvaluationRecord): [number, number, string] {
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
+  readonly role = 'requester';
   readonly outbox: Outbox;
   readonly #environment: Environment;
   readonly #log: RoleLog<JobState>;
@@ -241,8 +242,12 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
     return this.#log.log(options);
   }
 
-  firstSeq(): number {
-    return this.#log.firstSeq();
+  floor(): number {
+    return this.#log.floor();
+  }
+
+  firstUnwritten(): number {
+    return this.#log.firstUnwritten();
   }
 
   onHistory(listener: (rows: readonly HistoryRow[]) => void): void {

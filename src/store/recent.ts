@@ -14,7 +14,8 @@ export class Recent<V> {
   }
 
   get(id: string): V | undefined {
-    return this.#young.get(id) ?? this.#old.get(id);
+    const young = this.#young.get(id);
+    return young === undefined ? this.#old.get(id) : young;
   }
 
   set(id: string, value: V, weight = 1): void {

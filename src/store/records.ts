@@ -18,10 +18,12 @@ export interface HistoryRow {
   /** Microseconds since the epoch. */
   readonly time: number;
   readonly role: 'requester' | 'compute';
-  readonly level: 'job' | 'execution';
+  /** Rows of jobs and executions are in the history of their owner as well; those of evaluations and nodes never are. */
+  readonly level: 'job' | 'execution' | 'evaluation' | 'node';
+  /** "" on node level. */
   readonly jobId: JobId;
   readonly jobVersion: number;
-  /** "" on job level. */
+  /** "" on other levels than that of executions. */
   readonly executionId: ExecutionId;
   readonly nodeId: NodeId;
   /** "" where the row is no state change. */
@@ -33,7 +35,10 @@ export interface HistoryRow {
 }
 
 /** A row before the store numbers it. */
-export type HistoryInput = Omit<HistoryRow, 'seq' | 'role'>;
+export interface HistoryInput extends Omit<HistoryRow, 'seq' | 'role'> {
+  /** Only an event: Bacalhau's history, which clients know, has no such row. */
+  readonly unlisted?: true;
+}
 
 export interface StateText<S> {
   readonly type: S;

@@ -14,13 +14,14 @@ interface CountersRow {
   readonly lastSeq: number;
   /** Highest outbox seq that was given out: one is not used again after its row was removed. */
   readonly lastOutboxSeq: number;
+  /** No history row of this role with a lower seq is kept; absent where all are. */
+  readonly floor?: number;
 }
 
 const COUNTERS = 'counters';
 
-function readCounters(environment: Environment): CountersRow {
-  const row = environment.table<CountersRow>(metaTable).get(COUNTERS);
-  return row ?? { counts: {}, lastSeq: 0, lastOutboxSeq: 0 };
+function readCounters(environment: Environment): CountersRow | undefined {
+  return environment.table<CountersRow>(metaTable).get(COUNTERS);
 }
 
 function lastKey(table: Table<unknown>): number {
@@ -36,16 +37,19 @@ function seqOf(key: Key): number {
 /** Highest history seq of this environment; the node's sequencer goes on after the highest of both roles. */
 export function lastSeq(environment: Environment): number {
   const inTable = lastKey(environment.table<readonly unknown[]>(historyTable));
-  return Math.max(inTable, readCounters(environment).lastSeq);
+  return Math.max(inTable, readCounters(environment)?.lastSeq ?? 0);
 }
 
-/** Reads of the event log. */
+/** Reads of the event log of one role. */
 export interface HistoryReader {
+  readonly role: HistoryRow['role'];
   /** Committed rows with a greater seq, oldest first. */
   log(options: { readonly after: number; readonly limit: number }): HistoryRow[];
-  /** Lowest seq that can still be read; 0 where the log is empty. */
-  firstSeq(): number;
-  /** Told of rows once they are committed, in the order of their seq. */
+  /** Rows of this role with a lower seq were lost with an earlier store, if there were any; 1 where none was. */
+  floor(): number;
+  /** Lowest seq given to a row of this role that is not on disk yet; infinity when all are. */
+  firstUnwritten(): number;
+  /** Told of rows once they are on disk, in the order of their seq. */
   onHistory(listener: (rows: readonly HistoryRow[]) => void): void;
 }
 
@@ -54,6 +58,8 @@ export interface RoleStoreModules {
   readonly environment: Environment;
   /** The node-wide sequencer (events/seq.ts). */
   readonly nextSeq: () => number;
+  /** What `nextSeq` gives first, where that is not 1: in a store that is new, history begins there. */
+  readonly firstSeq?: number;
   /** This node where it has both roles: messages from one to the other need no row when a restart finds them out again. */
   readonly ownNode?: NodeId | undefined;
 }
@@ -83,8 +89,8 @@ function isFoundAgain({ type }: Message): boolean {
 /** History, outbox and counters: what both role stores write the same way, in the transaction of the change. */
 export class RoleLog<S extends string> implements Outbox, HistoryReader {
   readonly counts: Record<S, number>;
+  readonly role: HistoryRow['role'];
   readonly #environment: Environment;
-  readonly #role: HistoryRow['role'];
   readonly #ownNode: NodeId | undefined;
   readonly #nextSeq: () => number;
   readonly #history: Table<readonly unknown[]>;
@@ -93,6 +99,7 @@ export class RoleLog<S extends string> implements Outbox, HistoryReader {
   readonly #uncommitted: HistoryRow[] = [];
   #lastSeq: number;
   #lastOutboxSeq: number;
+  readonly #floor: number;
   #written: string;
   #onAppend: (rows: readonly OutboxRow[]) => void = () => undefined;
   readonly #onHistory: ((rows: readonly HistoryRow[]) => void)[] = [];
@@ -106,18 +113,19 @@ export class RoleLog<S extends string> implements Outbox, HistoryReader {
     const { environment } = modules;
     this.#ownNode = modules.ownNode;
     this.#environment = environment;
-    this.#role = options.role;
+    this.role = options.role;
     this.#nextSeq = modules.nextSeq;
     this.#history = environment.table(historyTable);
     this.#historyByOwner = environment.table(historyByOwnerTable);
     this.#messages = environment.table(messagesTable);
     const stored = readCounters(environment);
-    this.counts = Object.fromEntries(options.states.map((s) => [s, stored.counts[s] ?? 0])) as Record<
+    this.counts = Object.fromEntries(options.states.map((s) => [s, stored?.counts[s] ?? 0])) as Record<
       S,
       number
     >;
     this.#lastSeq = lastSeq(environment);
-    this.#lastOutboxSeq = stored.lastOutboxSeq;
+    this.#lastOutboxSeq = stored?.lastOutboxSeq ?? 0;
+    this.#floor = stored === undefined ? (modules.firstSeq ?? 1) : (stored.floor ?? 1);
     this.#written = this.#fingerprint();
     const meta = environment.table<CountersRow>(metaTable);
     environment.beforeCommit((batch) => {
@@ -128,6 +136,7 @@ export class RoleLog<S extends string> implements Outbox, HistoryReader {
         counts: { ...this.counts },
         lastSeq: this.#lastSeq,
         lastOutboxSeq: this.#lastOutboxSeq,
+        ...(this.#floor > 1 && { floor: this.#floor }),
       });
     });
   }
@@ -138,13 +147,13 @@ export class RoleLog<S extends string> implements Outbox, HistoryReader {
     history: readonly HistoryInput[],
     messages: readonly OutboxMessage[],
   ): { readonly rows: readonly HistoryRow[]; readonly outbox: readonly OutboxRow[] } {
-    const rows = history.map((input): HistoryRow => {
+    const rows = history.map(({ unlisted, ...input }): HistoryRow => {
       const seq = this.#nextSeq();
-      const row: HistoryRow = { ...input, seq, role: this.#role };
       batch.put(this.#history, seq, historyCodec.encode(input));
-      batch.put(this.#historyByOwner, [this.#owner(input), seq], NOTHING);
+      const isListed = unlisted !== true && (input.level === 'job' || input.level === 'execution');
+      if (isListed) batch.put(this.#historyByOwner, [this.#owner(input), seq], NOTHING);
       this.#lastSeq = seq;
-      return row;
+      return { ...input, seq, role: this.role };
     });
     const outbox = messages.map((message): OutboxRow => {
       this.#lastOutboxSeq += 1;
@@ -156,16 +165,28 @@ export class RoleLog<S extends string> implements Outbox, HistoryReader {
     return { rows, outbox };
   }
 
-  /** Counts a step, and tells the listeners what was written. */
+  /** As `append`, for what is told and not kept, nor anything else of its owner. All of that must be committed. */
+  forget(batch: WriteBatch, owner: string, last: HistoryInput): ReturnType<RoleLog<S>['append']> {
+    const written = this.append(batch, [last], []);
+    const keys = this.#historyByOwner.keys({ start: [owner, 0], end: [owner, LAST_NUMBER] });
+    for (const seq of [...keys.map(seqOf), ...written.rows.map((row) => row.seq)]) {
+      batch.remove(this.#history, seq);
+      batch.remove(this.#historyByOwner, [owner, seq]);
+    }
+    return written;
+  }
+
+  /** Tells the listeners what was written. */
   announce(written: { readonly rows: readonly HistoryRow[]; readonly outbox: readonly OutboxRow[] }): void {
     for (const row of written.rows) this.#uncommitted.push(row);
     this.#deliverAfterCommit();
     if (written.outbox.length > 0) this.#onAppend(written.outbox);
   }
 
-  count(from: S | null, to: S): void {
+  /** Counts a step; null stands for there being nothing, before it or after it. */
+  count(from: S | null, to: S | null): void {
     if (from !== null) this.counts[from] -= 1;
-    this.counts[to] += 1;
+    if (to !== null) this.counts[to] += 1;
   }
 
   /** Rows of one job or execution, oldest first. */
@@ -185,9 +206,12 @@ export class RoleLog<S extends string> implements Outbox, HistoryReader {
     return rows.map(({ key, value }) => this.#row(Number(key), value));
   }
 
-  firstSeq(): number {
-    const key: Key | undefined = this.#history.keys({ limit: 1 })[0];
-    return typeof key === 'number' ? key : 0;
+  floor(): number {
+    return this.#floor;
+  }
+
+  firstUnwritten(): number {
+    return this.#uncommitted[0]?.seq ?? Number.POSITIVE_INFINITY;
   }
 
   onHistory(listener: (rows: readonly HistoryRow[]) => void): void {
@@ -221,11 +245,11 @@ export class RoleLog<S extends string> implements Outbox, HistoryReader {
   }
 
   #owner(input: StoredHistory): string {
-    return this.#role === 'requester' ? input.jobId : input.executionId;
+    return this.role === 'requester' ? input.jobId : input.executionId;
   }
 
   #row(seq: number, stored: readonly unknown[]): HistoryRow {
-    return { ...historyCodec.decode(stored), seq, role: this.#role };
+    return { ...historyCodec.decode(stored), seq, role: this.role };
   }
 
   #fingerprint(): string {
@@ -244,7 +268,7 @@ export class RoleLog<S extends string> implements Outbox, HistoryReader {
     await new Promise((resolve) => setImmediate(resolve));
     const count = this.#uncommitted.length;
     try {
-      await this.#environment.committed();
+      await this.#environment.flushed();
     } catch {
       // Kept and tried again by the environment; so are the rows here.
       setTimeout(() => {

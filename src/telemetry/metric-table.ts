@@ -160,6 +160,36 @@ const definitions = {
     help: 'Time from the head of a request to the end of its answer.',
   },
   bacalhau_http_connections: { type: 'gauge', labels: [], help: 'Open connections of the REST server.' },
+  bacalhau_event_subscribers: {
+    type: 'gauge',
+    labels: [],
+    help: 'Event subscribers, over WebSockets and Server-Sent Events together.',
+  },
+  bacalhau_event_deliveries_total: {
+    type: 'counter',
+    labels: ['encoding'],
+    help: 'Events handed to subscribers, each once a subscriber.',
+  },
+  bacalhau_event_gaps_total: {
+    type: 'counter',
+    labels: [],
+    help: 'Gaps told to event subscribers: events that are no longer stored.',
+  },
+  bacalhau_event_ends_total: {
+    type: 'counter',
+    labels: ['how'],
+    help: 'Event subscriptions ended: by their client, complete, or because the client had stalled.',
+  },
+  bacalhau_event_lag: {
+    type: 'gauge',
+    labels: [],
+    help: 'Sequence numbers that the slowest event subscriber is behind.',
+  },
+  bacalhau_event_seq: {
+    type: 'gauge',
+    labels: [],
+    help: 'Sequence number of the last event that may be delivered.',
+  },
   bacalhau_websockets: {
     type: 'gauge',
     labels: ['kind'],

@@ -3,10 +3,11 @@ import { once } from 'node:events';
 import { after, before, describe, it } from 'node:test';
 import { WebSocket } from 'ws';
 import type { ApiServer, HttpRequest, Route, ServerOptions, Socket } from '../../src/net/api/adapter.ts';
-import { type ServerFactory, serverOptions } from '../../src/net/api/api.ts';
+import { serverOptions } from '../../src/net/api/api.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 import { apiOptions, silent } from '../support/api-doubles.ts';
 import { openRaw } from '../support/raw-http.ts';
+import type { ServerUnderTest } from '../support/server-under-test.ts';
 
 const SUBSCRIBERS = 2;
 const SPOKEN = ['events.msgpack', 'events.json'];
@@ -18,7 +19,7 @@ interface Script {
 }
 
 /** How any server carries what has no end: event WebSockets and streaming replies. */
-export function apiStreamContract(name: string, createServer: ServerFactory): void {
+export function apiStreamContract({ name, create: createServer }: ServerUnderTest): void {
   describe(`streams: ${name}`, () => {
     const script: Script = { open: async () => {}, stream: async function* () {} };
     const metrics = createMetrics({ version: 'test', processMetrics: false });
@@ -108,6 +109,7 @@ export function apiStreamContract(name: string, createServer: ServerFactory): vo
       script.open = async (_request, socket) => {
         await socket.send('é');
         await socket.send(Buffer.from([0, 255, 1]));
+        await socket.send(Buffer.from('è'), 'text');
         buffered = socket.buffered;
         await gone(socket.signal);
       };
@@ -116,10 +118,11 @@ export function apiStreamContract(name: string, createServer: ServerFactory): vo
       socket.on('message', (data: Buffer, binary) => frames.push([data, binary]));
       await once(socket, 'open');
       socket.send('nobody reads this');
-      while (frames.length < 2) await once(socket, 'message');
+      while (frames.length < 3) await once(socket, 'message');
       assert.deepEqual(frames, [
         [Buffer.from('é'), false],
         [Buffer.from([0, 255, 1]), true],
+        [Buffer.from('è'), false],
       ]);
       assert.ok(buffered >= 0 && buffered < 100, String(buffered));
       assert.equal(socket.readyState, WebSocket.OPEN);
@@ -187,6 +190,7 @@ export function apiStreamContract(name: string, createServer: ServerFactory): vo
       });
       script.stream = async function* (request) {
         try {
+          yield Buffer.from(': hello\n\n');
           for (let count = 1; !request.signal.aborted; count += 1) {
             await Promise.race([new Promise<void>((resolve) => (next = resolve)), gone(request.signal)]);
             yield Buffer.from(`data: ${count}\n\n`);
@@ -197,8 +201,7 @@ export function apiStreamContract(name: string, createServer: ServerFactory): vo
       };
       const reader = await openRaw(ownPort);
       reader.socket.write('GET /events HTTP/1.1\r\nHost: x\r\n\r\n');
-      // The head comes before the first chunk.
-      await reader.until(/^HTTP\/1\.1 200 [\s\S]*text\/event-stream[\s\S]*\r\n\r\n/);
+      await reader.until(/^HTTP\/1\.1 200 [\s\S]*text\/event-stream[\s\S]*\r\n\r\n[\s\S]*: hello\n\n/);
       next();
       await reader.until(/data: 1\n\n/);
       assert.doesNotMatch(reader.received(), /data: 2/);

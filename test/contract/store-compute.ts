@@ -47,6 +47,50 @@ function create(store: ComputeStore, change: Parameters<typeof testExecution>[0]
 
 /** What the compute role's store must do over any environment. */
 export function computeContract(factory: () => StoreFactory): void {
+  it('forgets a bid that came to nothing, and tells how it ended', () =>
+    withCompute(factory(), async (store, environment) => {
+      const kept = create(store);
+      const record = testExecution();
+      const id = record.header.executionId;
+      const row = (to: string): ReturnType<typeof testHistory> =>
+        testHistory({ jobId: record.header.jobId, executionId: id, from: '', to });
+      const before = { ...store.counts() };
+      const told: string[] = [];
+      store.onHistory((rows) => told.push(...rows.map(({ to }) => to)));
+      const message = { type: 'BidResult', executionId: id, jobId: record.header.jobId } as const;
+      store.transition({
+        from: null,
+        record,
+        spec: TEST_SPEC,
+        history: [row('Created')],
+        outbox: [{ to: TEST_NODE, message: { ...message, accepted: true, reason: '' } }],
+      });
+      await store.forget(id, row('Cancelled'));
+      for (let look = 0; look < 2; look += 1) {
+        assert.deepEqual([store.get(id), store.spec(id)], [undefined, undefined]);
+        assert.deepEqual(store.history(id), []);
+        assert.deepEqual(store.list({ jobId: record.header.jobId, limit: 9 }), []);
+        assert.deepEqual(
+          store.live({ limit: 9 }).map(({ record: one }) => one.header.executionId),
+          [kept.header.executionId],
+        );
+        assert.deepEqual(store.counts(), before);
+        await environment.flushed();
+      }
+      // Seqs are never used again, and who listens hears of both.
+      const last = lastSeq(environment);
+      assert.ok(last >= 2, String(last));
+      while (told.length < 2) await new Promise((resolve) => setImmediate(resolve));
+      assert.deepEqual(told, ['Created', 'Cancelled']);
+      assert.equal(store.outbox.size(), 1, 'the answer it had is delivered all the same');
+      // The same bid may be made again.
+      store.transition({ from: null, record, spec: TEST_SPEC, history: [] });
+      assert.equal(store.get(id)?.state, 'Created');
+      await store.forget('e-unknown', row('Cancelled'));
+      store.transition(step(record, 'BidAccepted'));
+      await assert.rejects(store.forget(id, row('Cancelled')), illegal);
+    }));
+
   it('writes record, history and outbox of a transition together', () =>
     withCompute(factory(), async (store) => {
       const seen: number[] = [];
@@ -74,7 +118,7 @@ export function computeContract(factory: () => StoreFactory): void {
       assert.equal(row?.to, 'BidAccepted');
       assert.equal(row?.role, 'compute');
       assert.deepEqual(store.log({ after: 0, limit: 10 }), store.history(id));
-      assert.equal(store.firstSeq(), row?.seq);
+      assert.equal(store.floor(), 1);
       const [pending] = store.outbox.pending(TEST_NODE, { limit: 10 });
       assert.equal(pending?.message.type, 'ExecutionStarted');
       assert.equal(pending?.to, TEST_NODE);

@@ -59,18 +59,27 @@ test('an offer that nobody answers is withdrawn, and what it held is free', asyn
 });
 
 test('an offer that is turned down, and an ask that is dropped, leave nothing', async (t) => {
-  const { spine, ledger, ask, gone, stateOf, rejections } = await testSpine(t);
+  const { spine, ledger, ask, gone, store, rejections, messages } = await testSpine(t);
   const offered = await ask(mockJob({}, { resources: HALF }));
   await waitUntil(() => spine.items.has(offered), 'it is offered');
-  spine.turnDown(offered, 'another node is better');
-  await waitUntil(() => gone.length === 1, 'it has gone');
-  assert.equal(stateOf(offered), 'Cancelled');
+  await spine.turnDown(offered, 'another node is better');
+  assert.deepEqual(gone, [offered]);
+  assert.equal(spine.items.has(offered), false);
+  assert.equal(store.get(offered), undefined);
+  assert.deepEqual(store.list({ limit: 10 }), []);
+  assert.deepEqual(store.history(offered), []);
+  assert.deepEqual(
+    messages(offered).map(({ type }) => type),
+    ['BidResult'],
+    'its requester is not told what it said itself',
+  );
+  await spine.turnDown(offered, 'twice');
   const dropped = await ask(mockJob({}, { resources: HALF }));
   spine.intake.drop(dropped);
   const other = await ask(mockJob({}, { resources: HALF }));
   await waitUntil(() => spine.items.has(other), 'the one after it is decided');
   assert.ok(!spine.items.has(dropped) && !rejections.has(dropped), 'nobody waits for the answer');
-  spine.turnDown(other, '');
+  await spine.turnDown(other, '');
   assertFree(ledger);
 });
 

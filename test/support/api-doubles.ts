@@ -48,6 +48,7 @@ export const apiOptions: ApiOptions = {
   requestsPerSecond: 0,
   maxConnections: 256,
   requestTimeoutMs: 10_000,
+  allowedOrigins: [],
 };
 
 export const JOB_ID: JobId = 'j-0197a1b2-c3d4-7000-8000-000000000001';

@@ -15,7 +15,7 @@ import {
 
 /** Routes of a node with these services. */
 export function routerOf(modules: Partial<RouteModules>): Router {
-  const routes = createRoutes(apiOptions.build, { node: new ScriptedNode(), logger: silent, ...modules });
+  const routes = createRoutes(apiOptions, { node: new ScriptedNode(), logger: silent, ...modules });
   return new Router(routes, createMetrics({ version: 'test', processMetrics: false }));
 }
 

@@ -23,6 +23,7 @@ function kindOf(setting: Setting): string {
   if (setting.choices !== undefined) return setting.choices.map(code).join(', ');
   if (setting.format === 'multiaddr') return setting.kind === 'list' ? 'multiaddrs' : 'multiaddr';
   if (setting.format === 'url') return 'URL';
+  if (setting.format === 'origin') return 'origins';
   if (setting.format === 'rpc-address') return 'multiaddr or URL';
   return KINDS[setting.kind];
 }

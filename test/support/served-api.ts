@@ -49,7 +49,7 @@ export class ServedApi {
       logger: silent,
     };
     return this.#factory(options, {
-      routes: createRoutes(apiOptions.build, modules),
+      routes: createRoutes(apiOptions, modules),
       logger: silent,
       metrics: this.metrics,
     });

@@ -119,5 +119,13 @@ export const ELSEWHERE: Readonly<Record<string, string>> = {
   'Limits.asksInFlight': 'unit/requester/room.test.ts',
   'Limits.logBuffer': 'contract/api-sockets.ts',
   'Limits.eventSubscribers': 'contract/api-streams.ts',
+  'Limits.eventRingItems': 'unit/events/hub.test.ts',
+  'Limits.eventRing': 'unit/events/ring.test.ts',
+  'Limits.eventStall': 'contract/api-events.ts',
+  'Limits.eventBeat': 'unit/events/hub.test.ts',
+  'API.AllowedOrigins': 'contract/api-events.ts',
+  'API.Server': 'e2e/servers.test.ts',
+  'API.TLS.CertFile': 'e2e/servers.test.ts',
+  'API.TLS.KeyFile': 'e2e/servers.test.ts',
   'Limits.eventBuffer': 'contract/api-streams.ts',
 };

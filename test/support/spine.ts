@@ -14,6 +14,7 @@ import { NO_RESOURCES } from '../../src/core/resources.ts';
 import { createSequencer } from '../../src/events/seq.ts';
 import { IngestStage } from '../../src/pipeline/ingest/stage.ts';
 import { Spine } from '../../src/pipeline/spine.ts';
+import type { ComputeStore } from '../../src/store/compute-store.ts';
 import { createComputeStore } from '../../src/store/environment-compute-store.ts';
 import { openMemoryEnvironment } from '../../src/store/memory-environment.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
@@ -53,6 +54,7 @@ export interface TestSpine {
   bid(job: CheckedJob): Promise<Bid>;
   /** Asks, waits for the offer and accepts it. */
   accept(job: Wire): Promise<string>;
+  readonly store: ComputeStore;
   stateOf(id: string): string | undefined;
   messages(id: string): readonly RequesterBound[];
   metric(name: string, labels: Record<string, string>): Promise<number>;
@@ -200,6 +202,7 @@ export async function testSpine(t: TestContext, options: TestSpineOptions = {}):
       assert.ok(spine.accept(id), JSON.stringify(rejections.get(id)));
       return id;
     },
+    store,
     stateOf: (id) => store.get(id)?.state,
     messages: (id) =>
       store.outbox

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { formatDuration } from '../../core/duration.ts';
 import { shortId } from '../../core/ids.ts';
 import { shortTime, size } from '../format.ts';
 import { addOutputFlags, type Column, type OutputOptions, printDocument, printRows } from '../output.ts';
@@ -33,6 +34,17 @@ function labels(node: Wire): string {
     .join(' ');
 }
 
+/** How long ago the node was heard of, or lost. */
+function seen(node: Wire): string {
+  const state = wire(node['ConnectionState']);
+  const isLost = wireText(state['Status']) === 'DISCONNECTED';
+  const atMs = Date.parse(wireText(state[isLost ? 'DisconnectedSince' : 'LastHeartbeat']));
+  if (!(atMs > 0)) return '';
+  const seconds = Math.max(0, Math.round((Date.now() - atMs) / 1000));
+  const ago = seconds === 0 ? 'now' : `${formatDuration(seconds * 1000)} ago`;
+  return isLost ? `lost ${ago}` : ago;
+}
+
 const columns: readonly Column<Wire>[] = [
   {
     title: 'ID',
@@ -47,6 +59,8 @@ const columns: readonly Column<Wire>[] = [
     title: 'STATUS',
     value: (node) => wireText(wire(node['ConnectionState'])['Status']) || wireText(node['Connection']),
   },
+  { title: 'SEEN', value: seen },
+  { title: 'VERSION', value: (node) => wireText(wire(wire(node['Info'])['BacalhauVersion'])['GitVersion']) },
   { title: 'LABELS', value: labels, max: LABELS_WIDTH },
   { title: 'CPU', value: capacity('CPU') },
   { title: 'MEMORY', value: capacity('Memory') },

@@ -1,6 +1,8 @@
+import type { TlsIdentity } from './tls.ts';
+
 /**
- * The HTTP and WebSocket server as the routes see it. Implementations: `server-node.ts` (node:http + ws); a second
- * one over uWebSockets.js follows. One contract suite holds for all.
+ * The HTTP and WebSocket server as the routes see it. Implementations: `server-node.ts` (node:http + ws) and
+ * `server-uws.ts` (uWebSockets.js). One contract suite holds for both.
  */
 export interface HttpRequest {
   /** Sent back as X-Request-Id, and the `RequestID` of an unexpected error. */
@@ -25,8 +27,8 @@ export interface HttpReply {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
   /**
-   * A stream has no deadline. Its head is sent at once, each chunk as it comes, with back-pressure; its iterator is
-   * returned when the client goes away.
+   * A stream has no deadline. Each chunk is sent as it comes, with back-pressure, the head with the first one; its
+   * iterator is returned when the client goes away.
    */
   readonly body: string | Uint8Array | AsyncIterable<Uint8Array>;
   /** The stream has no end of its own: a stop aborts the request's signal, and it should end then. */
@@ -43,10 +45,11 @@ export interface Socket {
   /** Bytes that wait to be sent; what the kernel has taken is not counted. */
   readonly buffered: number;
   /**
-   * Sends one frame: text is a text frame, bytes are a binary one. Resolves when the socket has room for more, to
-   * false when it is closed. Wait for it before the next one: that is what bounds the buffer.
+   * Sends one frame: text is a text frame, bytes are a binary one unless they are said to be text in UTF-8 (bytes
+   * may be shared by many sockets). Resolves when the socket has room for more, to false when it is closed. Wait for
+   * it before the next one: that is what bounds the buffer.
    */
-  send(data: string | Uint8Array): Promise<boolean>;
+  send(data: string | Uint8Array, as?: 'text'): Promise<boolean>;
   /** Frames that wait are sent first. */
   close(code: number, reason: string): void;
   /** Aborted when the peer is gone. */
@@ -107,6 +110,8 @@ export interface ServerOptions {
   /** Requests a second of one remote address; the loopback has none. 0 means no limit. */
   readonly requestsPerSecond: number;
   readonly sockets: Readonly<Record<SocketKind, SocketBounds>>;
+  /** Serves https and wss instead of http and ws. */
+  readonly tls?: TlsIdentity;
 }
 
 /** Bounds of the WebSockets of one kind. */

@@ -1,5 +1,6 @@
 import type { BidPort } from '../../core/bids.ts';
 import type { ComputePort, IngestPort, NodePort } from '../../core/ports.ts';
+import type { EventHub } from '../../events/hub.ts';
 import type { RequesterService } from '../../requester/service.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { Route } from './adapter.ts';
@@ -9,6 +10,7 @@ import { authRoutes } from './handlers/auth.ts';
 import { bidRoutes } from './handlers/bids.ts';
 import { computeRoutes } from './handlers/compute.ts';
 import { downloadRoutes } from './handlers/downloads.ts';
+import { type EventRouteOptions, eventRoutes } from './handlers/events.ts';
 import { jobDetailRoutes } from './handlers/job-details.ts';
 import { jobRoutes } from './handlers/jobs.ts';
 import { logRoutes } from './handlers/logs.ts';
@@ -24,12 +26,17 @@ export interface RouteModules {
   readonly ingest?: IngestPort;
   readonly compute?: ComputePort;
   readonly bids?: BidPort;
+  readonly events?: EventHub;
   readonly logger: Logger;
 }
 
 /** The route table: every path that this node serves, given its roles. */
-export function createRoutes(build: BuildInfo, modules: RouteModules): Route[] {
-  const { node, requester, ingest, compute, bids, logger } = modules;
+export function createRoutes(
+  options: { readonly build: BuildInfo } & EventRouteOptions,
+  modules: RouteModules,
+): Route[] {
+  const { build } = options;
+  const { node, requester, ingest, compute, bids, events, logger } = modules;
   const routes: Route[] = [
     ...agentRoutes(node, build),
     ...metricsRoutes(node),
@@ -47,5 +54,6 @@ export function createRoutes(build: BuildInfo, modules: RouteModules): Route[] {
   }
   if (compute !== undefined) routes.push(...computeRoutes(compute));
   if (bids !== undefined) routes.push(...bidRoutes(bids));
+  if (events !== undefined) routes.push(...eventRoutes(options, { hub: events, logger }));
   return routes;
 }

@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { readdir, rm, stat } from 'node:fs/promises';
 import { createServer, request as forward } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { InputSource } from '../../../src/core/job.ts';
+import { createEmbeddedClient } from '../../../src/ipfs/embedded/client.ts';
 import { createStorages } from '../../../src/storages/registry.ts';
+import type { StorageOptions } from '../../../src/workers/bid/protocol.ts';
 import { bidderOf, header, input, OFFER, OPTIONS, spec } from '../../support/bid.ts';
 import { temporaryFolder, writeTree } from '../../support/folders.ts';
 import { testKubo } from '../../support/kubo.ts';
@@ -43,10 +47,15 @@ async function call(connect: string, path: string): Promise<string> {
 }
 
 /** Asks a bidder of its own each time, so that nothing is remembered: "yes <all the bytes are known>" or "code final". */
-async function ask(connect: string, InputSources: readonly InputSource[]): Promise<string> {
-  const storages = createStorages({ ...OPTIONS.storages, ipfsConnect: connect }, () =>
-    Promise.reject(new Error('nobody is asked')),
-  );
+async function ask(
+  ipfs: Partial<StorageOptions>,
+  InputSources: readonly InputSource[],
+  onQuestion: () => void = () => undefined,
+): Promise<string> {
+  const storages = createStorages({ ...OPTIONS.storages, ...ipfs }, () => {
+    onQuestion();
+    return Promise.reject(new Error('nobody is asked'));
+  });
   const bidder = bidderOf({ locality: 'local' }, { storages: () => Promise.resolve(storages) });
   bidder.setOffer({ ...OFFER, storages: [...OFFER.storages, 'urldownload'] });
   const outcome = await bidder.bid(
@@ -64,7 +73,7 @@ test('conformance 9: locality: pinned, unpinned, partly present and absent data;
   await writeTree(folder, { 'a.bin': randomBytes(600_000), 'b.bin': randomBytes(600_000), 'c.txt': 'small' });
   const cid = await kubo.client.add(folder, { signal: AbortSignal.timeout(20_000) });
   const { connect, paths } = await noting(t, kubo.connect);
-  const held = (CID: string): Promise<string> => ask(connect, [input('ipfs', { CID })]);
+  const held = (CID: string): Promise<string> => ask({ ipfsConnect: connect }, [input('ipfs', { CID })]);
   assert.equal(await held(cid), 'yes true');
   await call(kubo.connect, `pin/rm?arg=${cid}`);
   assert.equal(await held(cid), 'yes true', 'unpinned data is there all the same');
@@ -79,13 +88,39 @@ test('conformance 9: locality: pinned, unpinned, partly present and absent data;
   assert.equal(await held(cid), 'locality true');
   const absent = 'bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy';
   assert.equal(await held(absent), 'locality true');
-  assert.equal(await ask(connect, []), 'yes false');
-  assert.equal(await ask(connect, [input('inline', { URL: 'data:,x' })]), 'yes false');
+  assert.equal(await ask({ ipfsConnect: connect }, []), 'yes false');
+  assert.equal(await ask({ ipfsConnect: connect }, [input('inline', { URL: 'data:,x' })]), 'yes false');
   // Nothing listens there, and nobody looks.
-  assert.equal(await ask(connect, [input('urlDownload', { URL: 'http://127.0.0.1:1/x' })]), 'locality true');
+  assert.equal(
+    await ask({ ipfsConnect: connect }, [input('urlDownload', { URL: 'http://127.0.0.1:1/x' })]),
+    'locality true',
+  );
 
   assert.ok(paths.length > 0);
   for (const path of paths) assert.match(path, /[?&]offline=true/, path);
+});
+
+test('conformance 9: locality of the embedded store: the whole DAG in files, and nobody is asked', async (t) => {
+  const folder = await temporaryFolder(t);
+  const [source, ipfsBlocks] = [join(folder, 'source'), join(folder, 'blocks')];
+  await writeTree(source, { 'a.bin': randomBytes(700_000), 'b.bin': randomBytes(600_000) });
+  const unasked = (): Promise<never> => Promise.reject(new Error('nobody is asked'));
+  const client = createEmbeddedClient({ blocksDirectory: ipfsBlocks }, { ask: unasked });
+  const cid = await client.add(source, { signal: AbortSignal.timeout(20_000) });
+  let questions = 0;
+  const held = (CID: string): Promise<string> =>
+    ask({ ipfsBlocks }, [input('ipfs', { CID })], () => {
+      questions += 1;
+    });
+  assert.equal(await held(cid), 'yes true');
+  const files = (await readdir(ipfsBlocks, { recursive: true, withFileTypes: true }))
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
+  const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size));
+  await rm(files[sizes.indexOf(Math.max(...sizes))] ?? '');
+  assert.equal(await held(cid), 'locality true', 'one leaf is missing');
+  assert.equal(await held('bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy'), 'locality true');
+  assert.equal(questions, 0, 'no block was wanted of the network');
 });
 
 test('no request leaves the daemon for data that only a connected peer has', async (t) => {
@@ -99,19 +134,19 @@ test('no request leaves the daemon for data that only a connected peer has', asy
   const folder = await temporaryFolder(t);
   await writeTree(folder, { 'a.bin': randomBytes(600_000) });
   const cid = await peer.client.add(folder, { signal: AbortSignal.timeout(20_000) });
-  const stat = async (): Promise<{ Wantlist: unknown[] | null; BlocksReceived: number }> =>
+  const exchanged = async (): Promise<{ Wantlist: unknown[] | null; BlocksReceived: number }> =>
     JSON.parse(await call(kubo.connect, 'bitswap/stat')) as { Wantlist: null; BlocksReceived: number };
-  const before = await stat();
-  assert.equal(await ask(kubo.connect, [input('ipfs', { CID: cid })]), 'locality true');
+  const before = await exchanged();
+  assert.equal(await ask({ ipfsConnect: kubo.connect }, [input('ipfs', { CID: cid })]), 'locality true');
   // Whatever was sent to that peer before this has arrived there by now.
   await call(kubo.connect, `ping?arg=${peer.host.libp2p.peerId.toString()}&count=1`);
-  const after = await stat();
+  const after = await exchanged();
   assert.deepEqual([after.Wantlist ?? [], after.BlocksReceived], [[], before.BlocksReceived]);
   assert.equal(isAsked, false, 'the peer was asked for nothing');
   // It would have had it: the same daemon finds the data there when it may ask.
   await call(kubo.connect, `refs?arg=${cid}&recursive=true`);
   assert.equal(isAsked, true);
-  assert.match(await ask(kubo.connect, [input('ipfs', { CID: cid })]), /^yes/);
+  assert.match(await ask({ ipfsConnect: kubo.connect }, [input('ipfs', { CID: cid })]), /^yes/);
 });
 
 test('a daemon that hangs costs a bid its deadline, not more, and is no final no', async (t) => {

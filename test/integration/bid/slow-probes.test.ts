@@ -74,7 +74,7 @@ async function bids(node: TestSpine, tally: BidTally, probe: ProbeName): Promise
     assert.equal(answer, 'offered', JSON.stringify(answer));
     whole.push(ms);
     beside.push(ms - (tally.durations(probe).sum - before) * 1000);
-    node.spine.turnDown(id, 'enough');
+    await node.spine.turnDown(id, 'enough');
     assertFree(node);
   }
   return { whole, beside };

@@ -24,6 +24,7 @@ function samples(setting: Setting): readonly [string, string, string] {
   if (setting.format === 'multiaddr' || setting.format === 'rpc-address') {
     return ['/ip4/1.1.1.1/tcp/1', '/ip4/1.1.1.1/tcp/2', '/ip4/1.1.1.1/tcp/3'];
   }
+  if (setting.format === 'origin') return ['https://a', 'http://b:1', 'null'];
   if (setting.format === 'peer-id') {
     const id = `12D3KooW${'a'.repeat(43)}`;
     return [`${id}A`, `${id}B`, `${id}C`];
