@@ -111,10 +111,10 @@ test('500 subscribers, 50 of them stalled, under load', { timeout: 300_000 }, as
     );
     await Promise.all(
       stalled.map(async (reader) => {
-        const closed = once(reader.socket, 'close');
         reader.socket.resume();
-        await closed;
-        assert.equal(reader.closed, 4408);
+        if (reader.closed === undefined) await once(reader.socket, 'close');
+        // The close frame stands behind what was never read: the connection is cut when that takes too long.
+        assert.ok(reader.closed === 4408 || reader.closed === 1006, String(reader.closed));
       }),
     );
   });
