@@ -4,6 +4,7 @@ import type { LogChunk } from '../core/ports.ts';
 import { packageVersion } from '../version.ts';
 import { formatJson, parseJson } from './json.ts';
 import { type FrameOptions, SocketClosed, socketFrames, UpgradeRefused } from './socket-frames.ts';
+import { type TlsOptions, type Transport, transportOf } from './transport.ts';
 import { type Wire, wire, wireNumber, wireText } from './wire.ts';
 
 /** Query parameters; undefined, false, 0 and "" are left out, arrays are repeated. */
@@ -52,7 +53,7 @@ const IDENTITY = { 'x-bacalhau-git-version': `v${packageVersion()}` } as const;
 export class ApiClient {
   readonly #baseUrl: string;
   readonly #signal: AbortSignal;
-  readonly #fetch: typeof fetch;
+  readonly #transport: Transport;
 
   /** @param modules `fetch` is replaced in tests; `signal` ends everything that is under way */
   constructor(
@@ -61,11 +62,17 @@ export class ApiClient {
   ) {
     this.#baseUrl = options.baseUrl;
     this.#signal = modules.signal;
-    this.#fetch = modules.fetch ?? fetch;
+    const transport = transportOf(options.trust);
+    this.#transport = modules.fetch === undefined ? transport : { ...transport, fetch: modules.fetch };
   }
 
   get baseUrl(): string {
     return this.#baseUrl;
+  }
+
+  /** Whom to trust, for those who connect to the node in a way of their own. */
+  get tls(): TlsOptions {
+    return this.#transport.socketOptions;
   }
 
   /** @throws NodeError NodeUnreachable, RequestFailed */
@@ -103,7 +110,7 @@ export class ApiClient {
     const url = urlOrPath.startsWith('/') ? `${this.#baseUrl}${urlOrPath}` : urlOrPath;
     let response: Response;
     try {
-      response = await this.#fetch(url, { signal: AbortSignal.any([signal, this.#signal]) });
+      response = await this.#transport.fetch(url, { signal: AbortSignal.any([signal, this.#signal]) });
     } catch (thrown) {
       signal.throwIfAborted();
       throw this.#unreachable(thrown, url);
@@ -161,7 +168,8 @@ export class ApiClient {
   ): AsyncGenerator<string> {
     const url = `${this.#baseUrl.replace(/^http/, 'ws')}${path}${queryText(query)}`;
     try {
-      yield* socketFrames(url, { ...options, handshakeMs: REQUEST_MS, signal: this.#signal });
+      const { socketOptions: tls } = this.#transport;
+      yield* socketFrames(url, { ...options, tls, handshakeMs: REQUEST_MS, signal: this.#signal });
     } catch (thrown) {
       if (thrown instanceof UpgradeRefused)
         throw requestFailed(thrown.status, thrown.body, `WebSocket ${url}`);
@@ -174,7 +182,7 @@ export class ApiClient {
     let status: number;
     let text: string;
     try {
-      const response = await this.#fetch(url, {
+      const response = await this.#transport.fetch(url, {
         method,
         ...(body === undefined ? {} : { body }),
         headers: { ...IDENTITY, ...(body === undefined ? {} : { 'content-type': contentType }) },

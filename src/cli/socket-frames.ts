@@ -1,4 +1,5 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
+import type { TlsOptions } from './transport.ts';
 
 /** How the server ended a WebSocket. */
 export class SocketClosed extends Error {
@@ -29,6 +30,8 @@ export class UpgradeRefused extends Error {
 export interface FrameOptions {
   readonly handshakeMs: number;
   readonly protocols?: readonly string[];
+  /** How the server's certificate is judged, where it is otherwise than usual. */
+  readonly tls?: TlsOptions;
   /** A connection on which nothing comes for so long, not even a ping, is given up. */
   readonly silenceMs?: number;
   /** Ends it, as its reader leaving does. */
@@ -45,6 +48,7 @@ export async function* socketFrames(url: string, options: FrameOptions): AsyncGe
   const { WebSocket } = await import('ws');
   const socket = new WebSocket(url, [...(options.protocols ?? [])], {
     handshakeTimeout: options.handshakeMs,
+    ...options.tls,
   });
   const queue: string[] = [];
   let ended = false;

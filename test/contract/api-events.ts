@@ -7,7 +7,7 @@ import { WebSocket } from 'ws';
 import { eventOf } from '../../src/events/event.ts';
 import type { HubOptions } from '../../src/events/hub.ts';
 import type { ApiServer, ServerOptions } from '../../src/net/api/adapter.ts';
-import { type ServerFactory, serverOptions } from '../../src/net/api/api.ts';
+import { serverOptions } from '../../src/net/api/api.ts';
 import type { ApiOptions } from '../../src/net/api/options.ts';
 import { createRoutes } from '../../src/net/api/routes.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
@@ -15,6 +15,7 @@ import { apiOptions, ScriptedNode, silent } from '../support/api-doubles.ts';
 import { ScriptedEvents, testExecutionId, testJobId, testNodeId } from '../support/events.ts';
 import { openRaw } from '../support/raw-http.ts';
 import { envelope } from '../support/served-api.ts';
+import type { ServerUnderTest } from '../support/server-under-test.ts';
 
 const EVENTS = '/api/v1/events';
 const JSON_PROTOCOL = 'bacalhau.events.v1+json';
@@ -67,7 +68,7 @@ function receive(socket: WebSocket): Received {
 }
 
 /** How any server carries the node's events. */
-export function apiEventContract(name: string, createServer: ServerFactory): void {
+export function apiEventContract({ name, create: createServer }: ServerUnderTest): void {
   describe(`events: ${name}`, () => {
     let events: ScriptedEvents;
     let server: ApiServer;
