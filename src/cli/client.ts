@@ -4,7 +4,7 @@ import type { LogChunk } from '../core/ports.ts';
 import { packageVersion } from '../version.ts';
 import { formatJson, parseJson } from './json.ts';
 import { type FrameOptions, SocketClosed, socketFrames, UpgradeRefused } from './socket-frames.ts';
-import { type Transport, transportOf } from './transport.ts';
+import { type TlsOptions, type Transport, transportOf } from './transport.ts';
 import { type Wire, wire, wireNumber, wireText } from './wire.ts';
 
 /** Query parameters; undefined, false, 0 and "" are left out, arrays are repeated. */
@@ -68,6 +68,11 @@ export class ApiClient {
 
   get baseUrl(): string {
     return this.#baseUrl;
+  }
+
+  /** Whom to trust, for those who connect to the node in a way of their own. */
+  get tls(): TlsOptions {
+    return this.#transport.socketOptions;
   }
 
   /** @throws NodeError NodeUnreachable, RequestFailed */

@@ -3,6 +3,7 @@ import { errorRegistry, NodeError } from '../core/errors.ts';
 import { packageVersion } from '../version.ts';
 import { arrange } from './arrange.ts';
 import { agentCommand } from './commands/agent.ts';
+import { benchCommand } from './commands/bench.ts';
 import { bidCommand } from './commands/bid.ts';
 import { configCommand } from './commands/config.ts';
 import { dockerCommand } from './commands/docker.ts';
@@ -73,6 +74,7 @@ export function buildProgram(context: CliContext, programName: string): Command 
     jobCommand(modules),
     nodeCommand(modules),
     bidCommand(modules),
+    benchCommand(modules),
     eventsCommand(modules),
     agentCommand(modules),
     versionCommand(modules),

@@ -2,6 +2,7 @@ import type { NodeConfig } from '../../config/load.ts';
 import type { RunningNode } from '../../node-types.ts';
 import { type CliContext, style } from '../context.ts';
 import { size } from '../format.ts';
+import { HELLO_WASM_BASE64 } from '../hello-wasm.ts';
 
 const NAME_WIDTH = 11;
 
@@ -40,15 +41,11 @@ function clientFlags(node: RunningNode): string {
   return `${host}${port}${url.protocol === 'https:' ? ' --tls' : ''}`;
 }
 
-/** A module that prints one line, as text: small enough to paste, with nothing to install. */
-const HELLO_WAT_BASE64 =
-  'AGFzbQEAAAABDAJgBH9/f38Bf2AAAAIjARZ3YXNpX3NuYXBzaG90X3ByZXZpZXcxCGZkX3dyaXRlAAADAgEBBQMBAAEHEwIGbWVtb3J5AgAGX3N0YXJ0AAEKDwENAEEBQQBBAUEoEAAaCwseAQBBAAsYCAAAABAAAABoZWxsbyBiYWNhbGhhdSEK';
-
 function tryNext(node: RunningNode, command: string): readonly string[] {
   const cli = `${command}${clientFlags(node)}`;
   const run: string[] = [];
   if (node.engines.includes('wasm')) {
-    run.push(`echo ${HELLO_WAT_BASE64} | base64 -d > hello.wasm`);
+    run.push(`echo ${HELLO_WASM_BASE64} | base64 -d > hello.wasm`);
     run.push(`${cli} wasm run --follow hello.wasm`);
   }
   if (node.engines.includes('docker')) run.push(`${cli} docker run --follow busybox:latest -- echo hello`);
