@@ -11,6 +11,9 @@ import { wasmBench } from './micro/wasm.bench.ts';
 import { bidBench } from './node/bid.bench.ts';
 import { jobsBench, submitBench } from './node/jobs.bench.ts';
 import type { Bench, BenchSize, Figure } from './support/bench.ts';
+import { type BenchRun, machineText, type NamedFigure, readRun } from './support/bench-run.ts';
+import { printComparison } from './support/compare.ts';
+import { htmlReport } from './support/html.ts';
 import { printFigures } from './support/table.ts';
 
 const BENCHES: readonly Bench[] = [
@@ -26,7 +29,8 @@ const BENCHES: readonly Bench[] = [
   jobsBench,
 ];
 
-const USAGE = `Usage: npm run bench -- [benchmark …] [--jobs N] [--micro-ms N] [--repetitions N] [--json FILE]
+const USAGE = `Usage: npm run bench -- [benchmark …] [--jobs N] [--micro-ms N] [--repetitions N] [--json FILE] [--html FILE]
+       npm run bench -- --compare BEFORE.json AFTER.json
 
 ${BENCHES.map(({ name, doc }) => `  ${name.padEnd(8)} ${doc}`).join('\n')}
 `;
@@ -66,9 +70,20 @@ const { values, positionals } = parseArgs({
     'micro-ms': { type: 'string', default: '300' },
     repetitions: { type: 'string', default: '200' },
     json: { type: 'string' },
+    html: { type: 'string' },
+    compare: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
+if (values.compare) {
+  const [before, after, ...more] = positionals;
+  if (before === undefined || after === undefined || more.length > 0) {
+    console.log(`--compare takes two files that --json has written\n\n${USAGE}`);
+    process.exit(2);
+  }
+  printComparison(await readRun(before), await readRun(after));
+  process.exit(0);
+}
 const unknown = positionals.filter((name) => !BENCHES.some((bench) => bench.name === name));
 if (values.help || unknown.length > 0) {
   console.log(unknown.length > 0 ? `no benchmark ${unknown.join(', ')}\n\n${USAGE}` : USAGE);
@@ -85,14 +100,14 @@ const machine = {
   memoryGiB: Math.round(totalmem() / 1024 ** 3),
   node: process.version,
 };
-console.log(`${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB, Node.js ${machine.node}\n`);
-const figures: (Figure & { readonly bench: string })[] = [];
+console.log(`${machineText({ machine })}\n`);
+const figures: NamedFigure[] = [];
 for (const bench of BENCHES) {
   if (positionals.length > 0 && !positionals.includes(bench.name)) continue;
   const found = await runOne(bench, size);
   printFigures(`${bench.name}: ${bench.doc}`, found);
   figures.push(...found.map((figure) => ({ bench: bench.name, ...figure })));
 }
-if (values.json !== undefined) {
-  await writeFile(values.json, `${JSON.stringify({ time: new Date(), machine, size, figures }, null, 2)}\n`);
-}
+const run: BenchRun = { time: new Date().toISOString(), machine, size, figures };
+if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(run, null, 2)}\n`);
+if (values.html !== undefined) await writeFile(values.html, htmlReport(run));

@@ -5,8 +5,10 @@ import type { Resources } from './core/job.ts';
 /** A node that is up: what `serve` shows of it, and how it ends. */
 export interface RunningNode {
   readonly nodeId: NodeId;
-  /** "http://127.0.0.1:1234". */
+  /** "http://127.0.0.1:1234"; https where the API has a certificate. */
   readonly apiUrl: string;
+  /** What serves the API, and why it is not uWebSockets.js where that was to be used if it loads ("" otherwise). */
+  readonly apiServer: { readonly name: string; readonly fallback: string };
   /** Multiaddrs with the peer id at their end. */
   readonly swarmAddresses: readonly string[];
   readonly engines: readonly string[];

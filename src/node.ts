@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { detectCapacity } from './capacity/detect.ts';
 import { resolveCapacity } from './capacity/limits.ts';
+import { withVariable } from './config/environment.ts';
 import { configTree, type NodeConfig } from './config/load.ts';
 import { policyOf } from './config/policy.ts';
 import { type Clock, systemClock } from './core/clock.ts';
@@ -10,11 +11,13 @@ import { NodeError, toErrorData } from './core/errors.ts';
 import type { IngestPort } from './core/ports.ts';
 import { EventHub } from './events/hub.ts';
 import { createIpfsClient } from './ipfs/create.ts';
-import { createApi } from './net/api/api.ts';
+import { type ApiModules, createApi } from './net/api/api.ts';
+import { chooseServer } from './net/api/server.ts';
+import { readTlsIdentity } from './net/api/tls.ts';
 import { createDelivery, deliveryDefaults } from './net/delivery.ts';
 import { loadIdentity } from './net/p2p/identity.ts';
 import { Refusals } from './net/refusals.ts';
-import { advertisedUrl, checkAddresses, exposureWarnings, freePort } from './node/addresses.ts';
+import { advertisedUrl, checkAddresses, exposureWarnings, freePort, urlOf } from './node/addresses.ts';
 import { createComputeRole } from './node/compute-role.ts';
 import { Downloads } from './node/downloads.ts';
 import { observeEvents } from './node/event-metrics.ts';
@@ -23,6 +26,7 @@ import { Network } from './node/network.ts';
 import { nodePaths } from './node/paths.ts';
 import { openStores } from './node/stores.ts';
 import { Swarm } from './node/swarm.ts';
+import { startTrimming } from './node/trim.ts';
 import type { RunningNode } from './node-types.ts';
 import { IngestStage } from './pipeline/ingest/stage.ts';
 import { createRequester, requesterDefaults } from './requester/requester.ts';
@@ -65,6 +69,8 @@ export async function startNode(
 
   try {
     checkAddresses(config);
+    const server = chooseServer(config.api.server, withVariable);
+    const tls = await readTlsIdentity(config.api.tlsFiles);
     await mkdir(dataDir, { recursive: true, mode: 0o700 });
     const identity = await loadIdentity(dataDir);
     const nodeId = identity.peerId;
@@ -225,6 +231,8 @@ export async function startNode(
     facts.start();
     stops.push(() => Promise.resolve(facts.stop()));
 
+    const stopTrimming = startTrimming();
+    stops.push(() => Promise.resolve(stopTrimming()));
     stops.push(() => swarm.stop());
     stops.push((deadlineMs) => network.stop(deadlineMs));
     await swarm.start();
@@ -240,8 +248,13 @@ export async function startNode(
             check: (submission) => ingest.check(submission),
             submit: async (submission) => requester.submit(await ingest.check(submission)),
           };
-    const api = createApi({
-      options: { ...config.api, build: facts.build(), limits: config.limits },
+    const apiModules: ApiModules = {
+      options: {
+        ...config.api,
+        build: facts.build(),
+        limits: config.limits,
+        ...(tls === undefined ? {} : { tls }),
+      },
       node: {
         nodeId,
         info: () => facts.info(),
@@ -263,15 +276,17 @@ export async function startNode(
       events,
       logger: logger.child({ module: 'api' }),
       metrics,
-    });
+    };
+    const api = createApi(apiModules, server.create);
     const address = await api.listen(config.api.host, apiPort);
     stops.push((deadlineMs) => api.close(deadlineMs));
-    logger.debug({ server: api.name, ...address }, 'the API listens');
+    logger.debug({ server: api.name, fallback: server.fallback, ...address }, 'the API listens');
 
     const offer = compute?.health.current();
     return {
       nodeId,
-      apiUrl: `http://${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`,
+      apiUrl: urlOf(tls === undefined ? 'http' : 'https', address.host, address.port),
+      apiServer: { name: api.name, fallback: server.fallback },
       swarmAddresses: swarm.addresses(),
       engines: offer?.engines ?? [],
       storages: offer?.storages ?? [],

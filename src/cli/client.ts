@@ -1,9 +1,10 @@
-import type { WebSocket as Socket } from 'ws';
 import type { ClientConfig } from '../config/client.ts';
 import { NodeError } from '../core/errors.ts';
 import type { LogChunk } from '../core/ports.ts';
 import { packageVersion } from '../version.ts';
 import { formatJson, parseJson } from './json.ts';
+import { type FrameOptions, SocketClosed, socketFrames, UpgradeRefused } from './socket-frames.ts';
+import { type TlsOptions, type Transport, transportOf } from './transport.ts';
 import { type Wire, wire, wireNumber, wireText } from './wire.ts';
 
 /** Query parameters; undefined, false, 0 and "" are left out, arrays are repeated. */
@@ -52,7 +53,7 @@ const IDENTITY = { 'x-bacalhau-git-version': `v${packageVersion()}` } as const;
 export class ApiClient {
   readonly #baseUrl: string;
   readonly #signal: AbortSignal;
-  readonly #fetch: typeof fetch;
+  readonly #transport: Transport;
 
   /** @param modules `fetch` is replaced in tests; `signal` ends everything that is under way */
   constructor(
@@ -61,11 +62,17 @@ export class ApiClient {
   ) {
     this.#baseUrl = options.baseUrl;
     this.#signal = modules.signal;
-    this.#fetch = modules.fetch ?? fetch;
+    const transport = transportOf(options.trust);
+    this.#transport = modules.fetch === undefined ? transport : { ...transport, fetch: modules.fetch };
   }
 
   get baseUrl(): string {
     return this.#baseUrl;
+  }
+
+  /** Whom to trust, for those who connect to the node in a way of their own. */
+  get tls(): TlsOptions {
+    return this.#transport.socketOptions;
   }
 
   /** @throws NodeError NodeUnreachable, RequestFailed */
@@ -103,7 +110,7 @@ export class ApiClient {
     const url = urlOrPath.startsWith('/') ? `${this.#baseUrl}${urlOrPath}` : urlOrPath;
     let response: Response;
     try {
-      response = await this.#fetch(url, { signal: AbortSignal.any([signal, this.#signal]) });
+      response = await this.#transport.fetch(url, { signal: AbortSignal.any([signal, this.#signal]) });
     } catch (thrown) {
       signal.throwIfAborted();
       throw this.#unreachable(thrown, url);
@@ -123,21 +130,15 @@ export class ApiClient {
    * @throws NodeError NodeUnreachable, RequestFailed with the server's words
    */
   async *logs(jobId: string, query: LogQuery): AsyncGenerator<LogChunk> {
-    const { WebSocket } = await import('ws');
     const path = `/api/v1/orchestrator/jobs/${encodeURIComponent(jobId)}/logs`;
-    const search = queryText({
+    const search = {
       execution_id: query.executionId,
       follow: query.follow,
       job_version: query.jobVersion,
       tail: query.tail,
-    });
-    const socket = new WebSocket(`${this.#baseUrl.replace(/^http/, 'ws')}${path}${search}`, {
-      handshakeTimeout: REQUEST_MS,
-    });
-    const abort = (): void => socket.close(1000);
-    this.#signal.addEventListener('abort', abort, { once: true });
+    };
     try {
-      for await (const frame of frames(socket)) {
+      for await (const frame of this.frames(path, search)) {
         const message = wire(parseJson(frame));
         const error = wireText(message['error']);
         if (error !== '') {
@@ -151,10 +152,28 @@ export class ApiClient {
         yield { stream, text: wireText(value['Line']) };
       }
     } catch (thrown) {
-      throw thrown instanceof NodeError ? thrown : this.#unreachable(thrown, this.#baseUrl);
-    } finally {
-      this.#signal.removeEventListener('abort', abort);
-      socket.close(1000);
+      if (!(thrown instanceof SocketClosed)) throw thrown;
+      throw new NodeError('RequestFailed', `the node closed the log stream early (code ${thrown.code})`);
+    }
+  }
+
+  /**
+   * Text frames of a WebSocket, as they come.
+   * @throws SocketClosed when the node closes it with another code than 1000; NodeError NodeUnreachable, RequestFailed
+   */
+  async *frames(
+    path: string,
+    query: Query,
+    options: Pick<FrameOptions, 'protocols' | 'silenceMs'> = {},
+  ): AsyncGenerator<string> {
+    const url = `${this.#baseUrl.replace(/^http/, 'ws')}${path}${queryText(query)}`;
+    try {
+      const { socketOptions: tls } = this.#transport;
+      yield* socketFrames(url, { ...options, tls, handshakeMs: REQUEST_MS, signal: this.#signal });
+    } catch (thrown) {
+      if (thrown instanceof UpgradeRefused)
+        throw requestFailed(thrown.status, thrown.body, `WebSocket ${url}`);
+      throw thrown instanceof SocketClosed ? thrown : this.#unreachable(thrown, this.#baseUrl);
     }
   }
 
@@ -163,7 +182,7 @@ export class ApiClient {
     let status: number;
     let text: string;
     try {
-      const response = await this.#fetch(url, {
+      const response = await this.#transport.fetch(url, {
         method,
         ...(body === undefined ? {} : { body }),
         headers: { ...IDENTITY, ...(body === undefined ? {} : { 'content-type': contentType }) },
@@ -176,18 +195,7 @@ export class ApiClient {
       throw this.#unreachable(thrown, this.#baseUrl);
     }
     if (status !== 200) {
-      const error = envelope(text);
-      throw new NodeError(
-        'RequestFailed',
-        error?.message ?? `${method} ${url}: HTTP status ${status}, and no error in Bacalhau's form`,
-        {
-          details: {
-            status: String(status),
-            ...(error === undefined ? {} : { code: error.code }),
-            ...(error === undefined || error.hint === '' ? {} : { hint: error.hint }),
-          },
-        },
-      );
+      throw requestFailed(status, text, `${method} ${url}`);
     }
     try {
       return wire(parseJson(text));
@@ -220,6 +228,17 @@ export class ApiClient {
   }
 }
 
+function requestFailed(status: number, body: string, what: string): NodeError {
+  const error = envelope(body);
+  const details = {
+    status: String(status),
+    ...(error === undefined ? {} : { code: error.code }),
+    ...(error === undefined || error.hint === '' ? {} : { hint: error.hint }),
+  };
+  const message = error?.message ?? `${what}: HTTP status ${status}, and no error in Bacalhau's form`;
+  return new NodeError('RequestFailed', message, { details });
+}
+
 /** The REST error envelope in a body; undefined where there is none. */
 function envelope(text: string): { message: string; code: string; hint: string } | undefined {
   try {
@@ -229,40 +248,5 @@ function envelope(text: string): { message: string; code: string; hint: string }
     return { message, code: wireText(body['Code']), hint: wireText(body['Hint']) };
   } catch {
     return undefined;
-  }
-}
-
-/** Text frames of a socket until it closes; it is paused while the reader is behind. */
-async function* frames(socket: Socket): AsyncGenerator<string> {
-  const queue: string[] = [];
-  let ended = false;
-  let failure: Error | undefined;
-  let wake = (): void => undefined;
-  socket.on('message', (data: Buffer) => {
-    queue.push(data.toString('utf8'));
-    socket.pause();
-    wake();
-  });
-  socket.on('close', (code) => {
-    ended = true;
-    if (code !== 1000 && code !== 1005) {
-      failure ??= new NodeError('RequestFailed', `the node closed the log stream early (code ${code})`);
-    }
-    wake();
-  });
-  socket.on('error', (error) => {
-    failure ??= error;
-    ended = true;
-    wake();
-  });
-  for (;;) {
-    for (let frame = queue.shift(); frame !== undefined; frame = queue.shift()) yield frame;
-    if (failure !== undefined) throw failure;
-    if (ended) return;
-    const waiting = new Promise<void>((resolve) => {
-      wake = resolve;
-    });
-    if (socket.isPaused) socket.resume();
-    await waiting;
   }
 }

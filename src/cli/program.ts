@@ -3,9 +3,11 @@ import { errorRegistry, NodeError } from '../core/errors.ts';
 import { packageVersion } from '../version.ts';
 import { arrange } from './arrange.ts';
 import { agentCommand } from './commands/agent.ts';
+import { benchCommand } from './commands/bench.ts';
 import { bidCommand } from './commands/bid.ts';
 import { configCommand } from './commands/config.ts';
 import { dockerCommand } from './commands/docker.ts';
+import { eventsCommand } from './commands/events.ts';
 import { jobCommand } from './commands/job/job.ts';
 import { nodeCommand } from './commands/node.ts';
 import { serveCommand } from './commands/serve.ts';
@@ -19,13 +21,18 @@ const EXIT_ERROR = 1;
 /** Exit code after Ctrl+C. */
 const EXIT_INTERRUPTED = 130;
 
+const CLIENT_FLAGS: readonly (readonly [flags: string, text: string])[] = [
+  ['--api-host <host>', 'node to call: a host or a URL (env BACALHAU_API_HOST)'],
+  ['--api-port <port>', 'port of the node (env BACALHAU_API_PORT)'],
+  ['--tls', 'call the node by https (env BACALHAU_API_TLS)'],
+  ['--cacert <file>', 'by https, trusting this PEM certificate too (env BACALHAU_API_CACERT)'],
+  ['--insecure', 'by https, whatever its certificate is (env BACALHAU_API_INSECURE)'],
+];
+
 /** Client commands take the node's address anywhere; `serve` has flags of the same names with another meaning. */
 function addClientFlags(to: Command): void {
   if (to.name() === 'serve') return;
-  if (to.commands.length === 0) {
-    to.option('--api-host <host>', 'node to call: a host or a URL (env BACALHAU_API_HOST)');
-    to.option('--api-port <port>', 'port of the node (env BACALHAU_API_PORT)');
-  }
+  if (to.commands.length === 0) for (const [flags, text] of CLIENT_FLAGS) to.option(flags, text);
   for (const inner of to.commands) addClientFlags(inner);
 }
 
@@ -58,9 +65,8 @@ export function buildProgram(context: CliContext, programName: string): Command 
     'bacalhau job get <job id>',
   ])
     .version(`v${packageVersion()}`, '-v, --version', 'print the version of this program')
-    .option('--api-host <host>', 'node to call: a host or a URL (env BACALHAU_API_HOST)')
-    .option('--api-port <port>', 'port of the node (env BACALHAU_API_PORT)')
     .enablePositionalOptions();
+  for (const [flags, text] of CLIENT_FLAGS) program.option(flags, text);
   for (const made of [
     serveCommand(modules),
     dockerCommand(modules),
@@ -68,6 +74,8 @@ export function buildProgram(context: CliContext, programName: string): Command 
     jobCommand(modules),
     nodeCommand(modules),
     bidCommand(modules),
+    benchCommand(modules),
+    eventsCommand(modules),
     agentCommand(modules),
     versionCommand(modules),
     configCommand(modules),

@@ -1,4 +1,5 @@
 import type { ExecutionId, JobId, NodeId } from './ids.ts';
+import { isInlineFile } from './inline.ts';
 import type { ExecutionHeader } from './item.ts';
 import type { JobSpec, Resources, Task } from './job.ts';
 import type { JobHeader } from './ports.ts';
@@ -82,14 +83,13 @@ function storageTypes(task: Task): string[] {
   return [...types];
 }
 
-/** Docker writes files in any case; a publisher, an input and a result path need them. */
-function isFileless(task: Task): boolean {
-  return (
-    typeKey(task.Engine.Type) === 'mock' &&
-    typeKey(task.Publisher.Type) === '' &&
-    (task.InputSources ?? []).length === 0 &&
-    (task.ResultPaths ?? []).length === 0
-  );
+/** A publisher, a result path and most inputs need files; Docker writes some in any case. */
+function isFileless({ Engine, Publisher, InputSources = [], ResultPaths = [] }: Task): boolean {
+  if (typeKey(Publisher.Type) !== '' || ResultPaths.length > 0) return false;
+  const engine = typeKey(Engine.Type);
+  return engine === 'mock'
+    ? InputSources.length === 0
+    : engine === 'wasm' && InputSources.every(isInlineFile);
 }
 
 function executionTimeoutMs({ Timeouts: { ExecutionTimeout = 0, TotalTimeout = 0 } }: Task): number {

@@ -9,6 +9,8 @@ export interface PreparedInput {
   readonly target: string;
   readonly alias: string;
   readonly readOnly: boolean;
+  /** Its bytes, where nobody has written them to `path` yet: who needs the file makes it. */
+  readonly content?: Uint8Array;
 }
 
 /** Everything an engine needs to run one execution. */
@@ -50,10 +52,20 @@ export type RunReport =
   /** New bytes in stdout or stderr files: readers may look. At most one every 100 ms. */
   | { readonly kind: 'output' };
 
+/** Where the output of a fileless run can be read while it is short. */
+export interface LiveOutput {
+  /** False where nobody reads: then new output need not be reported. */
+  readonly isWatched: boolean;
+  append(stream: 'stdout' | 'stderr', output: Uint8Array): void;
+  /** The stream is in its file from its first byte on. */
+  moveToFile(stream: 'stdout' | 'stderr'): void;
+}
+
 export interface RunContext {
   /** Aborted with a StopReason. */
   readonly signal: AbortSignal;
   report(report: RunReport): void;
+  readonly live?: LiveOutput;
 }
 
 /**

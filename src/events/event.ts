@@ -38,7 +38,7 @@ export interface Gap {
 /** What a frame may hold besides events. */
 export type Notice =
   | { readonly gap: Gap }
-  /** Everything up to this seq has been looked at for the subscriber; it goes on behind it. */
+  /** Everything up to this seq has been looked at for the subscriber, who goes on behind it. The first notice of each. */
   | { readonly at: number }
   /** Why the subscription ends. */
   | { readonly error: { readonly code: string; readonly message: string } };

@@ -137,9 +137,14 @@ export class EventHub implements SubscriptionHost {
   }
 
   step(subscription: Subscription): ReturnType<SubscriptionHost['step']> {
+    const { group, cursor } = subscription;
+    if (!subscription.greeted) {
+      // Whoever is cut off before the first event comes back for all since now.
+      subscription.greeted = true;
+      return { data: encodeNotice({ at: cursor - 1 }, group.encoding), events: 0 };
+    }
     const gap = this.#gap(subscription);
     if (gap !== undefined) return gap;
-    const { group, cursor } = subscription;
     if (cursor >= this.#end) return 'wait';
     if (cursor < this.#ring.start) return this.#readStored(subscription);
     const batch = group.batch(cursor, this.#ring.from(cursor), this.#end);
@@ -272,6 +277,9 @@ export class EventHub implements SubscriptionHost {
 
   #page(subscription: Subscription): Frame | undefined {
     if (subscription.end !== undefined) return undefined;
+    // Rows may have gone since it asked.
+    const gap = this.#gap(subscription);
+    if (gap !== undefined) return gap;
     const { group, cursor } = subscription;
     const below = Math.min(this.#end, this.#ring.start);
     if (cursor >= below) return undefined;

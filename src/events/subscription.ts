@@ -25,6 +25,8 @@ export class Subscription {
   cursor: number;
   /** Where it ends; infinity where it follows. */
   readonly until: number;
+  /** Its reader knows where it began. */
+  greeted = false;
   /** Gaps of a role were told up to here. */
   readonly told: Record<EventRole, number> = { requester: 0, compute: 0 };
   /** When the last frame was handed out, and nothing was asked for since; 0 otherwise. Milliseconds of performance.now. */

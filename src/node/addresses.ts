@@ -30,7 +30,12 @@ export function advertisedUrl(config: NodeConfig, apiPort: number): string {
   if (config.publish.advertisedUrl !== '') return config.publish.advertisedUrl;
   const { host } = config.api;
   const name = EVERYWHERE.has(host) ? (firstPublicAddress() ?? '127.0.0.1') : host;
-  return `http://${name.includes(':') ? `[${name}]` : name}:${apiPort}`;
+  return urlOf(config.api.tlsFiles.certFile === '' ? 'http' : 'https', name, apiPort);
+}
+
+/** Base URL of a listener, without a slash at its end. */
+export function urlOf(scheme: 'http' | 'https', host: string, port: number): string {
+  return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 /** What a listener that others reach exposes, one sentence each. */

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { JobSpec } from '../core/job.ts';
+import type { RunSlot } from '../core/run-slot.ts';
 import type { AdmitInput } from '../workers/admit/protocol.ts';
 import type { BidInput } from '../workers/bid/protocol.ts';
 import type { ExecuteInput, WasmInput } from '../workers/execute/protocol.ts';
@@ -30,8 +31,8 @@ export function executeInput(item: Item): ExecuteInput {
   return { header: item.header, spec: item.spec, placement: item.placement, gpus: item.gpus };
 }
 
-export function wasmInput(item: Item, claim: Int32Array): WasmInput {
-  return { ...executeInput(item), inputs: item.inputs, claim };
+export function wasmInput(item: Item, slot: RunSlot): WasmInput {
+  return { ...executeInput(item), inputs: item.inputs, slot: slot.words };
 }
 
 export function publishInput(item: Item, executionsDirectory: string): PublishInput {

@@ -6,6 +6,7 @@ import type { ExecutionHeader, Placement } from '../core/item.ts';
 import type { Gpu, RunCommandResult } from '../core/job.ts';
 import type { Outcome } from '../core/outcome.ts';
 import type { CheckedJob, Submission } from '../core/ports.ts';
+import type { RunSlot } from '../core/run-slot.ts';
 import type { PreparedInput } from '../engines/engine.ts';
 import type { LocalExecution } from '../store/records.ts';
 import type { BidOutput } from '../workers/bid/protocol.ts';
@@ -67,6 +68,8 @@ export interface Item {
   result: RunCommandResult | undefined;
   /** False once it is known that it has no folder. */
   hasFiles: boolean;
+  /** What a WASM thread tells of it while its job blocks it. */
+  slot: RunSlot | undefined;
   /** The job's own code has started. */
   ran: boolean;
   /** The run failed; what it left is being published first. */

@@ -153,6 +153,7 @@ export class Records {
       inputs: [],
       result: record.result ?? undefined,
       hasFiles: true,
+      slot: undefined,
       ran: false,
       failure: record.error ?? undefined,
       stop: undefined,

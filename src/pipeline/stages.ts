@@ -49,6 +49,7 @@ export interface Stages {
   readonly supervise: StageRunner<Item, ExecuteInput, ExecuteOutput, ExecuteReport>;
   readonly wasm: WasmRunner;
   readonly publish: StageRunner<Item, PublishInput, PublishOutput>;
+  /** Starts the threads that the first bid needs; the others start with the first execution that needs them. */
   warm(): void;
   /** Keeps the places downstream that an admitted item will need. */
   reservePlaces(item: Item): boolean;
@@ -63,6 +64,12 @@ export interface Stages {
 
 /** Where nothing is to be published. */
 const NOT_PUBLISHED: Outcome<PublishOutput> = { kind: 'advance', value: { published: { Type: '' } } };
+
+/** A WASM execution whose inputs its own thread reads in the spec. */
+const PREPARED: Outcome<ExecuteOutput> = {
+  kind: 'advance',
+  value: { kind: 'prepared', inputs: [], inputBytes: 0 },
+};
 
 /** Where a fileless execution would have its folder, which nobody makes for now. */
 function unplaced({ id, header, gpus }: Item, executionsDirectory: string): Outcome<AdmitOutput> | undefined {
@@ -151,6 +158,7 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
       onOutcome: (item, outcome) => spine.executed(item, outcome),
       onReport: (item, report) => spine.reported(item, report),
       onQuestion,
+      passes: ({ header }) => (header.fileless && header.engine === 'wasm' ? PREPARED : undefined),
     },
   );
 
@@ -217,7 +225,7 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
     wasm,
     publish,
     warm() {
-      for (const runner of [bid, admit, supervise, publish]) runner.warm();
+      bid.warm();
     },
     reservePlaces(item) {
       const needsWasm = item.header.engine === 'wasm';

@@ -1,4 +1,7 @@
 import { join } from 'node:path';
+import { ARCHIVE_TYPES } from '../core/inline.ts';
+import type { InputSource } from '../core/job.ts';
+import type { PreparedInput } from '../engines/engine.ts';
 import { TreeWriter } from '../files/tree.ts';
 import { untarGzip } from '../files/untar.ts';
 import { type DataUrl, decodeDataUrl, parseDataUrl } from './data-url.ts';
@@ -6,11 +9,6 @@ import { textParam } from './params.ts';
 import type { Storage } from './storage.ts';
 import { inNewFolder } from './workspace.ts';
 
-const GZIP_TYPES: ReadonlySet<string> = new Set([
-  'application/gzip',
-  'application/x-gzip',
-  'application/tar+gzip',
-]);
 /** Files and folders one archive may hold: an inline input is at most as large as a job's body. */
 const MAX_ENTRIES = 100_000;
 
@@ -25,7 +23,7 @@ export function createInlineStorage(): Storage {
         const url = parseDataUrl(textParam(input, 'URL'));
         const limits = { maxBytes: context.maxBytes, maxEntries: MAX_ENTRIES, signal: context.signal };
         const common = { target: input.Target, alias: input.Alias, readOnly: true };
-        if (GZIP_TYPES.has(url.mediaType)) {
+        if (ARCHIVE_TYPES.has(url.mediaType)) {
           const { bytes } = await untarGzip(pieces(url), folder, limits);
           return { ...common, path: folder, bytes };
         }
@@ -34,6 +32,15 @@ export function createInlineStorage(): Storage {
         return { ...common, path: join(folder, 'content'), bytes: tree.bytes };
       }),
   };
+}
+
+/** The content of an input that is one file, which would be at `path`. @throws NodeError InputInvalid */
+export function inlineFile(
+  input: InputSource,
+  path: string,
+): PreparedInput & { readonly content: Uint8Array } {
+  const content = Buffer.concat([...decodeDataUrl(parseDataUrl(textParam(input, 'URL')))]);
+  return { path, target: input.Target, alias: input.Alias, readOnly: true, content };
 }
 
 async function* pieces(url: DataUrl): AsyncGenerator<Uint8Array> {

@@ -12,8 +12,6 @@ export interface HandlerContext<Report> {
   /** Aborted by control: reason is the `kill` or `detach` message. */
   readonly signal: AbortSignal;
   report(report: Report): void;
-  /** Of a blocking handler: from now on only the end of its thread ends it. */
-  started(): void;
   log(
     level: 'debug' | 'info' | 'warn' | 'error',
     text: string,
@@ -127,7 +125,6 @@ export function serve<In, Out, Report = never>(
       id,
       signal: controller.signal,
       report: (report) => send({ kind: 'report', id, report }, now),
-      started: () => send({ kind: 'started', id, thread: threadId }, true),
       log: (level, text, fields = {}) => send({ kind: 'log', level, text, fields }, now),
       ask: (question, signal) =>
         new Promise((resolve, reject) => {

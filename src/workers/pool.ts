@@ -31,8 +31,6 @@ export interface PoolOptions {
 export interface PoolListener<Out, Report> {
   onOutcome(id: string, outcome: Outcome<Out>, durationMs: number, thread: number): void;
   onReport(id: string, report: Report): void;
-  /** Only from blocking stages. */
-  onStarted?(id: string, thread: number): void;
   /** Threads of this pool can not be started: nothing of the stage will move again. */
   onFatal?(error: Error): void;
   /** Answers a thread. Rejections travel back as errors. */
@@ -187,9 +185,6 @@ export class Pool<In, Out, Report = never> {
         break;
       case 'report':
         this.#listener.onReport(message.id, message.report);
-        break;
-      case 'started':
-        this.#listener.onStarted?.(message.id, message.thread);
         break;
       case 'log':
         this.#logger[message.level]({ ...message.fields, pool: this.name }, message.text);

@@ -21,7 +21,6 @@ export interface WorkBatch<In> {
 export type Upward<Out, Report> =
   /** A thread listens to control from now on; it waits for the live settings. */
   | { readonly kind: 'ready'; readonly thread: number }
-  | { readonly kind: 'started'; readonly id: string; readonly thread: number }
   | {
       readonly kind: 'outcome';
       readonly id: string;

@@ -7,7 +7,7 @@ import { WebSocket } from 'ws';
 import { eventOf } from '../../src/events/event.ts';
 import type { HubOptions } from '../../src/events/hub.ts';
 import type { ApiServer, ServerOptions } from '../../src/net/api/adapter.ts';
-import { type ServerFactory, serverOptions } from '../../src/net/api/api.ts';
+import { serverOptions } from '../../src/net/api/api.ts';
 import type { ApiOptions } from '../../src/net/api/options.ts';
 import { createRoutes } from '../../src/net/api/routes.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
@@ -15,16 +15,19 @@ import { apiOptions, ScriptedNode, silent } from '../support/api-doubles.ts';
 import { ScriptedEvents, testExecutionId, testJobId, testNodeId } from '../support/events.ts';
 import { openRaw } from '../support/raw-http.ts';
 import { envelope } from '../support/served-api.ts';
+import type { ServerUnderTest } from '../support/server-under-test.ts';
 
 const EVENTS = '/api/v1/events';
 const JSON_PROTOCOL = 'bacalhau.events.v1+json';
 const MSGPACK_PROTOCOL = 'bacalhau.events.v1+msgpack';
 
 interface Received {
-  /** Elements of all frames. */
+  /** Elements of all frames, but for positions. */
   readonly elements: Record<string, unknown>[];
   /** Elements of each. */
   readonly frames: { readonly count: number; readonly bytes: number; readonly binary: boolean }[];
+  /** Seqs that it was told to have behind it. */
+  readonly positions: readonly unknown[];
   /** Resolves when so many elements have come. */
   until(count: number): Promise<void>;
   /** Resolves when the event with that seq has come. */
@@ -35,10 +38,14 @@ interface Received {
 function receive(socket: WebSocket): Received {
   const elements: Record<string, unknown>[] = [];
   const frames: Received['frames'] = [];
+  const positions: unknown[] = [];
   socket.on('message', (data: Buffer, binary: boolean) => {
     const frame = (binary ? unpack(data) : JSON.parse(data.toString())) as Record<string, unknown>[];
-    frames.push({ count: frame.length, bytes: data.length, binary });
-    elements.push(...frame);
+    const told = frame.filter((element) => element['at'] === undefined);
+    positions.push(...frame.flatMap((element) => element['at'] ?? []));
+    if (told.length === 0) return;
+    frames.push({ count: told.length, bytes: data.length, binary });
+    elements.push(...told);
   });
   const closed = once(socket, 'close').then(([code, reason]) => ({
     code: code as number,
@@ -53,6 +60,7 @@ function receive(socket: WebSocket): Received {
   return {
     elements,
     frames,
+    positions,
     closed,
     until: (count) => waitFor(() => elements.length >= count),
     untilSeq: (seq) => waitFor(() => elements.at(-1)?.['seq'] === seq),
@@ -60,7 +68,7 @@ function receive(socket: WebSocket): Received {
 }
 
 /** How any server carries the node's events. */
-export function apiEventContract(name: string, createServer: ServerFactory): void {
+export function apiEventContract({ name, create: createServer }: ServerUnderTest): void {
   describe(`events: ${name}`, () => {
     let events: ScriptedEvents;
     let server: ApiServer;
@@ -166,6 +174,7 @@ export function apiEventContract(name: string, createServer: ServerFactory): voi
       append(2);
       await now.until(2);
       assert.equal(now.elements[0]?.['seq'], last + 1);
+      assert.deepEqual([now.positions[0], at.positions[0], since.positions[0]], [last, last - 3, last - 6]);
       assert.equal(at.elements[0]?.['seq'], last - 2);
       assert.equal(since.elements[0]?.['seq'], last - 5);
     });
@@ -199,8 +208,8 @@ export function apiEventContract(name: string, createServer: ServerFactory): voi
       assert.equal(first.headers.get('content-type'), 'text/event-stream; charset=utf-8');
       assert.equal(first.headers.get('cache-control'), 'no-store');
       const text = await first.text();
-      const blocks = text.split('\n\n').slice(1, -1);
-      assert.match(text, /^retry: \d+\n\n/);
+      const blocks = text.split('\n\n').slice(2, -1);
+      assert.match(text, /^retry: \d+\n\n: at 0\nid: 0\n\n/);
       assert.equal(blocks.length, events.all().length);
       const [row] = events.all();
       assert.equal(
@@ -211,7 +220,7 @@ export function apiEventContract(name: string, createServer: ServerFactory): voi
       const rest = await (await stream('?from=1&follow=false', { 'last-event-id': String(last - 2) })).text();
       assert.deepEqual(
         [...rest.matchAll(/^id: (\d+)$/gm)].map(([, id]) => Number(id)),
-        [last - 1, last],
+        [last - 2, last - 1, last],
       );
     });
 
@@ -257,7 +266,7 @@ export function apiEventContract(name: string, createServer: ServerFactory): voi
         assert.match(String(body['Message']), message, search);
         const got = receive(dial(search, MSGPACK_PROTOCOL));
         const { code, reason } = await got.closed;
-        assert.equal(code, 4400, search);
+        assert.equal(code, search === '?from=9999' ? 4416 : 4400, search);
         assert.ok(reason.length > 0 && Buffer.byteLength(reason) <= 123, reason);
         const { error } = got.elements[0] as { error: { code: string; message: string } };
         assert.equal(error.code, 'BadQuery');

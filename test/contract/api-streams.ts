@@ -3,10 +3,11 @@ import { once } from 'node:events';
 import { after, before, describe, it } from 'node:test';
 import { WebSocket } from 'ws';
 import type { ApiServer, HttpRequest, Route, ServerOptions, Socket } from '../../src/net/api/adapter.ts';
-import { type ServerFactory, serverOptions } from '../../src/net/api/api.ts';
+import { serverOptions } from '../../src/net/api/api.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 import { apiOptions, silent } from '../support/api-doubles.ts';
 import { openRaw } from '../support/raw-http.ts';
+import type { ServerUnderTest } from '../support/server-under-test.ts';
 
 const SUBSCRIBERS = 2;
 const SPOKEN = ['events.msgpack', 'events.json'];
@@ -18,7 +19,7 @@ interface Script {
 }
 
 /** How any server carries what has no end: event WebSockets and streaming replies. */
-export function apiStreamContract(name: string, createServer: ServerFactory): void {
+export function apiStreamContract({ name, create: createServer }: ServerUnderTest): void {
   describe(`streams: ${name}`, () => {
     const script: Script = { open: async () => {}, stream: async function* () {} };
     const metrics = createMetrics({ version: 'test', processMetrics: false });
@@ -189,6 +190,7 @@ export function apiStreamContract(name: string, createServer: ServerFactory): vo
       });
       script.stream = async function* (request) {
         try {
+          yield Buffer.from(': hello\n\n');
           for (let count = 1; !request.signal.aborted; count += 1) {
             await Promise.race([new Promise<void>((resolve) => (next = resolve)), gone(request.signal)]);
             yield Buffer.from(`data: ${count}\n\n`);
@@ -199,8 +201,7 @@ export function apiStreamContract(name: string, createServer: ServerFactory): vo
       };
       const reader = await openRaw(ownPort);
       reader.socket.write('GET /events HTTP/1.1\r\nHost: x\r\n\r\n');
-      // The head comes before the first chunk.
-      await reader.until(/^HTTP\/1\.1 200 [\s\S]*text\/event-stream[\s\S]*\r\n\r\n/);
+      await reader.until(/^HTTP\/1\.1 200 [\s\S]*text\/event-stream[\s\S]*\r\n\r\n[\s\S]*: hello\n\n/);
       next();
       await reader.until(/data: 1\n\n/);
       assert.doesNotMatch(reader.received(), /data: 2/);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { WebSocket } from 'ws';
 import type { ApiServer } from '../../src/net/api/adapter.ts';
-import { createApi, type ServerFactory } from '../../src/net/api/api.ts';
+import { createApi } from '../../src/net/api/api.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 import {
   apiOptions,
@@ -20,6 +20,7 @@ import {
   type Tolerance,
 } from '../support/recordings.ts';
 import { replay } from '../support/replay.ts';
+import type { ServerUnderTest } from '../support/server-under-test.ts';
 
 /** Times are kept to the microsecond here; tokens are secrets; the clocks differ. */
 const TIMES = ['CreateTime', 'ModifyTime', 'Timestamp', 'Time', 'LastHeartbeat', 'ConnectedSince', 'token'];
@@ -64,7 +65,7 @@ function bodyOf(exchange: RecordedExchange): string | undefined {
 }
 
 /** Answers of `createServer` against what was recorded of Bacalhau 1.9.3. */
-export function apiContract(name: string, createServer: ServerFactory): void {
+export function apiContract({ name, create: createServer }: ServerUnderTest): void {
   describe(`REST contract: ${name}`, () => {
     const recordings = loadRecordings();
     if (recordings === undefined) {

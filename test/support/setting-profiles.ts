@@ -124,5 +124,8 @@ export const ELSEWHERE: Readonly<Record<string, string>> = {
   'Limits.eventStall': 'contract/api-events.ts',
   'Limits.eventBeat': 'unit/events/hub.test.ts',
   'API.AllowedOrigins': 'contract/api-events.ts',
+  'API.Server': 'e2e/servers.test.ts',
+  'API.TLS.CertFile': 'e2e/servers.test.ts',
+  'API.TLS.KeyFile': 'e2e/servers.test.ts',
   'Limits.eventBuffer': 'contract/api-streams.ts',
 };

@@ -38,7 +38,7 @@ export async function wasmRequest(scope: Scope, run: WasmRun): Promise<RunReques
 /** The request with one more input: a file with `content`, or a folder with `files`. */
 export async function withInput(
   request: RunRequest,
-  input: Partial<PreparedInput> & {
+  input: Partial<Omit<PreparedInput, 'content'>> & {
     readonly target: string;
     readonly content?: string | Uint8Array;
     readonly files?: Files;

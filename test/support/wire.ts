@@ -4,6 +4,7 @@ import { systemClock } from '../../src/core/clock.ts';
 import { NodeError } from '../../src/core/errors.ts';
 import type { Message } from '../../src/core/messages.ts';
 import { createHost, type P2pHost } from '../../src/net/p2p/host.ts';
+import { defaultHostLimits, type HostLimits } from '../../src/net/p2p/host-limits.ts';
 import { type WireLimits, wireLimits } from '../../src/net/p2p/wire/limits.ts';
 import { createWire, type Wire, type WireHandlers } from '../../src/net/p2p/wire.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
@@ -45,11 +46,22 @@ export async function keysInOrder(): Promise<[Uint8Array, Uint8Array]> {
 /** Starts one; it is stopped after the test. */
 export async function wireNode(
   t: Scope,
-  options: { privateKey?: Uint8Array; peers?: readonly string[]; limits?: Partial<WireLimits> } = {},
+  options: {
+    privateKey?: Uint8Array;
+    peers?: readonly string[];
+    limits?: Partial<WireLimits>;
+    hostLimits?: Partial<HostLimits>;
+  } = {},
 ): Promise<WireNode> {
   const privateKey = options.privateKey ?? privateKeyToProtobuf(await generateKeyPair('Ed25519'));
   const host = await createHost(
-    { privateKey, host: '127.0.0.1', port: 0, peers: options.peers ?? [] },
+    {
+      privateKey,
+      host: '127.0.0.1',
+      port: 0,
+      peers: options.peers ?? [],
+      limits: { ...defaultHostLimits(), ...options.hostLimits },
+    },
     { logger },
   );
   const metrics = createMetrics({ version: 'test', processMetrics: false });

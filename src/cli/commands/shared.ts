@@ -13,8 +13,15 @@ export function command(name: string, description: string, examples: readonly st
 
 /** A client for the node that the flags or the environment name. */
 export function clientOf(context: CliContext, of: Command): ApiClient {
-  const flags = of.optsWithGlobals<{ apiHost?: string; apiPort?: string }>();
-  return new ApiClient(clientConfig({ host: flags.apiHost, port: flags.apiPort }, context.env), {
+  const flags = of.optsWithGlobals<{
+    apiHost?: string;
+    apiPort?: string;
+    tls?: boolean;
+    cacert?: string;
+    insecure?: boolean;
+  }>();
+  const { apiHost: host, apiPort: port, tls, cacert: caCert, insecure } = flags;
+  return new ApiClient(clientConfig({ host, port, tls, caCert, insecure }, context.env), {
     signal: context.signal,
   });
 }

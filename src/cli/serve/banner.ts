@@ -2,6 +2,7 @@ import type { NodeConfig } from '../../config/load.ts';
 import type { RunningNode } from '../../node-types.ts';
 import { type CliContext, style } from '../context.ts';
 import { size } from '../format.ts';
+import { HELLO_WASM_BASE64 } from '../hello-wasm.ts';
 
 const NAME_WIDTH = 11;
 
@@ -24,6 +25,10 @@ function capacityText(node: RunningNode): string {
   return `${all.cpu} CPU, ${size(all.memory)} memory, ${size(all.disk)} disk, ${all.gpu} GPU`;
 }
 
+function serverText({ apiServer: { name, fallback } }: RunningNode): string {
+  return fallback === '' ? name : `${name} (not uWebSockets.js: ${fallback})`;
+}
+
 function list(names: readonly string[]): string {
   return names.length === 0 ? 'none' : names.join(', ');
 }
@@ -32,18 +37,15 @@ function list(names: readonly string[]): string {
 function clientFlags(node: RunningNode): string {
   const url = new URL(node.apiUrl);
   const host = url.hostname === '127.0.0.1' ? '' : ` --api-host ${url.hostname}`;
-  return `${host}${url.port === '1234' ? '' : ` --api-port ${url.port}`}`;
+  const port = url.port === '1234' ? '' : ` --api-port ${url.port}`;
+  return `${host}${port}${url.protocol === 'https:' ? ' --tls' : ''}`;
 }
-
-/** A module that prints one line, as text: small enough to paste, with nothing to install. */
-const HELLO_WAT_BASE64 =
-  'AGFzbQEAAAABDAJgBH9/f38Bf2AAAAIjARZ3YXNpX3NuYXBzaG90X3ByZXZpZXcxCGZkX3dyaXRlAAADAgEBBQMBAAEHEwIGbWVtb3J5AgAGX3N0YXJ0AAEKDwENAEEBQQBBAUEoEAAaCwseAQBBAAsYCAAAABAAAABoZWxsbyBiYWNhbGhhdSEK';
 
 function tryNext(node: RunningNode, command: string): readonly string[] {
   const cli = `${command}${clientFlags(node)}`;
   const run: string[] = [];
   if (node.engines.includes('wasm')) {
-    run.push(`echo ${HELLO_WAT_BASE64} | base64 -d > hello.wasm`);
+    run.push(`echo ${HELLO_WASM_BASE64} | base64 -d > hello.wasm`);
     run.push(`${cli} wasm run --follow hello.wasm`);
   }
   if (node.engines.includes('docker')) run.push(`${cli} docker run --follow busybox:latest -- echo hello`);
@@ -61,6 +63,7 @@ export function banner(context: CliContext, config: NodeConfig, node: RunningNod
   text += row('Node', node.nodeId);
   text += row('Roles', list(Object.entries(config.node.roles).flatMap(([role, on]) => (on ? [role] : []))));
   text += row('API', node.apiUrl);
+  text += row('Server', serverText(node));
   text += row('Swarm', list(node.swarmAddresses).replaceAll(', ', `\n${' '.repeat(NAME_WIDTH + 2)}`));
   if (config.node.roles.compute) {
     text += row('Engines', list(node.engines));

@@ -8,6 +8,7 @@ const RUN_FILE = 'bacalhau.run';
 export function exportLines(node: RunningNode): readonly string[] {
   const url = new URL(node.apiUrl);
   const lines = [`export BACALHAU_API_HOST=${url.hostname}`, `export BACALHAU_API_PORT=${url.port}`];
+  if (url.protocol === 'https:') lines.push('export BACALHAU_API_TLS=true');
   if (node.swarmAddresses.length > 0) {
     lines.push(`export BACALHAU_NODE_LIBP2P_PEERCONNECT=${node.swarmAddresses.join(',')}`);
   }

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fromErrorData, NodeError } from '../../core/errors.ts';
 import type { RunCommandResult } from '../../core/job.ts';
-import type { Engine, PreparedInput, RunContext, RunRequest, StopReason } from '../engine.ts';
+import type { Engine, LiveOutput, PreparedInput, RunContext, RunRequest, StopReason } from '../engine.ts';
 import { buildTree, openStdin } from './file-system.ts';
 import {
   type LinkedModule,
@@ -73,12 +73,16 @@ export class WasmEngine implements Engine {
   async run(request: RunRequest, context: RunContext): Promise<RunCommandResult> {
     if (context.signal.aborted) throw stopped(context.signal.reason as StopReason);
     const program = this.#prepare(request);
-    const onOutput = throttled(() => context.report({ kind: 'output' }));
-    const stdout = openOutput(request, 'stdout', onOutput);
-    const stderr = openOutput(request, 'stderr', onOutput);
+    const { live } = context;
+    const report = throttled(() => context.report({ kind: 'output' }));
+    const onOutput = live === undefined ? report : () => live.isWatched && report();
+    const stdout = openOutput(request, 'stdout', onOutput, live);
+    const stderr = openOutput(request, 'stderr', onOutput, live);
     try {
       const end = execute(request, program, { stdout, stderr }, context);
-      writeFileSync(join(request.resultsDirectory, 'exitCode'), String(end.exitCode));
+      if (!request.header.fileless) {
+        writeFileSync(join(request.resultsDirectory, 'exitCode'), String(end.exitCode));
+      }
       const out = stdout.head();
       const err = stderr.head();
       return {
@@ -101,8 +105,10 @@ export class WasmEngine implements Engine {
     const load = (reference: string, param: string): LoadedModule => {
       const input = moduleInput(request.inputs, reference, param);
       const source =
-        this.#cache.read(input.path, reference) ??
-        this.#cache.read(moduleInFolder(input, reference, param), reference);
+        input.content === undefined
+          ? (this.#cache.read(input.path, reference) ??
+            this.#cache.read(moduleInFolder(input, reference, param), reference))
+          : this.#cache.source(input.path, reference, input.content);
       if (source === undefined) throw new NodeError('WasmInvalid', `${param}: ${reference} is a folder`);
       return { input, source, names: namesOf(input, reference) };
     };
@@ -149,9 +155,20 @@ function execute(
   }
 }
 
-function openOutput(request: RunRequest, name: 'stdout' | 'stderr', onOutput: () => void): OutputStream {
+function openOutput(
+  request: RunRequest,
+  name: 'stdout' | 'stderr',
+  onOutput: () => void,
+  live: LiveOutput | undefined,
+): OutputStream {
   const path = join(request.resultsDirectory, name);
-  return new OutputStream({ name, path, limit: request.maxStreamBytes, onOutput });
+  const options = { name, path, limit: request.maxStreamBytes, onOutput };
+  if (!request.header.fileless) return new OutputStream(options);
+  const lazily = {
+    append: (output: Uint8Array): void => live?.append(name, output),
+    moveToFile: (): void => live?.moveToFile(name),
+  };
+  return new OutputStream({ ...options, lazily });
 }
 
 function outputDescriptor(stream: OutputStream): Descriptor {

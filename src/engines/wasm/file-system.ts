@@ -1,5 +1,5 @@
-import { constants, lstatSync, mkdirSync, openSync, realpathSync, statSync } from 'node:fs';
-import { isAbsolute, join, relative } from 'node:path';
+import { constants, lstatSync, mkdirSync, openSync, realpathSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, isAbsolute, join, relative } from 'node:path';
 import { NodeError } from '../../core/errors.ts';
 import type { ResultPath } from '../../core/job.ts';
 import type { PreparedInput, RunRequest } from '../engine.ts';
@@ -47,7 +47,31 @@ function inputPath(input: PreparedInput, executionDirectory: string): string {
   );
 }
 
+/** Makes the file of an input that is in memory only. */
+function writeContent({ path }: PreparedInput, content: Uint8Array): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  writeFileSync(path, content);
+}
+
+/** An input in memory as a file that is made when the guest first looks at it: most never look. */
+function fileOnDemand(input: PreparedInput, content: Uint8Array): MountSource {
+  let isMade = false;
+  return {
+    kind: 'file',
+    mount: { readOnly: input.readOnly, quota: undefined },
+    get path() {
+      if (!isMade) writeContent(input, content);
+      isMade = true;
+      return input.path;
+    },
+  };
+}
+
 function mountInput(tree: MountTree, input: PreparedInput, executionDirectory: string): void {
+  if (input.content !== undefined) {
+    tree.mount(input.target, fileOnDemand(input, input.content), 'input');
+    return;
+  }
   const path = inputPath(input, executionDirectory);
   const mount: Mount = { readOnly: input.readOnly, quota: undefined };
   const stats = statSync(path);
@@ -118,6 +142,7 @@ export function openStdin(request: RunRequest): Descriptor {
   if (input === undefined) {
     return { kind: 'empty', rights: STREAM_RIGHTS | Rights.FD_READ, inheriting: 0, flags: 0 };
   }
+  if (input.content !== undefined) writeContent(input, input.content);
   const path = inputPath(input, request.placement.directory);
   if (!statSync(path).isFile()) {
     throw new NodeError('InputInvalid', `input ${input.target}: a standard input must be a file`);

@@ -77,19 +77,22 @@ export class ModuleCache {
       const identity = stats.size < REMEMBER_FROM_BYTES ? undefined : identityOf(fd);
       const known = identity === undefined ? undefined : this.#known.get(identity);
       if (known !== undefined) return { name, path, bytes: stats.size, content: undefined, ...known };
-      const content = readAll(fd, stats.size);
-      const found = {
-        hash: digest('sha256', content, 'hex'),
-        shape: inFile(name, () => readModule(content)),
-      };
+      const { content, ...found } = this.source(path, name, readAll(fd, stats.size));
       if (identity !== undefined) {
         if (this.#known.size >= MOST_IDENTITIES) this.#known.clear();
-        this.#known.set(identity, found);
+        this.#known.set(identity, { hash: found.hash, shape: found.shape });
       }
-      return { name, path, bytes: stats.size, content, ...found };
+      return { ...found, content };
     } finally {
       closeSync(fd);
     }
+  }
+
+  /** A module whose bytes are at hand. @throws NodeError WasmInvalid */
+  source(path: string, name: string, content: Uint8Array): ModuleSource {
+    const hash = digest('sha256', content, 'hex');
+    const shape = inFile(name, () => readModule(content));
+    return { name, path, hash, bytes: content.length, shape, content };
   }
 
   /**

@@ -1,4 +1,5 @@
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { NodeError } from '../../core/errors.ts';
 import { RUN_OUTPUT_BYTES } from '../../core/job.ts';
 import { formatBytes } from '../../core/resources.ts';
@@ -6,22 +7,31 @@ import { formatBytes } from '../../core/resources.ts';
 /** Least time between two reports of new output. */
 const REPORT_EVERY_MS = 100;
 
-/** One of a run's output streams: what the guest writes is in its file when the call returns. */
+export interface OutputStreamOptions {
+  /** For messages. */
+  readonly name: string;
+  readonly path: string;
+  /** Bytes. */
+  readonly limit: number;
+  readonly onOutput: () => void;
+  /** The file is made only when there is more output than a result keeps; what comes before that is told to `live`. */
+  readonly lazily?: { readonly append: (output: Uint8Array) => void; readonly moveToFile: () => void };
+}
+
+/**
+ * One of a run's output streams: what the guest writes is in its file when the call returns, or in memory while it is
+ * little and the run is to leave no files.
+ */
 export class OutputStream {
-  readonly #name: string;
-  readonly #fd: number;
-  readonly #limit: number;
-  readonly #onOutput: () => void;
+  readonly #options: OutputStreamOptions;
+  #fd: number | undefined;
   readonly #head: Uint8Array[] = [];
   #headBytes = 0;
   #bytes = 0;
 
-  /** Makes the file at `path`; `name` is for messages, `limit` in bytes. */
-  constructor(options: { name: string; path: string; limit: number; onOutput: () => void }) {
-    this.#name = options.name;
-    this.#fd = openSync(options.path, 'w', 0o644);
-    this.#limit = options.limit;
-    this.#onOutput = options.onOutput;
+  constructor(options: OutputStreamOptions) {
+    this.#options = options;
+    if (options.lazily === undefined) this.#fd = open(options.path);
   }
 
   /**
@@ -29,19 +39,21 @@ export class OutputStream {
    * @throws NodeError OutputTooLarge
    */
   write(buffers: readonly Uint8Array[]): void {
+    const { name, limit, onOutput } = this.#options;
     for (const buffer of buffers) {
-      const part = buffer.subarray(0, Math.min(buffer.length, this.#limit - this.#bytes));
+      const part = buffer.subarray(0, Math.min(buffer.length, limit - this.#bytes));
+      if (this.#fd === undefined && this.#bytes + part.length > RUN_OUTPUT_BYTES) this.#moveToFile();
       this.#remember(part);
       this.#bytes += part.length;
-      for (let at = 0; at < part.length; ) at += writeSync(this.#fd, part, at);
+      if (this.#fd !== undefined) writeAll(this.#fd, part);
       if (part.length < buffer.length) {
         throw new NodeError(
           'OutputTooLarge',
-          `the job wrote more than ${formatBytes(this.#limit)} to ${this.#name} (expected less; write to a result path instead)`,
+          `the job wrote more than ${formatBytes(limit)} to ${name} (expected less; write to a result path instead)`,
         );
       }
     }
-    this.#onOutput();
+    onOutput();
   }
 
   /** The first bytes as text, cut between characters, and whether there was more. */
@@ -52,7 +64,15 @@ export class OutputStream {
   }
 
   close(): void {
-    closeSync(this.#fd);
+    if (this.#fd !== undefined) closeSync(this.#fd);
+  }
+
+  #moveToFile(): void {
+    const { path, lazily } = this.#options;
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    this.#fd = open(path);
+    for (const written of this.#head) writeAll(this.#fd, written);
+    lazily?.moveToFile();
   }
 
   #remember(part: Uint8Array): void {
@@ -62,7 +82,16 @@ export class OutputStream {
     const copy = Buffer.from(part.subarray(0, room));
     this.#head.push(copy);
     this.#headBytes += copy.length;
+    if (this.#fd === undefined) this.#options.lazily?.append(copy);
   }
+}
+
+function open(path: string): number {
+  return openSync(path, 'w', 0o644);
+}
+
+function writeAll(fd: number, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
 }
 
 /** `bytes` without the start of a UTF-8 character at their end. */

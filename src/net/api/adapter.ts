@@ -1,6 +1,8 @@
+import type { TlsIdentity } from './tls.ts';
+
 /**
- * The HTTP and WebSocket server as the routes see it. Implementations: `server-node.ts` (node:http + ws); a second
- * one over uWebSockets.js follows. One contract suite holds for all.
+ * The HTTP and WebSocket server as the routes see it. Implementations: `server-node.ts` (node:http + ws) and
+ * `server-uws.ts` (uWebSockets.js). One contract suite holds for both.
  */
 export interface HttpRequest {
   /** Sent back as X-Request-Id, and the `RequestID` of an unexpected error. */
@@ -25,8 +27,8 @@ export interface HttpReply {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
   /**
-   * A stream has no deadline. Its head is sent at once, each chunk as it comes, with back-pressure; its iterator is
-   * returned when the client goes away.
+   * A stream has no deadline. Each chunk is sent as it comes, with back-pressure, the head with the first one; its
+   * iterator is returned when the client goes away.
    */
   readonly body: string | Uint8Array | AsyncIterable<Uint8Array>;
   /** The stream has no end of its own: a stop aborts the request's signal, and it should end then. */
@@ -108,6 +110,8 @@ export interface ServerOptions {
   /** Requests a second of one remote address; the loopback has none. 0 means no limit. */
   readonly requestsPerSecond: number;
   readonly sockets: Readonly<Record<SocketKind, SocketBounds>>;
+  /** Serves https and wss instead of http and ws. */
+  readonly tls?: TlsIdentity;
 }
 
 /** Bounds of the WebSockets of one kind. */

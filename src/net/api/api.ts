@@ -1,13 +1,14 @@
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { ApiServer, ServerOptions } from './adapter.ts';
+import type { ServerModules } from './front.ts';
 import type { ApiOptions } from './options.ts';
 import { createRoutes, type RouteModules } from './routes.ts';
-import { createNodeServer, type ServerModules } from './server-node.ts';
 
-/** Read-header timeout and header size of Bacalhau v1.9's server; its body has 20 s. */
+/** Read-header timeout of Bacalhau v1.9's server; its body has 20 s. */
 const HEADER_TIMEOUT_MS = 5000;
 const BODY_TIMEOUT_MS = 20_000;
-const HEADER_BYTES = 16_384;
+/** Head of a request: Bacalhau's too. */
+export const HEADER_BYTES = 16_384;
 const IDLE_TIMEOUT_MS = 120_000;
 const KEEP_ALIVE_TIMEOUT_MS = 65_000;
 const PING_INTERVAL_MS = 30_000;
@@ -22,7 +23,7 @@ export interface ApiModules extends RouteModules {
 export type ServerFactory = (options: ServerOptions, modules: ServerModules) => ApiServer;
 
 /** The REST and WebSocket API of a node, on `createServer`. */
-export function createApi(modules: ApiModules, createServer: ServerFactory = createNodeServer): ApiServer {
+export function createApi(modules: ApiModules, createServer: ServerFactory): ApiServer {
   const { options, metrics, logger } = modules;
   return createServer(serverOptions(options), {
     routes: createRoutes(options, modules),
@@ -56,5 +57,6 @@ export function serverOptions(options: ApiOptions): ServerOptions {
       logs: { count: limits.logReaders, bufferBytes: limits.logBufferBytes },
       events: { count: limits.eventSubscribers, bufferBytes: limits.eventBufferBytes },
     },
+    ...(options.tls === undefined ? {} : { tls: options.tls }),
   };
 }

@@ -1,11 +1,9 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { NodeError } from '../../core/errors.ts';
 import type { RouteMetrics } from '../../telemetry/metrics.ts';
 import type { HttpReply, HttpRequest } from './adapter.ts';
 
-const NO_BODY: Uint8Array = new Uint8Array(0);
+export const NO_BODY: Uint8Array = new Uint8Array(0);
 const NO_PARAMS: Readonly<Record<string, string>> = Object.freeze({});
 
 /** What an exchange needs of its server. */
@@ -13,6 +11,7 @@ export interface ExchangeHost {
   /** Flat list of the headers of every answer. */
   readonly headers: readonly string[];
   readonly bodyBytes: number;
+  readonly requestTimeoutMs: number;
   readonly handlerTimeoutMs: number;
   readonly idleTimeoutMs: number;
   /** True while the server stops: connections are not kept. */
@@ -21,159 +20,110 @@ export interface ExchangeHost {
   closed(exchange: Exchange): void;
 }
 
-/** One request of node:http and its one answer. */
-export class Exchange implements HttpRequest {
+/** The first line of a request, and its id. */
+export interface RequestLine {
   readonly id: string;
   readonly method: string;
   readonly path: string;
-  readonly raw: IncomingMessage;
-  readonly startedAt: number;
+  /** Without the question mark. */
+  readonly search: string;
+}
+
+/** A body that is sent piece by piece. */
+export type StreamBody = AsyncIterable<Uint8Array>;
+
+/** One request and its one answer, whichever server they go over. */
+export abstract class Exchange implements HttpRequest {
+  readonly id: string;
+  readonly method: string;
+  readonly path: string;
+  readonly startedAt: number = performance.now();
   params: Readonly<Record<string, string>> = NO_PARAMS;
   metrics: RouteMetrics | undefined;
-  /** Time from `startedAt` to the answer. */
-  deadlineMs: number;
   /** True once an answer was chosen; later ones are dropped. */
   done = false;
-  #endless = false;
-  readonly #host: ExchangeHost;
-  readonly #response: ServerResponse;
+  protected readonly host: ExchangeHost;
+  protected deadlineMs: number;
   readonly #search: string;
   #query: URLSearchParams | undefined;
   #controller: AbortController | undefined;
+  #endless = false;
 
-  constructor(host: ExchangeHost, raw: IncomingMessage, response: ServerResponse, id: string) {
-    this.#host = host;
-    this.#response = response;
-    this.raw = raw;
-    this.id = id;
+  constructor(host: ExchangeHost, line: RequestLine) {
+    this.host = host;
+    this.id = line.id;
+    this.method = line.method;
+    this.path = line.path;
+    this.#search = line.search;
     this.deadlineMs = host.handlerTimeoutMs;
-    this.method = raw.method ?? '';
-    this.startedAt = performance.now();
-    const { path, search } = splitTarget(raw.url ?? '/');
-    this.path = path;
-    this.#search = search;
   }
+
+  abstract readonly remoteAddress: string;
+  abstract header(name: string): string;
+  abstract body(): Promise<Uint8Array>;
+  /** Drops the connection: what was promised can not be kept. */
+  abstract cut(): void;
+
+  /** True when nothing can be sent any more: it was answered in full, or the client has gone. */
+  protected abstract readonly over: boolean;
+  /** Somebody wants to know when the client leaves: `gone` tells them. */
+  protected abstract watch(): void;
+  protected abstract writeWhole(status: number, headers: string[], body: string | Uint8Array): void;
+  protected abstract writeStream(status: number, headers: string[], body: StreamBody): void;
 
   get query(): URLSearchParams {
     this.#query ??= new URLSearchParams(this.#search);
     return this.#query;
   }
 
-  get remoteAddress(): string {
-    return this.raw.socket.remoteAddress ?? '';
-  }
-
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
-      const controller = new AbortController();
-      this.#controller = controller;
-      // An answer that streams is chosen, and not ended.
-      if (this.#response.writableEnded || this.#response.destroyed) controller.abort();
-      else {
-        this.#response.once('close', () => {
-          if (!this.#response.writableFinished) controller.abort();
-        });
-      }
+      this.#controller = new AbortController();
+      if (this.over) this.#controller.abort();
+      else this.watch();
     }
     return this.#controller.signal;
   }
 
-  header(name: string): string {
-    const value = this.raw.headers[name];
-    if (value === undefined) return '';
-    return typeof value === 'string' ? value : value.join(', ');
-  }
-
-  body(): Promise<Uint8Array> {
-    const { raw } = this;
-    const { bodyBytes } = this.#host;
-    const declared = raw.headers['content-length'];
-    if (declared === undefined && raw.headers['transfer-encoding'] === undefined)
-      return Promise.resolve(NO_BODY);
-    if (declared !== undefined && Number(declared) > bodyBytes) return Promise.reject(tooLarge(bodyBytes));
-    return new Promise((resolve, reject) => {
-      let first: Buffer | undefined;
-      let chunks: Buffer[] | undefined;
-      let bytes = 0;
-      const stop = (): void => {
-        raw.off('data', onData);
-        raw.off('end', onEnd);
-        raw.off('error', onGone);
-        raw.off('close', onGone);
-      };
-      const onData = (chunk: Buffer): void => {
-        bytes += chunk.length;
-        if (bytes > bodyBytes) {
-          stop();
-          // The rest is read and thrown away, so that the answer is not lost to a reset; requestTimeoutMs bounds it.
-          raw.on('error', ignore);
-          raw.resume();
-          reject(tooLarge(bodyBytes));
-          return;
-        }
-        if (first === undefined) first = chunk;
-        else if (chunks === undefined) chunks = [first, chunk];
-        else chunks.push(chunk);
-      };
-      const onEnd = (): void => {
-        stop();
-        raw.on('error', ignore);
-        resolve(chunks === undefined ? (first ?? NO_BODY) : Buffer.concat(chunks, bytes));
-      };
-      const onGone = (): void => {
-        stop();
-        raw.on('error', ignore);
-        reject(new NodeError('ClientGone', 'the client went away before its request was complete'));
-      };
-      raw.on('data', onData);
-      raw.on('end', onEnd);
-      raw.on('error', onGone);
-      raw.on('close', onGone);
-    });
-  }
-
-  /** Gives the handler another deadline than the server's. The connection may be silent as long. */
+  /** Gives the handler another deadline than the server's, from the start of the request. */
   extend(deadlineMs: number): void {
     this.deadlineMs = deadlineMs;
-    this.raw.socket.setTimeout(Math.max(deadlineMs, this.#host.idleTimeoutMs));
+  }
+
+  /** Why it may not go on at `now` (as of performance.now); undefined while it may. A stream has no deadline. */
+  overdue(now: number): NodeError | undefined {
+    if (this.done || now - this.startedAt < this.deadlineMs) return undefined;
+    return new NodeError(
+      'HandlerTimedOut',
+      `Server Timeout! The node had no answer within ${this.deadlineMs} ms.`,
+    );
   }
 
   /** Sends the one answer. A second one, or one for a client that has gone, is dropped. */
   send(reply: HttpReply): void {
-    const response = this.#response;
     const { body, headers, status } = reply;
-    if (this.done || response.destroyed) {
+    if (this.done || this.over) {
       if (!this.done) this.close();
       discard(body);
       return;
     }
     this.done = true;
-    const flat = this.#host.headers.slice();
+    const flat = this.host.headers.slice();
     flat.push('X-Request-Id', this.id);
-    if (this.raw.headers.origin !== undefined) flat.push('Access-Control-Allow-Origin', '*');
+    if (this.header('origin') !== '') flat.push('Access-Control-Allow-Origin', '*');
     for (const name in headers) flat.push(name, headers[name] ?? '');
-    if (this.#host.stopping) flat.push('Connection', 'close');
-    if (typeof body !== 'string' && !(body instanceof Uint8Array)) {
-      this.#endless = reply.endless === true;
-      this.#stream(status, flat, body);
+    if (typeof body === 'string' || body instanceof Uint8Array) {
+      this.writeWhole(status, flat, body);
       return;
     }
-    // 204 and 304 must not carry a length (RFC 9110, 8.6).
-    if (status !== 204) {
-      const length = typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength;
-      flat.push('Content-Length', String(length));
-    }
-    response.writeHead(status, flat);
-    if (this.method === 'HEAD') response.end();
-    else response.end(body);
-    this.#count(status);
-    this.#host.closed(this);
+    this.#endless = reply.endless === true;
+    this.writeStream(status, flat, body);
   }
 
   /** Ends it without an answer: the client is gone, or has one. */
   close(): void {
     this.done = true;
-    this.#host.closed(this);
+    this.host.closed(this);
   }
 
   /** The server stops: a reply without an end of its own should end now. */
@@ -187,32 +137,15 @@ export class Exchange implements HttpRequest {
     this.#controller?.abort();
   }
 
-  #stream(status: number, flat: string[], body: AsyncIterable<Uint8Array>): void {
-    const response = this.#response;
-    response.writeHead(status, flat);
-    if (this.method === 'HEAD') {
-      response.end();
-      discard(body);
-      this.#count(status);
-      this.#host.closed(this);
-      return;
-    }
-    this.raw.socket.setTimeout(this.#host.idleTimeoutMs);
-    response.flushHeaders();
-    // pipeline destroys the connection when the source fails: the length was promised already, so a connection
-    // cut short is the only way left to say that something is missing.
-    pipeline(body instanceof Readable ? body : Readable.from(body), response)
-      .catch(ignore)
-      .finally(() => {
-        // Its head promised to keep the connection: a stop began later.
-        if (this.#host.stopping) this.raw.socket.end();
-        this.#count(status);
-        this.#host.closed(this);
-      });
+  /** The client has gone before it had its whole answer. */
+  protected gone(): void {
+    this.#controller?.abort();
   }
 
-  #count(status: number): void {
+  /** The answer is with the kernel, or as much of it as the client wanted. */
+  protected answered(status: number): void {
     this.metrics?.answered(status, performance.now() - this.startedAt);
+    this.host.closed(this);
   }
 }
 
@@ -229,15 +162,18 @@ export function splitTarget(target: string): { path: string; search: string } {
   return { path: origin.slice(0, mark), search: origin.slice(mark + 1) };
 }
 
-function tooLarge(bytes: number): NodeError {
+export function tooLarge(bytes: number): NodeError {
   return new NodeError('BodyTooLarge', `the body of the request is larger than the limit of ${bytes} bytes`);
 }
 
-function discard(body: HttpReply['body']): void {
+export function clientGone(): NodeError {
+  return new NodeError('ClientGone', 'the client went away before its request was complete');
+}
+
+/** Lets go of a body that nobody will read. */
+export function discard(body: HttpReply['body']): void {
   if (body instanceof Readable) {
-    body.on('error', ignore);
+    body.on('error', () => {});
     body.destroy();
   }
 }
-
-function ignore(): void {}

@@ -1,12 +1,21 @@
 import type { Setting, SettingReader } from '../../config/table.ts';
 import type { Limits } from '../../core/limits.ts';
+import type { TlsIdentity } from './tls.ts';
 import type { BuildInfo } from './wire/node.ts';
+
+/** Which server the API runs on; `auto` is uWebSockets.js where it loads. */
+export type ServerKind = 'auto' | 'uws' | 'node';
+
+const SERVER_KINDS: readonly ServerKind[] = ['auto', 'uws', 'node'];
 
 /** The REST API, as it is configured. */
 export interface ApiConfig {
   readonly host: string;
   /** 0 picks a free port. */
   readonly port: number;
+  readonly server: ServerKind;
+  /** PEM files; "" where the API is served in the clear. */
+  readonly tlsFiles: { readonly certFile: string; readonly keyFile: string };
   /** Requests a second of one remote address; the loopback has none. 0 means no limit. */
   readonly requestsPerSecond: number;
   readonly maxConnections: number;
@@ -17,7 +26,8 @@ export interface ApiConfig {
 }
 
 /** What the API needs to know besides where to listen. */
-export interface ApiOptions extends Omit<ApiConfig, 'host' | 'port'> {
+export interface ApiOptions extends Omit<ApiConfig, 'host' | 'port' | 'server' | 'tlsFiles'> {
+  readonly tls?: TlsIdentity;
   readonly build: BuildInfo;
   readonly limits: Pick<
     Limits,
@@ -47,6 +57,34 @@ export const apiSettings: readonly Setting[] = [
     kind: 'port',
     default: '1234',
     doc: 'Port the REST API listens on; 0 picks a free one.',
+  },
+  {
+    key: 'API.Server',
+    flag: 'api-server',
+    kind: 'string',
+    choices: SERVER_KINDS,
+    default: 'auto',
+    doc: 'What serves the API: `uws` is uWebSockets.js, `node` is node:http with ws; `auto` takes uWebSockets.js where its binary loads (Linux with glibc 2.38 or newer) and says at start which it is.',
+  },
+  {
+    key: 'API.TLS.CertFile',
+    aliases: ['Node.ServerAPI.TLS.ServerCertificate'],
+    flag: 'tlscert',
+    env: ['BACALHAU_TLS_CERT'],
+    kind: 'string',
+    default: '',
+    unset: 'no TLS: http and ws',
+    doc: 'PEM file with the certificate of the API, the chain behind it included: https and wss, TLS 1.2 or newer. Needs API.TLS.KeyFile.',
+  },
+  {
+    key: 'API.TLS.KeyFile',
+    aliases: ['Node.ServerAPI.TLS.ServerKey'],
+    flag: 'tlskey',
+    env: ['BACALHAU_TLS_KEY'],
+    kind: 'string',
+    default: '',
+    unset: 'no TLS: http and ws',
+    doc: 'PEM file with the private key of API.TLS.CertFile, without a passphrase.',
   },
   {
     key: 'API.RateLimit',
@@ -87,6 +125,11 @@ export function readApi(settings: SettingReader): ApiConfig {
   return {
     host: settings.text('API.Host'),
     port: settings.integer('API.Port'),
+    server: SERVER_KINDS.find((kind) => kind === settings.text('API.Server')) ?? 'auto',
+    tlsFiles: {
+      certFile: settings.text('API.TLS.CertFile'),
+      keyFile: settings.text('API.TLS.KeyFile'),
+    },
     requestsPerSecond: settings.integer('API.RateLimit'),
     maxConnections: settings.integer('API.MaxConnections'),
     requestTimeoutMs: settings.durationMs('API.RequestTimeout'),

@@ -1,98 +1,65 @@
-import { randomBytes } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocketServer } from 'ws';
 import { NodeError } from '../../core/errors.ts';
 import type { Logger } from '../../telemetry/logger.ts';
-import type { Metrics } from '../../telemetry/metrics.ts';
-import type { ApiServer, HttpReply, Route, ServerOptions, SocketKind, SocketRoute } from './adapter.ts';
-import { Exchange, type ExchangeHost, splitTarget } from './exchange.ts';
-import { RateLimiter } from './rate-limit.ts';
-import { type ErrorContext, errorReply, preflight, prettied } from './reply.ts';
-import { type Match, Router } from './router.ts';
-import { answerRaw, NodeSocket, SocketRequest } from './socket-node.ts';
-
-const SWEEP_MS = 500;
-const DRAIN_POLL_MS = 10;
-const REQUEST_ID_CHARS = 128;
-/** What clients send over a WebSocket is dropped; it may not be large either. */
-const SOCKET_PAYLOAD_BYTES = 4096;
-/** Time for the close frames of a stop to be answered. */
-const SOCKET_CLOSE_MS = 1000;
-
-/** What a server is made of. */
-export interface ServerModules {
-  readonly routes: readonly Route[];
-  readonly logger: Logger;
-  readonly metrics: Metrics;
-}
+import type { ApiServer, ServerOptions } from './adapter.ts';
+import { splitTarget } from './exchange.ts';
+import { NodeExchange } from './exchange-node.ts';
+import { Front, type ServerModules, SOCKET_PAYLOAD_BYTES, type SocketMatch } from './front.ts';
+import { listenFault } from './listen-fault.ts';
+import type { ErrorContext } from './reply.ts';
+import { answerRaw, NodeSocket } from './socket-node.ts';
+import { MIN_TLS_VERSION } from './tls.ts';
+import { agreedProtocol, UpgradeRequest } from './upgrade.ts';
 
 /** An ApiServer on node:http and ws. */
 export function createNodeServer(options: ServerOptions, modules: ServerModules): ApiServer {
   return new NodeServer(options, modules);
 }
 
-class NodeServer implements ApiServer, ExchangeHost {
+class NodeServer implements ApiServer {
   readonly name = 'node:http + ws';
-  readonly headers: readonly string[];
-  readonly bodyBytes: number;
-  readonly handlerTimeoutMs: number;
-  readonly idleTimeoutMs: number;
-  stopping = false;
   readonly #options: ServerOptions;
   readonly #logger: Logger;
-  readonly #router: Router;
-  readonly #limiter: RateLimiter;
+  readonly #front: Front;
   readonly #http: Server;
   readonly #webSockets: WebSocketServer;
-  readonly #open: Set<Exchange> = new Set();
-  readonly #sockets: Set<NodeSocket> = new Set();
-  readonly #socketCounts: Record<SocketKind, number> = { logs: 0, events: 0 };
-  readonly #idPrefix: string = randomBytes(9).toString('base64url');
-  #requests = 0;
   #connections = 0;
-  #sweeper: NodeJS.Timeout | undefined;
-  #pinger: NodeJS.Timeout | undefined;
 
   constructor(options: ServerOptions, modules: ServerModules) {
     this.#options = options;
     this.#logger = modules.logger;
-    this.#router = new Router(modules.routes, modules.metrics);
-    this.#limiter = new RateLimiter(options.requestsPerSecond);
-    this.headers = [...options.headers.flat(), 'Vary', 'Origin'];
-    this.bodyBytes = options.bodyBytes;
-    this.handlerTimeoutMs = options.handlerTimeoutMs;
-    this.idleTimeoutMs = options.idleTimeoutMs;
+    this.#front = new Front(options, modules, () => this.#connections);
     this.#webSockets = new WebSocketServer({
       noServer: true,
       clientTracking: false,
       perMessageDeflate: false,
       maxPayload: SOCKET_PAYLOAD_BYTES,
-      handleProtocols: (offered, raw) => this.#protocol(offered, raw),
+      handleProtocols: (offered, raw) => {
+        const found = this.#socketRoute(raw);
+        return (found !== undefined && agreedProtocol(offered, found.route)) || false;
+      },
     });
     this.#webSockets.on('headers', (lines) => {
       for (const [name, value] of options.headers) lines.push(`${name}: ${value}`);
     });
     this.#http = this.#createHttp();
-    modules.metrics.observe('bacalhau_http_connections', () => [{ labels: {}, value: this.#connections }]);
-    modules.metrics.observe('bacalhau_websockets', () =>
-      Object.entries(this.#socketCounts).map(([kind, value]) => ({ labels: { kind }, value })),
-    );
   }
 
   #createHttp(): Server {
     const options = this.#options;
-    const http = createServer({
-      maxHeaderSize: options.headerBytes,
-      headersTimeout: options.headerTimeoutMs,
-      requestTimeout: options.requestTimeoutMs,
-      keepAliveTimeout: options.keepAliveTimeoutMs,
-      connectionsCheckingInterval: Math.min(1000, options.headerTimeoutMs),
-      noDelay: true,
-      shouldUpgradeCallback: (raw) => this.#wantsSocket(raw),
-    });
+    const http = listener(
+      options,
+      (raw) => this.#wantsSocket(raw),
+      (raw, response) => {
+        const id = this.#front.requestId(givenId(raw));
+        this.#front.accept(new NodeExchange(this.#front, raw, response, id));
+      },
+    );
     http.maxConnections = options.maxConnections;
     http.timeout = options.idleTimeoutMs;
     http.on('connection', (socket) => {
@@ -101,12 +68,11 @@ class NodeServer implements ApiServer, ExchangeHost {
         this.#connections -= 1;
       });
     });
-    http.on('request', (raw, response) => this.#request(raw, response));
     http.on('checkContinue', (raw, response) => {
       // A body that will be refused by its length is not asked for.
       if (Number(raw.headers['content-length'] ?? 0) > options.bodyBytes) response.shouldKeepAlive = false;
       else response.writeContinue();
-      this.#request(raw, response);
+      http.emit('request', raw, response);
     });
     http.on('upgrade', (raw, socket, head) => this.#upgrade(raw, socket, head));
     http.on('clientError', (error: NodeJS.ErrnoException, socket) => this.#clientError(error, socket));
@@ -118,21 +84,12 @@ class NodeServer implements ApiServer, ExchangeHost {
 
   listen(host: string, port: number): Promise<{ host: string; port: number }> {
     return new Promise((resolve, reject) => {
-      const onError = (error: NodeJS.ErrnoException): void => {
-        const why =
-          error.code === 'EADDRINUSE'
-            ? 'another process listens there already'
-            : `${error.code ?? error.message}`;
-        reject(
-          new NodeError('PortInUse', `cannot serve the API on ${host}:${port}: ${why}`, { cause: error }),
-        );
-      };
+      const onError = (error: NodeJS.ErrnoException): void => reject(listenFault(host, port, error));
       this.#http.once('error', onError);
       this.#http.listen({ host, port }, () => {
         this.#http.off('error', onError);
         this.#http.on('error', (err) => this.#logger.error({ err }, 'API server error'));
-        this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref();
-        this.#pinger = setInterval(() => this.#ping(), this.#options.pingIntervalMs).unref();
+        this.#front.start();
         // Listening on a host and a port, the address is never text or null.
         const address = this.#http.address() as AddressInfo;
         resolve({ host: address.address, port: address.port });
@@ -141,127 +98,16 @@ class NodeServer implements ApiServer, ExchangeHost {
   }
 
   async close(deadlineMs: number): Promise<void> {
-    if (this.stopping) return;
-    this.stopping = true;
+    if (this.#front.stopping) return;
+    const drained = this.#front.stop(deadlineMs);
     const closed = new Promise<void>((resolve) => {
       if (this.#http.listening) this.#http.close(() => resolve());
       else resolve();
     });
-    for (const exchange of this.#open) exchange.stop();
-    for (const socket of this.#sockets) socket.close(1001, 'the node is stopping');
-    await this.#drained(deadlineMs);
-    for (const socket of this.#sockets) socket.terminate();
-    clearInterval(this.#sweeper);
-    clearInterval(this.#pinger);
+    await drained;
     await within(closed, deadlineMs);
     this.#http.closeAllConnections();
     await closed;
-  }
-
-  /** Ends when no request is open and the WebSockets have had their time, or at the deadline. */
-  async #drained(deadlineMs: number): Promise<void> {
-    const socketsUntilMs = Date.now() + SOCKET_CLOSE_MS;
-    while (Date.now() < deadlineMs) {
-      if (this.#open.size === 0 && (this.#sockets.size === 0 || Date.now() >= socketsUntilMs)) return;
-      await sleep(DRAIN_POLL_MS);
-    }
-  }
-
-  closed(exchange: Exchange): void {
-    this.#open.delete(exchange);
-  }
-
-  #nextId(raw: IncomingMessage): string {
-    const given = raw.headers['x-request-id'];
-    if (typeof given === 'string' && given !== '') return given.slice(0, REQUEST_ID_CHARS);
-    this.#requests += 1;
-    return `${this.#idPrefix}${this.#requests.toString(36)}`;
-  }
-
-  #request(raw: IncomingMessage, response: ServerResponse): void {
-    const exchange = new Exchange(this, raw, response, this.#nextId(raw));
-    this.#open.add(exchange);
-    try {
-      if (this.stopping) throw new NodeError('Stopping', 'the node is stopping');
-      if (!this.#limiter.take(exchange.remoteAddress, Date.now())) {
-        throw new NodeError(
-          'RateLimited',
-          `more than ${this.#options.requestsPerSecond} requests a second from ${exchange.remoteAddress}`,
-        );
-      }
-      if (exchange.method === 'OPTIONS') {
-        exchange.send(preflight(exchange));
-        return;
-      }
-      const match = this.#router.find(exchange.method, exchange.path);
-      this.#dispatch(exchange, match);
-    } catch (error) {
-      this.#fail(exchange, error);
-    }
-  }
-
-  #dispatch(exchange: Exchange, match: Match): void {
-    const { route, metrics } = match.entry;
-    exchange.params = match.params;
-    exchange.metrics = metrics;
-    if (route.handle === undefined) {
-      throw new NodeError(
-        'UpgradeRequired',
-        `${route.path} is a WebSocket: the client did not ask for an upgrade`,
-      );
-    }
-    if (route.deadlineMs !== undefined) exchange.extend(route.deadlineMs);
-    const reply = route.handle(exchange);
-    if (reply instanceof Promise) {
-      reply.then(
-        (value) => this.#answer(exchange, value),
-        (error: unknown) => this.#fail(exchange, error),
-      );
-    } else this.#answer(exchange, reply);
-  }
-
-  #answer(exchange: Exchange, reply: HttpReply): void {
-    try {
-      exchange.send(prettied(exchange, reply));
-    } catch (error) {
-      this.#logger.error({ err: error, requestId: exchange.id }, 'an answer could not be sent');
-      exchange.raw.socket.destroy();
-    }
-  }
-
-  #fail(exchange: Exchange, error: unknown): void {
-    if (error instanceof NodeError && error.code === 'ClientGone') {
-      exchange.close();
-      return;
-    }
-    this.#answer(exchange, this.#errorReply(error, exchange));
-  }
-
-  #errorReply(error: unknown, exchange: Exchange): HttpReply {
-    const context: ErrorContext = {
-      id: exchange.id,
-      clientRequestId: exchange.header('x-request-id').slice(0, REQUEST_ID_CHARS),
-      what: `${exchange.method} ${exchange.path}`,
-    };
-    return errorReply(error, context, this.#logger);
-  }
-
-  #sweep(): void {
-    const now = performance.now();
-    for (const exchange of this.#open) {
-      const { deadlineMs, startedAt } = exchange;
-      // A stream has no deadline: its answer has begun.
-      if (exchange.done || now - startedAt < deadlineMs) continue;
-      const error = new NodeError(
-        'HandlerTimedOut',
-        `Server Timeout! The node had no answer within ${deadlineMs} ms.`,
-      );
-      exchange.expire(this.#errorReply(error, exchange));
-    }
-  }
-
-  #ping(): void {
-    for (const socket of this.#sockets) socket.ping();
   }
 
   /** Anything else that asks for an upgrade (h2c, for one) is an ordinary request. */
@@ -270,19 +116,8 @@ class NodeServer implements ApiServer, ExchangeHost {
     return this.#socketRoute(raw) !== undefined;
   }
 
-  #socketRoute(raw: IncomingMessage): { route: SocketRoute; match: Match } | undefined {
-    try {
-      const match = this.#router.find('GET', splitTarget(raw.url ?? '/').path);
-      const route = match.entry.route.socket;
-      return route === undefined ? undefined : { route, match };
-    } catch {
-      return undefined;
-    }
-  }
-
-  #protocol(offered: Set<string>, raw: IncomingMessage): string | false {
-    const spoken = this.#socketRoute(raw)?.route.protocols ?? [];
-    return [...offered].find((name) => spoken.includes(name)) ?? false;
+  #socketRoute(raw: IncomingMessage): SocketMatch | undefined {
+    return this.#front.socketRoute(splitTarget(raw.url ?? '/').path);
   }
 
   #upgrade(raw: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -292,56 +127,43 @@ class NodeServer implements ApiServer, ExchangeHost {
       socket.destroy();
       return;
     }
-    const { route, match } = found;
-    const { kind } = route;
-    const refusal = this.#refusal(raw, kind);
+    const { kind } = found.route;
+    const remoteAddress = raw.socket.remoteAddress ?? '';
+    const refusal = this.#front.socketRefusal(kind, remoteAddress);
+    const { path, search } = splitTarget(raw.url ?? '/');
+    const id = this.#front.requestId(givenId(raw));
     if (refusal !== undefined) {
-      answerRaw(socket, errorReply(refusal, this.#rawContext(raw), this.#logger), this.headers);
+      this.#refuse(socket, refusal, { id, clientRequestId: '', what: `upgrade of ${path}` });
       return;
     }
     this.#webSockets.handleUpgrade(raw, socket, head, (opened) => {
       const peer = new NodeSocket(opened, this.#options.sockets[kind].bufferBytes);
-      this.#sockets.add(peer);
-      this.#socketCounts[kind] += 1;
-      opened.once('close', () => {
-        this.#sockets.delete(peer);
-        this.#socketCounts[kind] -= 1;
-      });
-      const request = new SocketRequest(raw, match.params, this.#nextId(raw), peer.signal);
-      match.entry.metrics.answered(101, 0);
-      route.open(request, peer).catch((err: unknown) => {
-        this.#logger.error({ err, requestId: request.id }, `unexpected error in WebSocket ${request.path}`);
-        peer.close(1011, 'internal error');
-      });
+      const header = (name: string): string => String(raw.headers[name] ?? '');
+      const request = new UpgradeRequest(
+        { id, path, search, remoteAddress, header },
+        found.match.params,
+        peer.signal,
+      );
+      this.#front.serve(found, request, peer);
     });
   }
 
-  #refusal(raw: IncomingMessage, kind: SocketKind): NodeError | undefined {
-    if (this.stopping) return new NodeError('Stopping', 'the node is stopping');
-    if (!this.#limiter.take(raw.socket.remoteAddress ?? '', Date.now())) {
-      return new NodeError('RateLimited', `more than ${this.#options.requestsPerSecond} requests a second`);
-    }
-    const { count } = this.#options.sockets[kind];
-    if (this.#socketCounts[kind] >= count) {
-      return new NodeError('Busy', `the node serves ${count} WebSockets of this kind (${kind}) already`);
-    }
-    return undefined;
-  }
-
-  #rawContext(raw: IncomingMessage): ErrorContext {
-    return {
-      id: this.#nextId(raw),
-      clientRequestId: '',
-      what: `upgrade of ${splitTarget(raw.url ?? '/').path}`,
-    };
+  #refuse(socket: Duplex, error: NodeError, context: ErrorContext): void {
+    answerRaw(socket, this.#front.errorReply(error, context), this.#front.headers);
   }
 
   #clientError(error: NodeJS.ErrnoException, socket: Duplex): void {
-    if (error.code === 'ECONNRESET' || !socket.writable) {
+    // A failed TLS handshake leaves nothing to write an answer to.
+    const untrusted =
+      error.code?.startsWith('ERR_SSL') === true || error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT';
+    if (error.code === 'ECONNRESET' || untrusted || !socket.writable) {
       socket.destroy();
       return;
     }
-    const open = [...this.#open].find((exchange) => exchange.raw.socket === socket);
+    let open: NodeExchange | undefined;
+    for (const exchange of this.#front.open()) {
+      if (exchange instanceof NodeExchange && exchange.raw.socket === socket) open = exchange;
+    }
     // What follows a request that said "Connection: close" is nobody's request; the answer on its way closes it.
     if (error.code === 'HPE_CLOSED_CONNECTION') {
       if (open === undefined) socket.end();
@@ -354,10 +176,8 @@ class NodeServer implements ApiServer, ExchangeHost {
       return;
     }
     open?.close();
-    this.#requests += 1;
-    const id = `${this.#idPrefix}${this.#requests.toString(36)}`;
-    const context: ErrorContext = { id, clientRequestId: '', what: 'a connection' };
-    answerRaw(socket, errorReply(this.#describe(error), context, this.#logger), this.headers);
+    const context = { id: this.#front.requestId(), clientRequestId: '', what: 'a connection' };
+    this.#refuse(socket, this.#describe(error), context);
   }
 
   #describe(error: NodeJS.ErrnoException): NodeError {
@@ -376,6 +196,31 @@ class NodeServer implements ApiServer, ExchangeHost {
     }
     return new NodeError('MalformedRequest', `this is no HTTP/1.1 request: ${error.message}`);
   }
+}
+
+function listener(
+  options: ServerOptions,
+  shouldUpgradeCallback: (raw: IncomingMessage) => boolean,
+  onRequest: RequestListener,
+): Server {
+  const bounds = {
+    maxHeaderSize: options.headerBytes,
+    headersTimeout: options.headerTimeoutMs,
+    requestTimeout: options.requestTimeoutMs,
+    keepAliveTimeout: options.keepAliveTimeoutMs,
+    connectionsCheckingInterval: Math.min(1000, options.headerTimeoutMs),
+    noDelay: true,
+    shouldUpgradeCallback,
+  };
+  if (options.tls === undefined) return createServer(bounds, onRequest);
+  const { cert, key } = options.tls;
+  const handshakeTimeout = options.headerTimeoutMs;
+  return createTlsServer({ ...bounds, cert, key, minVersion: MIN_TLS_VERSION, handshakeTimeout }, onRequest);
+}
+
+function givenId(raw: IncomingMessage): string {
+  const given = raw.headers['x-request-id'];
+  return typeof given === 'string' ? given : '';
 }
 
 function bytesWritten(socket: Duplex): number {

@@ -1,15 +1,16 @@
-import { type IncomingMessage, STATUS_CODES } from 'node:http';
+import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
-import type { HttpReply, HttpRequest, Socket } from './adapter.ts';
-import { splitTarget } from './exchange.ts';
+import type { HttpReply } from './adapter.ts';
+import type { PeerSocket } from './front.ts';
+import { Heartbeat } from './heartbeat.ts';
 
 /** One WebSocket of the `ws` package. */
-export class NodeSocket implements Socket {
+export class NodeSocket implements PeerSocket {
   readonly signal: AbortSignal;
   readonly #socket: WebSocket;
   readonly #bufferBytes: number;
-  #answered = true;
+  readonly #heartbeat: Heartbeat = new Heartbeat();
 
   /** @param bufferBytes what may be unsent before `send` waits for the peer */
   constructor(socket: WebSocket, bufferBytes: number) {
@@ -20,9 +21,7 @@ export class NodeSocket implements Socket {
     socket.on('close', () => controller.abort());
     // A protocol violation of the peer: `ws` closes the connection itself.
     socket.on('error', () => {});
-    socket.on('pong', () => {
-      this.#answered = true;
-    });
+    socket.on('pong', () => this.#heartbeat.alive());
   }
 
   get protocol(): string {
@@ -38,7 +37,13 @@ export class NodeSocket implements Socket {
     if (socket.readyState !== socket.OPEN) return Promise.resolve(false);
     return new Promise((resolve) => {
       const binary = typeof data !== 'string' && as !== 'text';
-      socket.send(data, { binary }, (error) => resolve(error === undefined || error === null));
+      let waited = false;
+      socket.send(data, { binary }, (error) => {
+        const sent = error === undefined || error === null;
+        if (sent && waited) this.#heartbeat.alive();
+        resolve(sent);
+      });
+      waited = socket.bufferedAmount > 0;
       if (socket.bufferedAmount < this.#bufferBytes) resolve(true);
     });
   }
@@ -47,55 +52,14 @@ export class NodeSocket implements Socket {
     this.#socket.close(code, reason);
   }
 
-  /** Ends a peer that did not answer the last ping; pings the others. */
   ping(): void {
-    if (!this.#answered) {
-      this.#socket.terminate();
-      return;
-    }
-    this.#answered = false;
-    if (this.#socket.readyState === this.#socket.OPEN) this.#socket.ping();
+    const next = this.#heartbeat.next(this.#socket.bufferedAmount);
+    if (next === 'gone') this.#socket.terminate();
+    else if (next === 'ping' && this.#socket.readyState === this.#socket.OPEN) this.#socket.ping();
   }
 
-  /** Drops the connection without a word. */
   terminate(): void {
     this.#socket.terminate();
-  }
-}
-
-/** The request of an upgrade. It has no body. */
-export class SocketRequest implements HttpRequest {
-  readonly id: string;
-  readonly method = 'GET';
-  readonly path: string;
-  readonly query: URLSearchParams;
-  readonly remoteAddress: string;
-  readonly params: Readonly<Record<string, string>>;
-  readonly signal: AbortSignal;
-  readonly #raw: IncomingMessage;
-
-  constructor(
-    raw: IncomingMessage,
-    params: Readonly<Record<string, string>>,
-    id: string,
-    signal: AbortSignal,
-  ) {
-    const { path, search } = splitTarget(raw.url ?? '/');
-    this.id = id;
-    this.path = path;
-    this.query = new URLSearchParams(search);
-    this.remoteAddress = raw.socket.remoteAddress ?? '';
-    this.params = params;
-    this.signal = signal;
-    this.#raw = raw;
-  }
-
-  header(name: string): string {
-    return String(this.#raw.headers[name] ?? '');
-  }
-
-  body(): Promise<Uint8Array> {
-    return Promise.resolve(new Uint8Array(0));
   }
 }
 

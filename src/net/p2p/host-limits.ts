@@ -9,6 +9,9 @@ export interface HostLimits {
   readonly pendingInbound: number;
   /** Streams of one connection, each way: the protocols' own bounds add up to fewer. */
   readonly streams: number;
+  /** Streams a second that a peer may open over one connection, and how many at once. */
+  readonly streamsPerSecond: number;
+  readonly streamBurst: number;
   /** Bytes a peer may send on one stream before they are read. */
   readonly streamWindowBytes: number;
   /** Bytes one stream may hold unsent; a protocol that does not wait for its peer loses the stream. */
@@ -31,6 +34,8 @@ export function hostLimitsFor(memoryBytes: number): HostLimits {
     inboundPerSecond: 64,
     pendingInbound: 128,
     streams: 128,
+    streamsPerSecond: 512,
+    streamBurst: 1024,
     streamWindowBytes: 524_288,
     streamWriteBytes: 8_388_608,
   };

@@ -37,6 +37,8 @@ export interface P2pHost {
   onPeerConnect(callback: (peer: NodeId) => void): () => void;
   /** Calls back when the last connection to a peer has ended. The answer ends it. */
   onPeerDisconnect(callback: (peer: NodeId) => void): () => void;
+  /** Connections closed because streams were opened over them faster than allowed. */
+  floods(): number;
   /** Closes all connections of a peer and refuses new ones until then (epoch milliseconds). */
   bar(peer: NodeId, untilMs: number): void;
   /** Closes all connections. Idempotent. */
@@ -64,10 +66,11 @@ export async function createHost(
   const peers = parsePeers(options.peers);
   const limits = options.limits ?? defaultHostLimits();
   const barred = new Map<NodeId, number>();
+  let floods = 0;
   const [
     listen,
     { noise },
-    { yamux },
+    { boundedYamux },
     { privateKeyFromProtobuf },
     { identify, identifyPush },
     { tcp },
@@ -75,7 +78,7 @@ export async function createHost(
   ] = await Promise.all([
     listenAddress(options.host, options.port),
     import('@chainsafe/libp2p-noise'),
-    import('@chainsafe/libp2p-yamux'),
+    import('./muxer.ts'),
     import('@libp2p/crypto/keys'),
     import('@libp2p/identify'),
     import('@libp2p/tcp'),
@@ -89,18 +92,27 @@ export async function createHost(
     transports: [tcp({ maxConnections: limits.maxConnections + limits.pendingInbound })],
     connectionEncrypters: [noise()],
     streamMuxers: [
-      yamux({
-        maxInboundStreams: limits.streams,
-        maxOutboundStreams: limits.streams,
-        maxEarlyStreams: 64,
-        streamOptions: {
-          inactivityTimeout: STREAM_IDLE_MS,
-          maxStreamWindowSize: limits.streamWindowBytes,
-          // A paused stream holds one window; one more may come when it was paused while it was read.
-          maxReadBufferLength: 2 * limits.streamWindowBytes,
-          maxWriteBufferLength: limits.streamWriteBytes,
+      boundedYamux(
+        {
+          maxInboundStreams: limits.streams,
+          maxOutboundStreams: limits.streams,
+          maxEarlyStreams: 64,
+          streamOptions: {
+            inactivityTimeout: STREAM_IDLE_MS,
+            maxStreamWindowSize: limits.streamWindowBytes,
+            // A paused stream holds one window; one more may come when it was paused while it was read.
+            maxReadBufferLength: 2 * limits.streamWindowBytes,
+            maxWriteBufferLength: limits.streamWriteBytes,
+          },
         },
-      }),
+        {
+          streamsPerSecond: limits.streamsPerSecond,
+          streamBurst: limits.streamBurst,
+          onFlood: () => {
+            floods += 1;
+          },
+        },
+      ),
     ],
     connectionManager: {
       maxConnections: limits.maxConnections,
@@ -119,7 +131,7 @@ export async function createHost(
     { peers, firstDelayMs: FIRST_DELAY_MS, longestDelayMs: LONGEST_DELAY_MS, dialMs: DIAL_MS },
     { libp2p, logger: modules.logger },
   );
-  return hostOf(libp2p, { peering, listen, barred });
+  return hostOf(libp2p, { peering, listen, barred, floods: () => floods });
 }
 
 /** Forgets bars that have ended. */
@@ -133,9 +145,14 @@ function isBarred(barred: Map<NodeId, number>, peer: NodeId): boolean {
 
 function hostOf(
   libp2p: Libp2p,
-  parts: { readonly peering: Peering; readonly listen: string; readonly barred: Map<NodeId, number> },
+  parts: {
+    readonly peering: Peering;
+    readonly listen: string;
+    readonly barred: Map<NodeId, number>;
+    readonly floods: () => number;
+  },
 ): P2pHost {
-  const { peering, listen, barred } = parts;
+  const { peering, listen, barred, floods } = parts;
   let stopped: Promise<void> | undefined;
   const subscribe = (
     name: 'peer:connect' | 'peer:disconnect',
@@ -161,6 +178,7 @@ function hostOf(
     peers: () => libp2p.getPeers().map((peer) => peer.toString()),
     onPeerConnect: (callback) => subscribe('peer:connect', callback),
     onPeerDisconnect: (callback) => subscribe('peer:disconnect', callback),
+    floods,
     bar(peer, untilMs) {
       if (barred.size >= MOST_BARRED) for (const known of [...barred.keys()]) isBarred(barred, known);
       if (barred.size < MOST_BARRED) barred.set(peer, untilMs);

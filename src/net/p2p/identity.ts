@@ -58,6 +58,11 @@ export async function loadIdentity(dataDir: string): Promise<Identity> {
   }
 }
 
+/** One that is kept nowhere, for a peer that comes and goes. */
+export async function newIdentity(): Promise<Identity> {
+  return identityOf(await createKey(), 'new key');
+}
+
 /** The peer id of a private key in libp2p's protobuf. @throws NodeError ConfigInvalid that names `origin` */
 export function identityOf(privateKey: Uint8Array, origin: string): Identity {
   try {

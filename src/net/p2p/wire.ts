@@ -114,6 +114,7 @@ class PeerWire implements Wire {
     });
     this.#counts.show(metrics, {
       links: () => this.peers().length,
+      floods: () => host.floods(),
       barred: () => this.#links.barred,
       waiting: () => this.peers().reduce((sum, { waiting }) => sum + waiting, 0),
       bodyBytes: () => this.#links.bodyBytes,

@@ -1,5 +1,6 @@
 import { NodeError, toErrorData } from '../../core/errors.ts';
 import type { Outcome } from '../../core/outcome.ts';
+import { RunSlot } from '../../core/run-slot.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { StageMetrics } from '../../telemetry/metrics.ts';
 import type { ExecuteReport, WasmInput, WasmOutput } from '../../workers/execute/protocol.ts';
@@ -8,19 +9,16 @@ import type { Item, StopCause } from '../item.ts';
 import { Pump } from '../pump.ts';
 import type { BoundedQueue } from '../queue.ts';
 
-const FREE = 0;
-const TAKEN_BACK = 2;
-
 /**
- * A thread may be handed several jobs, but a started one that runs this long must not hold the others:
- * they are taken back for another thread. A trivial module needs well under a millisecond.
+ * How often threads with work are looked at. One may be handed several jobs, but a started one that is seen twice must
+ * not hold the others: they are taken back for another thread. A trivial module needs well under a millisecond.
  */
-const SLOW_AFTER_MS = 10;
+const LOOK_EVERY_MS = 10;
 
 export interface WasmRunnerOptions {
   readonly batchItems: number;
   readonly pool: PoolOptions;
-  readonly toInput: (item: Item, claim: Int32Array) => WasmInput;
+  readonly toInput: (item: Item, slot: RunSlot) => WasmInput;
 }
 
 export interface WasmRunnerModules {
@@ -36,17 +34,17 @@ interface Flight {
   /** The item's id and a number: an item that was taken back may fly again before its first thread says so. */
   readonly id: string;
   readonly item: Item;
-  readonly claim: Int32Array;
+  readonly slot: RunSlot;
   readonly batch: Batch;
+  /** It was running when its thread was looked at. */
+  isSeen: boolean;
 }
 
 interface Batch {
   readonly flights: Map<string, Flight>;
   readonly controller: AbortController;
-  /** The job the thread is running, and on which thread. */
-  running: { readonly id: string; readonly thread: number; readonly sinceMs: number } | undefined;
   /** Set when the thread is ended because of its running job. */
-  stopping: { readonly flight: Flight; readonly cause: StopCause; readonly thread: number } | undefined;
+  stopping: { readonly flight: Flight; readonly cause: StopCause } | undefined;
 }
 
 /**
@@ -75,7 +73,6 @@ export class WasmRunner {
       logger: modules.logger,
       listener: {
         onFatal: modules.onFatal,
-        onStarted: (id, thread) => this.#started(id, thread),
         onReport: (id, report) => {
           const flight = this.#flights.get(id);
           if (flight !== undefined) modules.onReport(flight.item, report);
@@ -123,13 +120,13 @@ export class WasmRunner {
   kill(id: string, cause: StopCause): boolean {
     const flight = this.#byItem.get(id);
     if (flight === undefined) return false;
-    const { batch } = flight;
-    if (Atomics.compareExchange(flight.claim, 0, FREE, TAKEN_BACK) === FREE) {
+    const { batch, slot } = flight;
+    if (slot.takeBack()) {
       this.#land(flight, stopped(cause));
-    } else if (batch.stopping === undefined && batch.running?.id === flight.id) {
-      batch.stopping = { flight, cause, thread: batch.running.thread };
+    } else if (batch.stopping === undefined && slot.thread > 0) {
+      batch.stopping = { flight, cause };
       // Wait for the thread's end before the abort makes the pool forget the thread.
-      void this.#endThread(batch, batch.running.thread);
+      void this.#endThread(batch, slot.thread);
     }
     return true;
   }
@@ -179,17 +176,18 @@ export class WasmRunner {
     const batch: Batch = {
       flights: new Map(),
       controller: new AbortController(),
-      running: undefined,
       stopping: undefined,
     };
-    const claims = new Int32Array(new SharedArrayBuffer(items.length * 4));
-    const work = items.map((item, index) => {
+    const work = RunSlot.each(items, (item, slot) => {
       const id = `${item.id} ${this.#numbered++}`;
-      const flight: Flight = { id, item, claim: claims.subarray(index, index + 1), batch };
+      const flight: Flight = { id, item, slot, batch, isSeen: false };
+      item.slot = slot;
+      // Readers that came before have to be told of its output, too.
+      if (item.watchers.size > 0) slot.watch();
       batch.flights.set(id, flight);
       this.#flights.set(id, flight);
       this.#byItem.set(item.id, flight);
-      return { id, input: this.#options.toInput(item, flight.claim) };
+      return { id, input: this.#options.toInput(item, slot) };
     });
     this.#batches.add(batch);
     this.#modules.metrics.batch(work.length);
@@ -198,40 +196,33 @@ export class WasmRunner {
       () => this.#ended(batch),
       (error: unknown) => this.#ended(batch, error),
     );
-    this.#watch ??= setInterval(() => this.#takeBackFromSlow(), SLOW_AFTER_MS).unref();
+    this.#watch ??= setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
   }
 
-  #started(id: string, thread: number): void {
-    const flight = this.#flights.get(id);
-    if (flight === undefined) return;
-    flight.batch.running = { id, thread, sinceMs: performance.now() };
-    // A kill that came between the claim and this message.
-    const stop = flight.item.stop;
-    if (stop !== undefined) this.kill(flight.item.id, stop);
-  }
-
-  #takeBackFromSlow(): void {
+  /** Threads are blocked by what they run: how far they are is seen in shared memory. */
+  #look(): void {
     if (this.#batches.size === 0) {
       clearInterval(this.#watch);
       this.#watch = undefined;
       return;
     }
-    const now = performance.now();
     for (const batch of this.#batches) {
-      if (
-        batch.flights.size < 2 ||
-        batch.running === undefined ||
-        now - batch.running.sinceMs < SLOW_AFTER_MS
-      )
-        continue;
-      for (const flight of batch.flights.values()) this.#takeBack(flight);
+      const running = [...batch.flights.values()].find(({ slot }) => slot.thread > 0);
+      if (running === undefined) continue;
+      this.#noteRun(running);
+      if (!running.isSeen) running.isSeen = true;
+      else for (const flight of batch.flights.values()) this.#takeBack(flight);
     }
     this.wake();
   }
 
+  #noteRun({ item, slot }: Flight): void {
+    if (!item.ran && slot.hasRun) this.#modules.onReport(item, { kind: 'running' });
+  }
+
   /** Gives an item the thread has not started back to the waiting ones. */
   #takeBack(flight: Flight): void {
-    if (Atomics.compareExchange(flight.claim, 0, FREE, TAKEN_BACK) !== FREE) return;
+    if (!flight.slot.takeBack()) return;
     this.#forget(flight);
     this.#returned.push(flight.item);
   }
@@ -260,7 +251,7 @@ export class WasmRunner {
   #land(flight: Flight, outcome: Outcome<WasmOutput>): void {
     if (this.#flights.get(flight.id) !== flight) return;
     this.#forget(flight);
-    if (flight.batch.running?.id === flight.id) flight.batch.running = undefined;
+    if (flight.slot.hasRun) flight.item.ran = true;
     this.#modules.metrics.itemsOut(outcome.kind);
     this.#gauge();
     this.#modules.onOutcome(flight.item, outcome);

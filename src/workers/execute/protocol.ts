@@ -17,9 +17,10 @@ export type ExecuteOutput =
   | { readonly kind: 'prepared'; readonly inputs: readonly PreparedInput[]; readonly inputBytes: number };
 
 export interface WasmInput extends ExecuteInput {
+  /** Of a fileless one none: its thread reads them in the spec. */
   readonly inputs: readonly PreparedInput[];
-  /** Shared word of this item (Int32): 0 free, 1 claimed by the thread, 2 taken back by the spine. */
-  readonly claim: Int32Array;
+  /** Words of this item's RunSlot. */
+  readonly slot: Int32Array;
 }
 
 /** `notStarted`: the spine had taken the item back; nothing was done. */

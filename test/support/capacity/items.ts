@@ -59,6 +59,7 @@ export function pipelineItem(parts: ItemParts): Item {
     inputs: [],
     result: undefined,
     hasFiles: true,
+    slot: undefined,
     ran: false,
     failure: undefined,
     stop: undefined,

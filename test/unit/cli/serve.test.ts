@@ -33,6 +33,7 @@ function fakeNode(stop: () => Promise<void> = () => Promise.resolve()): Fake {
   const node: RunningNode = {
     nodeId: '12D3KooWFake',
     apiUrl: 'http://127.0.0.1:2234',
+    apiServer: { name: 'node:http + ws', fallback: '' },
     swarmAddresses: ['/ip4/127.0.0.1/tcp/2235/p2p/12D3KooWFake'],
     engines: ['wasm', 'docker'],
     storages: ['inline'],

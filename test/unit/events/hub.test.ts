@@ -15,6 +15,12 @@ type Element = NodeEvent | { readonly gap: Gap } | { readonly at: number };
 
 const elements = (frame: Frame): Element[] => JSON.parse(new TextDecoder().decode(frame.data)) as Element[];
 
+/** Elements of the next frame. */
+const firstOf = async (subscription: Subscription): Promise<Element[]> => {
+  const frame = await subscription.next();
+  return frame === undefined ? [] : elements(frame);
+};
+
 /** A subscriber that asks only when it is told to. */
 class Reader {
   readonly seqs: number[] = [];
@@ -181,6 +187,7 @@ describe('event hub', () => {
   it('subscribers with the same filter and place get the same bytes', async () => {
     const events = new ScriptedEvents();
     const pair = [events.hub.subscribe(follow), events.hub.subscribe(follow)];
+    for (const one of pair) assert.equal((await one.next())?.events, 0, 'where it begins');
     const first = Promise.all(pair.map((one) => one.next()));
     for (let n = 0; n < 3; n += 1) events.append('compute');
     events.compute.flush();
@@ -234,7 +241,7 @@ describe('event hub', () => {
     assert.equal(subscription.end, 'complete');
     assert.equal(events.hub.subscribers, 0);
     const none = events.hub.subscribe({ ...follow, follow: false });
-    assert.equal(await none.next(), undefined);
+    assert.equal(await none.next(), undefined, 'nothing to begin with');
   });
 
   it('tells who hears nothing how far it is, and ends who takes nothing', async () => {
@@ -243,13 +250,13 @@ describe('event hub', () => {
     const filter = { ...EVERYTHING, roles: ['requester'] as const };
     const quiet = events.hub.subscribe({ ...follow, filter });
     const stalled = events.hub.subscribe({ ...follow, onEnd: (how) => ends.push(how) });
+    assert.deepEqual(await firstOf(quiet), [{ at: 0 }]);
+    assert.deepEqual(await firstOf(stalled), [{ at: 0 }]);
     const taken = stalled.next();
     events.append('compute');
     events.compute.flush();
     await taken;
-    const frame = await quiet.next();
-    assert.deepEqual(frame === undefined ? [] : elements(frame), [{ at: 1 }]);
-    assert.equal(frame?.events, 0);
+    assert.deepEqual(await firstOf(quiet), [{ at: 1 }]);
     while (ends.length === 0) await quiet.next();
     assert.deepEqual(ends, ['stalled']);
     assert.equal(await stalled.next(), undefined);

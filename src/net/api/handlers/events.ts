@@ -21,6 +21,7 @@ const CODES = {
   badQuery: 4400,
   forbidden: 4403,
   stalled: 4408,
+  beyond: 4416,
 } as const;
 
 /** What a close frame holds at most (RFC 6455, 5.5). */
@@ -121,13 +122,18 @@ function refusal(
   const code = error instanceof NodeError ? error.code : 'Internal';
   if (error instanceof NodeError && code !== 'Internal') {
     const { message } = error;
-    const close =
-      code === 'BadQuery' ? CODES.badQuery : code === 'OriginNotAllowed' ? CODES.forbidden : CODES.busy;
+    const close = closeCode(error);
     return { code, message, close };
   }
   logger.error({ err: error, requestId: request.id }, `unexpected error in WebSocket ${request.path}`);
   const message = `Internal server error (see the node's log for request ${request.id})`;
   return { code, message, close: CODES.internal };
+}
+
+function closeCode({ code, details }: NodeError): number {
+  if (code === 'OriginNotAllowed') return CODES.forbidden;
+  if (code !== 'BadQuery') return CODES.busy;
+  return details?.['last'] === undefined ? CODES.badQuery : CODES.beyond;
 }
 
 /** The beginning of a text that fits a close frame, whole characters only. */

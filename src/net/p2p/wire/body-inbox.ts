@@ -1,47 +1,19 @@
 import type { Stream } from '@libp2p/interface';
 import type { NodeId } from '../../../core/ids.ts';
+import type { ByteBudget } from './budget.ts';
 import type { WireCounts } from './counts.ts';
 import { WireFault } from './fault.ts';
 import { FrameReader } from './frame-reader.ts';
 import { bodyLost } from './inbox.ts';
 import type { WireLimits } from './limits.ts';
 import { MsgpackReader } from './msgpack.ts';
+import { takenFrame } from './paced-writer.ts';
 import { Port } from './port.ts';
 
 /** The frame before a body's bytes: two numbers. */
 const HEADER_BYTES = 64;
 
-/** Memory for bodies that have not been handled yet, of all peers together. What does not fit waits unread. */
-export class BodyBudget {
-  readonly #most: number;
-  readonly #waiting = new Set<() => void>();
-  #used = 0;
-
-  constructor(most: number) {
-    this.#most = most;
-  }
-
-  get used(): number {
-    return this.#used;
-  }
-
-  tryTake(bytes: number): boolean {
-    if (this.#used + bytes > this.#most) return false;
-    this.#used += bytes;
-    return true;
-  }
-
-  give(bytes: number): void {
-    this.#used -= bytes;
-    for (const retry of [...this.#waiting]) retry();
-  }
-
-  /** Calls back whenever something has been given. The answer ends it. */
-  onGiven(retry: () => void): () => void {
-    this.#waiting.add(retry);
-    return () => this.#waiting.delete(retry);
-  }
-}
+const CLOSE_MS = 1000;
 
 type BodyState = 'coming' | 'here' | 'failed';
 
@@ -59,7 +31,8 @@ interface Body {
 }
 
 export interface BodyInboxModules {
-  readonly budget: BodyBudget;
+  /** Of all peers together. */
+  readonly budget: ByteBudget;
   readonly counts: WireCounts;
   /** Bytes of the peer came: it lives. */
   readonly hear: () => void;
@@ -206,7 +179,7 @@ interface BodyEvents {
   onRoom(retry: () => void): () => void;
 }
 
-/** One stream of the body protocol: a frame [number, bytes], then the bytes, then its end. */
+/** One stream of the body protocol: a frame [number, bytes], the bytes, the end; the other way, what has been taken. */
 class BodyReceiver {
   readonly port: Port;
   readonly #events: BodyEvents;
@@ -215,6 +188,8 @@ class BodyReceiver {
   #number: number | undefined;
   #length = 0;
   #filled = 0;
+  /** The header included. */
+  #taken = 0;
   #buffer: Buffer | undefined;
   #stopWaiting: (() => void) | undefined;
 
@@ -227,11 +202,10 @@ class BodyReceiver {
       ended: () => this.#guarded(() => this.#ended()),
       closed: () => this.#closed(),
     });
-    // Nothing is ever said in this direction.
-    void this.port.endWriting(1000);
   }
 
   #received(chunk: Uint8Array): void {
+    this.#taken += chunk.length;
     if (this.#number !== undefined) {
       this.#fill(chunk);
       return;
@@ -275,6 +249,7 @@ class BodyReceiver {
     buffer.set(chunk, this.#filled);
     this.#filled += chunk.length;
     this.#events.progress(number, chunk.length);
+    this.port.send(takenFrame(this.#taken));
   }
 
   #ended(): void {
@@ -283,6 +258,7 @@ class BodyReceiver {
       throw new WireFault('truncated', `body ${number ?? '?'}: ${this.#filled} of ${this.#length} bytes`);
     }
     this.#events.done(number, this.#buffer);
+    void this.port.endWriting(CLOSE_MS);
   }
 
   #closed(): void {

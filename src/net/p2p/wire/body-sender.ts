@@ -10,7 +10,7 @@ import { PacedWriter } from './paced-writer.ts';
 /** One body, one stream. */
 export const BODY_PROTOCOL = '/bacalhau/body/1.0.0';
 
-/** Bytes given to the stream in one turn of the loop: small messages pass between them. */
+/** Bytes given to the stream in one turn of the loop: small messages pass between. */
 const CHUNK_BYTES = 32_768;
 
 export type BodySenderLimits = Pick<
@@ -37,7 +37,7 @@ export class BodySender {
     this.#counts = modules.counts;
   }
 
-  /** Resolves with the body's number when all of it is handed to the connection. @throws NodeError LinkLost, Busy, BodyTooLarge */
+  /** Resolves with the body's number when the peer has all of it. @throws NodeError LinkLost, Busy, BodyTooLarge */
   async send(bytes: Uint8Array): Promise<number> {
     const { bodyBytes, bodiesAtOnce, bodiesWaiting } = this.#limits;
     const peer = this.#connection.remotePeer.toString();
@@ -78,7 +78,13 @@ export class BodySender {
     const { bodyIdleMs } = this.#limits;
     const writer = new PacedWriter(stream, {
       idleMs: bodyIdleMs,
-      onData: () => writer.abort(new Error('the receiver of a body has nothing to say')),
+      onData: (chunk) => {
+        try {
+          writer.taken(chunk);
+        } catch (thrown) {
+          writer.abort(thrown instanceof Error ? thrown : new Error(String(thrown)));
+        }
+      },
     });
     const abort = (): void => writer.abort(signal.reason as Error);
     signal.addEventListener('abort', abort, { once: true });

@@ -34,7 +34,14 @@ export class WireCounts {
   /** Shows them, beside what can be read at any time. */
   show(
     metrics: Metrics,
-    now: { links(): number; barred(): number; waiting(): number; bodyBytes(): number; fetches(): number },
+    now: {
+      links(): number;
+      floods(): number;
+      barred(): number;
+      waiting(): number;
+      bodyBytes(): number;
+      fetches(): number;
+    },
   ): void {
     const { in: received, out: sent, bytesIn, bytesOut, refused, downs, roundTrips } = this;
     metrics.observe('bacalhau_wire_messages_total', function* () {
@@ -45,7 +52,10 @@ export class WireCounts {
       yield* bytesIn.samples('traffic', { direction: 'in' });
       yield* bytesOut.samples('traffic', { direction: 'out' });
     });
-    metrics.observe('bacalhau_wire_refused_total', () => refused.samples('reason'));
+    metrics.observe('bacalhau_wire_refused_total', function* () {
+      yield* refused.samples('reason');
+      yield { labels: { reason: 'flood' }, value: now.floods() };
+    });
     metrics.observe('bacalhau_wire_link_downs_total', () => downs.samples('reason'));
     metrics.observeHistogram('bacalhau_wire_round_trip_seconds', () => [{ labels: {}, buckets: roundTrips }]);
     metrics.observe('bacalhau_wire_links', () => [{ labels: {}, value: now.links() }]);

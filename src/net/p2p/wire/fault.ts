@@ -14,8 +14,10 @@ export type FaultReason =
   | 'unknown'
   /** A message that does not say what its type must. */
   | 'invalid'
-  /** More messages or streams than allowed. */
+  /** More streams than allowed. */
   | 'rate'
+  /** More messages a second than allowed: they are read more slowly. */
+  | 'throttled'
   /** The peer does not read. */
   | 'stalled'
   /** No sign of life. */

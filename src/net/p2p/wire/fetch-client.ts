@@ -12,6 +12,8 @@ import {
   type FetchRequest,
 } from './fetch-frames.ts';
 import { FrameReader } from './frame-reader.ts';
+import { LENGTH_BYTES } from './frames.ts';
+import { takenFrame } from './paced-writer.ts';
 import { Port } from './port.ts';
 
 /** Frames of an answer: the largest part of a log or archive with room to spare. */
@@ -112,6 +114,7 @@ class Answers {
   readonly #signal: AbortSignal;
   readonly #port: Port;
   readonly #reader = new FrameReader(ANSWER_BYTES);
+  #taken = 0;
   #wake: (() => void) | undefined;
   #error: Error | undefined;
 
@@ -147,8 +150,8 @@ class Answers {
   /** @throws NodeError LinkLost, MessageInvalid */
   async next(): Promise<FetchAnswer> {
     for (;;) {
-      const bytes = this.#next();
-      if (bytes !== undefined) return bytes;
+      const answer = this.#next();
+      if (answer !== undefined) return answer;
       if (this.#error !== undefined) throw this.#lost(this.#error);
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
@@ -167,7 +170,10 @@ class Answers {
   #next(): FetchAnswer | undefined {
     try {
       const bytes = this.#reader.next();
-      return bytes === undefined ? undefined : decodeAnswer(bytes);
+      if (bytes === undefined) return undefined;
+      this.#taken += LENGTH_BYTES + bytes.length;
+      this.#port.send(takenFrame(this.#taken));
+      return decodeAnswer(bytes);
     } catch (thrown) {
       const text = thrown instanceof Error ? thrown.message : String(thrown);
       throw new NodeError('MessageInvalid', `${this.#peer} answers in no known form: ${text}`);

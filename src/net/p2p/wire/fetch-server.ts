@@ -66,18 +66,24 @@ export class FetchServer {
       onData: (chunk) => {
         this.#modules.hear(from);
         try {
-          if (isAsked) throw new WireFault('malformed', 'a fetch stream carries one request');
+          if (isAsked) {
+            writer.taken(chunk);
+            return;
+          }
           reader.push(chunk);
           const bytes = reader.next();
           if (bytes === undefined) return;
-          isAsked = true;
           clearTimeout(late);
           const request = decodeRequest(bytes);
+          isAsked = true;
+          writer.taken(reader.rest());
           void this.#answer(writer, from, request, closing.signal);
         } catch (thrown) {
           const fault = thrown instanceof WireFault ? thrown : new WireFault('malformed', String(thrown));
           this.#modules.onFault(from, fault);
-          void this.#refuse(writer, new NodeError('MessageInvalid', fault.message));
+          if (isAsked) writer.abort(fault);
+          else void this.#refuse(writer, new NodeError('MessageInvalid', fault.message));
+          isAsked = true;
         }
       },
       onClosed: () => {
@@ -128,7 +134,7 @@ export class FetchServer {
       if (request.kind === 'logs') await this.#logs(writer, from, request, signal);
       else await this.#archive(writer, from, request.executionId, signal);
       await this.#write(writer, { kind: 'end' });
-      await this.#finish(writer);
+      await writer.end(this.#limits.fetchIdleMs);
     } catch (thrown) {
       if (signal.aborted) return;
       await this.#refuse(writer, thrown);
@@ -180,7 +186,7 @@ export class FetchServer {
   async #refuse(writer: PacedWriter, thrown: unknown): Promise<void> {
     try {
       await this.#write(writer, { kind: 'error', error: toErrorData(thrown) });
-      await this.#finish(writer);
+      await writer.end(this.#limits.fetchIdleMs);
     } catch {
       // The peer has gone: nobody is left to be told.
     }
@@ -190,15 +196,5 @@ export class FetchServer {
     const bytes = encodeAnswer(answer);
     this.#modules.counts.bytesOut.add('fetch', bytes.length);
     await writer.write(bytes);
-  }
-
-  /** The peer closes when it has read everything, which it may do slowly. */
-  async #finish(writer: PacedWriter): Promise<void> {
-    await writer.end(this.#limits.fetchIdleMs);
-    const timer = setTimeout(() => {
-      writer.abort(new Error('the answer was not read'));
-    }, this.#limits.fetchIdleMs);
-    timer.unref();
-    writer.onceClosed(() => clearTimeout(timer));
   }
 }

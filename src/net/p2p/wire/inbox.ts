@@ -1,9 +1,11 @@
 import { type ErrorData, NodeError, toErrorData } from '../../../core/errors.ts';
 import type { NodeId } from '../../../core/ids.ts';
 import type { Message } from '../../../core/messages.ts';
+import type { ByteBudget } from './budget.ts';
 import type { WireCounts } from './counts.ts';
 import { WireFault } from './fault.ts';
 import type { Envelope } from './frames.ts';
+import type { WireLimits } from './limits.ts';
 import { decodeMessage, type MessageType, typeOfCode } from './messages.ts';
 
 export interface InboxModules {
@@ -20,21 +22,26 @@ export interface InboxModules {
   /** There is room again after `isFull`. */
   readonly onRoom: () => void;
   readonly counts: WireCounts;
+  /** Bytes of messages being handled, of all peers together. */
+  readonly budget: ByteBudget;
 }
+
+export type InboxLimits = Pick<WireLimits, 'handlingMessages' | 'handlingBytes' | 'handlingShareBytes'>;
 
 /** Messages of one peer on their way to their handler: decoded one by one, a bounded number at a time. */
 export class Inbox {
   readonly #peer: NodeId;
-  readonly #most: number;
+  readonly #limits: InboxLimits;
   readonly #modules: InboxModules;
   #handling = 0;
+  #bytes = 0;
   #lastId = 0;
   #lastSequence = 0;
   #wasFull = false;
 
-  constructor(options: { readonly peer: NodeId; readonly handlingMessages: number }, modules: InboxModules) {
-    this.#peer = options.peer;
-    this.#most = options.handlingMessages;
+  constructor(peer: NodeId, limits: InboxLimits, modules: InboxModules) {
+    this.#peer = peer;
+    this.#limits = limits;
     this.#modules = modules;
   }
 
@@ -45,8 +52,10 @@ export class Inbox {
 
   /** True when nothing more should be read. */
   get isFull(): boolean {
-    if (this.#handling >= this.#most) this.#wasFull = true;
-    return this.#handling >= this.#most;
+    const { handlingMessages, handlingBytes, handlingShareBytes } = this.#limits;
+    const isOwn = this.#handling >= handlingMessages || this.#bytes >= handlingBytes;
+    this.#wasFull ||= isOwn;
+    return isOwn || (this.#bytes >= handlingShareBytes && this.#modules.budget.isSpent);
   }
 
   /** Takes one message. @throws WireFault sequence, forged: the link cannot go on */
@@ -70,15 +79,18 @@ export class Inbox {
       return;
     }
     this.#modules.counts.in.add(name);
+    const bytes = inlineBytesOf(envelope);
     this.#handling += 1;
+    this.#bytes += bytes;
+    this.#modules.budget.take(bytes);
     if (typeof payload === 'object' && typeof attachment !== 'number') {
-      void this.#handle(name, id, payload, attachment);
-    } else void this.#handleWithBodies(name, id, payload, attachment);
+      void this.#handle(name, { id, bytes }, payload, attachment);
+    } else void this.#handleWithBodies(name, { id, bytes }, payload, attachment);
   }
 
   async #handleWithBodies(
     type: MessageType,
-    id: number,
+    request: Request,
     payload: Uint8Array | number,
     attachment: Uint8Array | number | undefined,
   ): Promise<void> {
@@ -87,11 +99,9 @@ export class Inbox {
     try {
       const bytes = typeof payload === 'number' ? await body(payload) : payload;
       const beside = typeof attachment === 'number' ? await body(attachment) : attachment;
-      await this.#handle(type, id, bytes, beside);
+      await this.#handle(type, request, bytes, beside);
     } catch (thrown) {
-      this.#handling -= 1;
-      if (id !== 0) this.#modules.answer(id, toErrorData(thrown));
-      this.#makeRoom();
+      this.#done(request, thrown);
     } finally {
       for (const number of numbers) releaseBody(number);
     }
@@ -99,7 +109,7 @@ export class Inbox {
 
   #handle(
     type: MessageType,
-    id: number,
+    request: Request,
     payload: Uint8Array,
     attachment: Uint8Array | undefined,
   ): Promise<void> | undefined {
@@ -107,25 +117,29 @@ export class Inbox {
     try {
       message = decodeMessage(type, this.#peer, payload, attachment);
     } catch (thrown) {
-      this.#handling -= 1;
       const fault = thrown instanceof WireFault ? thrown : new WireFault('invalid', String(thrown));
-      this.#refuse(id, fault);
+      this.#refuse(request.id, fault);
+      this.#leave(request);
       return undefined;
     }
     return this.#modules.handle(message).then(
-      () => this.#done(id, undefined),
-      (thrown: unknown) => this.#done(id, thrown),
+      () => this.#done(request, undefined),
+      (thrown: unknown) => this.#done(request, thrown),
     );
   }
 
-  #done(id: number, thrown: unknown): void {
-    this.#handling -= 1;
+  #done(request: Request, thrown: unknown): void {
+    const { id } = request;
     if (id !== 0) this.#modules.answer(id, thrown === undefined ? undefined : toErrorData(thrown));
-    this.#makeRoom();
+    this.#leave(request);
   }
 
-  #makeRoom(): void {
-    if (!this.#wasFull || this.#handling > this.#most / 2) return;
+  #leave({ bytes }: Request): void {
+    this.#handling -= 1;
+    this.#bytes -= bytes;
+    this.#modules.budget.give(bytes);
+    const { handlingMessages, handlingBytes } = this.#limits;
+    if (!this.#wasFull || this.#handling > handlingMessages / 2 || this.#bytes > handlingBytes / 2) return;
     this.#wasFull = false;
     this.#modules.onRoom();
   }
@@ -134,6 +148,19 @@ export class Inbox {
     if (id !== 0) this.#modules.answer(id, { code: 'MessageInvalid', message: fault.message });
     this.#modules.refused(fault);
   }
+}
+
+/** What is kept of a message while it is handled. */
+interface Request {
+  readonly id: number;
+  readonly bytes: number;
+}
+
+function inlineBytesOf({ payload, attachment }: Envelope): number {
+  return (
+    (typeof payload === 'object' ? payload.length : 0) +
+    (typeof attachment === 'object' ? attachment.length : 0)
+  );
 }
 
 /** A body that did not come: the message may be sent again. */

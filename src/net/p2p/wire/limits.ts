@@ -22,7 +22,7 @@ export const wireLimits = {
   /** Bytes of bodies received from one peer and not handled yet. */
   bodyPeerBytes: 33_554_432,
   /** The same for all peers together. */
-  bodyTotalBytes: 134_217_728,
+  bodyTotalBytes: 100_663_296,
   /** A body that makes no progress, or that no message asks for, is dropped after this time. */
   bodyIdleMs: 30_000,
   /** Messages a peer may send without an answer: asks that are being decided, cancels that wait for an end. */
@@ -31,15 +31,22 @@ export const wireLimits = {
   windowBytes: 8_388_608,
   /** Messages of one peer being handled, those without an answer included; the stream is not read beyond. */
   handlingMessages: 6144,
+  /** Bytes of those. An honest peer stays within its window. */
+  handlingBytes: 16_777_216,
+  /** The same for all peers together; beyond it a peer may have only its share. */
+  handlingTotalBytes: 67_108_864,
+  handlingShareBytes: 65_536,
   /** Messages that wait for the window or for the stream, per peer. Both roles' delivery lanes fit. */
   outboxMessages: 16_384,
   /** Bytes of those. */
-  outboxBytes: 16_777_216,
+  outboxBytes: 8_388_608,
+  /** The same for all peers together. */
+  outboxTotalBytes: 67_108_864,
   /** Messages a second one peer may send; more is read more slowly. Ten times what a machine can decide. */
   messagesPerSecond: 131_072,
   /** Streams a second one peer may open, and how many at once. */
-  streamsPerSecond: 32,
-  streamBurst: 128,
+  streamsPerSecond: 256,
+  streamBurst: 512,
   /** Logs and archives read by one peer at once. */
   fetchesPerPeer: 32,
   /** The same for all peers together: each holds a file and one window. */

@@ -3,6 +3,7 @@ import type { Clock, Timer } from '../../../core/clock.ts';
 import { type ErrorData, fromErrorData, NodeError } from '../../../core/errors.ts';
 import type { NodeId } from '../../../core/ids.ts';
 import type { Message } from '../../../core/messages.ts';
+import type { ByteBudget } from './budget.ts';
 import type { WireCounts } from './counts.ts';
 import { type FaultReason, WireFault } from './fault.ts';
 import { FrameReader } from './frame-reader.ts';
@@ -24,7 +25,7 @@ export interface LinkOptions {
 
 /** The two directions of large payloads, on streams of their own. */
 export interface LinkBodies {
-  /** Sends one. Resolves with its number when all of it is handed to the connection. @throws NodeError LinkLost, Busy */
+  /** Sends one. Resolves with its number when the peer has it. @throws NodeError LinkLost, Busy */
   send(bytes: Uint8Array): Promise<number>;
   /** One that the peer sends. @throws NodeError LinkLost */
   receive(number: number): Promise<Uint8Array>;
@@ -36,6 +37,9 @@ export interface LinkModules {
   readonly bodies: LinkBodies;
   readonly record: PeerRecord;
   readonly counts: WireCounts;
+  /** Memory of all links together. */
+  readonly inboxBudget: ByteBudget;
+  readonly outboxBudget: ByteBudget;
   readonly clock: Clock;
   readonly handle: (message: Message) => Promise<void>;
   readonly onUp: (hello: Hello) => void;
@@ -89,19 +93,17 @@ export class Link {
     this.#window = limits;
     this.#pulse = new Pulse(limits);
     this.#reader = new FrameReader(limits.frameBytes);
-    this.#outbox = new LinkOutbox(limits);
-    this.#inbox = new Inbox(
-      { peer, handlingMessages: limits.handlingMessages },
-      {
-        handle: modules.handle,
-        answer: (id, error) => this.#answer(id, error),
-        body: (number) => modules.bodies.receive(number),
-        releaseBody: (number) => modules.bodies.release(number),
-        refused: modules.onRefused,
-        onRoom: () => this.#readOn(),
-        counts: modules.counts,
-      },
-    );
+    this.#outbox = new LinkOutbox(limits, modules.outboxBudget);
+    this.#inbox = new Inbox(peer, limits, {
+      handle: modules.handle,
+      answer: (id, error) => this.#answer(id, error),
+      body: (number) => modules.bodies.receive(number),
+      releaseBody: (number) => modules.bodies.release(number),
+      refused: modules.onRefused,
+      onRoom: () => this.#readOn(),
+      counts: modules.counts,
+      budget: modules.inboxBudget,
+    });
     this.#port = new Port(modules.stream, {
       data: (chunk) => this.#received(chunk),
       drained: () => this.#drained(),
@@ -162,6 +164,8 @@ export class Link {
   tick(tickMs: number): void {
     if (this.#state === 'down') return;
     const isGreeting = this.#state === 'greeting';
+    // Memory that others held may be free.
+    this.#readOn();
     try {
       const ping = this.#pulse.tick(tickMs, { isGreeting, isHeld: this.#isHeld, isBlocked: this.#isBlocked });
       if (ping !== undefined) this.#write(encodeFrame({ kind: 'ping', number: ping }));
@@ -345,7 +349,9 @@ export class Link {
     const nowMs = clock.nowMs();
     const waitMs = record.messages.charge(messages, nowMs);
     if (waitMs === 0 || this.#rateTimer !== undefined) return;
-    onRefused(new WireFault('rate', `more than ${this.#options.limits.messagesPerSecond} messages a second`));
+    onRefused(
+      new WireFault('throttled', `more than ${this.#options.limits.messagesPerSecond} messages a second`),
+    );
     this.#hold();
     this.#rateTimer = clock.at(nowMs + waitMs, () => {
       this.#rateTimer = undefined;

@@ -4,8 +4,9 @@ import type { NodeId } from '../../../core/ids.ts';
 import type { Message } from '../../../core/messages.ts';
 import type { Logger } from '../../../telemetry/logger.ts';
 import type { P2pHost } from '../host.ts';
-import { BodyBudget, BodyInbox } from './body-inbox.ts';
+import { BodyInbox } from './body-inbox.ts';
 import { BodySender } from './body-sender.ts';
+import { ByteBudget } from './budget.ts';
 import type { WireCounts } from './counts.ts';
 import { WireFault } from './fault.ts';
 import { type Hello, PROTOCOL_MINOR } from './frames.ts';
@@ -57,7 +58,8 @@ const MILD: Readonly<Partial<Record<WireFault['reason'], number>>> = {
   silent: 0,
   barred: 0,
   full: 0,
-  rate: 0.05,
+  throttled: 0,
+  rate: 0.01,
   unknown: 0.01,
   invalid: 0.05,
   side: 0.25,
@@ -70,7 +72,9 @@ export class Links {
   readonly #limits: WireLimits;
   readonly #modules: LinksModules;
   readonly #guard: Guard;
-  readonly #budget: BodyBudget;
+  readonly #bodyBudget: ByteBudget;
+  readonly #inboxBudget: ByteBudget;
+  readonly #outboxBudget: ByteBudget;
   readonly #opener: Opener;
   readonly #links = new Map<NodeId, PeerLink>();
   #topology: string | undefined;
@@ -84,7 +88,9 @@ export class Links {
     this.#modules = modules;
     this.#hello = { ...options.hello, peer: host.peerId, minor: PROTOCOL_MINOR, limits };
     this.#guard = new Guard(limits, { clock, onBar: (peer, untilMs) => this.#bar(peer, untilMs) });
-    this.#budget = new BodyBudget(limits.bodyTotalBytes);
+    this.#bodyBudget = new ByteBudget(limits.bodyTotalBytes);
+    this.#inboxBudget = new ByteBudget(limits.handlingTotalBytes);
+    this.#outboxBudget = new ByteBudget(limits.outboxTotalBytes);
     this.#opener = new Opener(limits, {
       libp2p: host.libp2p,
       clock,
@@ -101,7 +107,7 @@ export class Links {
 
   /** Memory held by bodies. */
   get bodyBytes(): number {
-    return this.#budget.used;
+    return this.#bodyBudget.used;
   }
 
   async start(): Promise<void> {
@@ -191,7 +197,7 @@ export class Links {
     const { clock, counts, handlers } = this.#modules;
     const sender = new BodySender(this.#limits, { connection, counts });
     const bodies = new BodyInbox(peer, this.#limits, {
-      budget: this.#budget,
+      budget: this.#bodyBudget,
       counts,
       hear: () => link.hear(),
       onFault: (fault) => this.offended(peer, fault),
@@ -202,6 +208,8 @@ export class Links {
         stream,
         clock,
         counts,
+        inboxBudget: this.#inboxBudget,
+        outboxBudget: this.#outboxBudget,
         record: this.#guard.of(peer),
         bodies: {
           send: (bytes) => sender.send(bytes),

@@ -74,10 +74,12 @@ export class MsgpackReader {
         return this.#uint16(what);
       case 0xce:
         return this.#uint32(what);
-      case 0xcf: {
-        const value = this.#uint32(what) * 0x1_0000_0000 + this.#uint32(what);
-        if (Number.isSafeInteger(value)) return value;
-        throw new WireFault('malformed', `${what}: a whole number below 2^53 was expected`);
+      case 0xcf:
+        return whole(this.#uint32(what) * 0x1_0000_0000 + this.#uint32(what), what);
+      case 0xcb: {
+        // What is beyond 32 bits is written so by encoders that have doubles only.
+        const bytes = this.#take(8, what);
+        return whole(new DataView(bytes.buffer, bytes.byteOffset, 8).getFloat64(0), what);
       }
       default:
         throw expected('a whole number', what, token);
@@ -243,6 +245,11 @@ export class MsgpackReader {
 
 function cut(what: string): WireFault {
   return new WireFault('malformed', `${what}: cut off`);
+}
+
+function whole(value: number, what: string): number {
+  if (Number.isSafeInteger(value) && value >= 0) return value;
+  throw new WireFault('malformed', `${what}: a whole number below 2^53 was expected`);
 }
 
 function expected(kind: string, what: string, token: number): WireFault {

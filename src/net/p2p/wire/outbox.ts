@@ -1,4 +1,5 @@
 import { NodeError } from '../../../core/errors.ts';
+import type { ByteBudget } from './budget.ts';
 import type { Envelope } from './frames.ts';
 import type { MessageType } from './messages.ts';
 
@@ -37,7 +38,9 @@ export interface Window {
 /** Messages to one peer: those that wait, and those sent and not answered. Bounded by count and by bytes. */
 export class LinkOutbox {
   readonly #bounds: OutboxBounds;
-  readonly #waiting: Outgoing[] = [];
+  readonly #budget: ByteBudget;
+  /** What has been taken leaves a hole, until holes are the most. */
+  readonly #waiting: (Outgoing | undefined)[] = [];
   #first = 0;
   #waitingBytes = 0;
   readonly #sent = new Map<number, Sent>();
@@ -45,8 +48,10 @@ export class LinkOutbox {
   #lastId = 0;
   #sequence = 0;
 
-  constructor(bounds: OutboxBounds) {
+  /** `budget` is what waits for all peers together. */
+  constructor(bounds: OutboxBounds, budget: ByteBudget) {
     this.#bounds = bounds;
+    this.#budget = budget;
   }
 
   /** Messages that wait. */
@@ -64,6 +69,7 @@ export class LinkOutbox {
     const bytes = bytesOf(message);
     const { outboxMessages, outboxBytes } = this.#bounds;
     if (this.waiting >= outboxMessages || this.#waitingBytes + bytes > outboxBytes) return false;
+    if (!this.#budget.tryTake(bytes)) return false;
     this.#waiting.push(message);
     this.#waitingBytes += bytes;
     return true;
@@ -81,6 +87,7 @@ export class LinkOutbox {
       if (taken.length > 0 && frameBytes + bytes > frameTargetBytes) break;
       const { settle } = message;
       if (settle !== undefined && !this.#fits(bytes, window)) break;
+      this.#waiting[this.#first] = undefined;
       this.#first += 1;
       this.#waitingBytes -= bytes;
       frameBytes += bytes;
@@ -96,6 +103,7 @@ export class LinkOutbox {
       const { code, payload, attachment } = message;
       taken.push({ type: code, id, sequence: this.#sequence, payload, attachment, sender: undefined });
     }
+    this.#budget.give(frameBytes);
     this.#compact();
     return taken;
   }
@@ -114,12 +122,13 @@ export class LinkOutbox {
   fail(error: NodeError): void {
     const waiting = this.#waiting.splice(0).slice(this.#first);
     this.#first = 0;
+    this.#budget.give(this.#waitingBytes);
     this.#waitingBytes = 0;
     const sent = [...this.#sent.values()];
     this.#sent.clear();
     this.#sentBytes = 0;
     for (const { settle } of sent) settle(error);
-    for (const { settle } of waiting) settle?.(error);
+    for (const message of waiting) message?.settle?.(error);
   }
 
   #fits(bytes: number, { windowMessages, windowBytes }: Window): boolean {

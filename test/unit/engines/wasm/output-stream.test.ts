@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -42,6 +42,37 @@ test('the head is cut between characters, and keeps bytes that are no UTF-8 wher
   const output = stream(t, file(t));
   output.write([Uint8Array.from([0x61, 0xe2, 0x82])]);
   assert.equal(output.head().text, 'a\ufffd');
+});
+
+test('without files the beginning is told, and all is in the file once it is more than a result keeps', (t) => {
+  fc.assert(
+    fc.property(fc.array(fc.string({ maxLength: 700 }), { maxLength: 12 }), (texts) => {
+      const path = join(file(t), 'results', 'stdout');
+      const told: Uint8Array[] = [];
+      let isMoved = false;
+      const lazily = {
+        append: (output: Uint8Array) => void told.push(output),
+        moveToFile: () => {
+          isMoved = true;
+        },
+      };
+      const output = new OutputStream({
+        name: 'stdout',
+        path,
+        limit: 1 << 20,
+        onOutput: () => undefined,
+        lazily,
+      });
+      for (const text of texts) output.write([Buffer.from(text)]);
+      output.close();
+      const whole = texts.join('');
+      assert.equal(isMoved, Buffer.byteLength(whole) > RUN_OUTPUT_BYTES);
+      assert.equal(existsSync(path), isMoved);
+      if (isMoved) assert.equal(readFileSync(path, 'utf8'), whole);
+      else assert.equal(Buffer.concat(told).toString(), whole);
+    }),
+    { numRuns: 50 },
+  );
 });
 
 test('however it is cut into writes, the head is the beginning and the file is all', (t) => {

@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
 import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { NodeError } from '../../../../../src/core/errors.ts';
 import type { AskForBid } from '../../../../../src/core/messages.ts';
+import { MESSAGES_PROTOCOL } from '../../../../../src/net/p2p/wire/opener.ts';
 import { archiveOf, wirePair } from '../../../../support/wire.ts';
+
+const NOTHING = { cpu: 0, memory: 0, disk: 0, gpu: 0 };
 
 const ask = (number: number, spec: Uint8Array): AskForBid => ({
   type: 'AskForBid',
@@ -149,4 +153,90 @@ test('a stopped node is down at its peer, and sends in flight end', { timeout: 2
   await first.unlinked(second.id);
   assert.deepEqual(first.downs, ['the peer says: the node stops (stopping)']);
   assert.deepEqual(first.wire.peers(), []);
+});
+
+test('a link that is reset is opened again, and both sides hear of both', { timeout: 20_000 }, async (t) => {
+  const [first, second] = await wirePair(t);
+  for (const [breaking, other] of [
+    [first, second],
+    [second, first],
+  ] as const) {
+    const gone = Promise.all([first.unlinked(second.id), second.unlinked(first.id)]);
+    for (const connection of breaking.host.libp2p.getConnections()) {
+      for (const stream of connection.streams) {
+        if (stream.protocol === MESSAGES_PROTOCOL) stream.abort(new Error('the test breaks it'));
+      }
+    }
+    await gone;
+    await Promise.all([first.linked(second.id), second.linked(first.id)]);
+    await breaking.wire.send(other.id, { type: 'BidAccepted', executionId: 'e-1' });
+  }
+});
+
+test('a lost connection is a lost link, and its messages fail', { timeout: 20_000 }, async (t) => {
+  const [first, second] = await wirePair(t);
+  second.handlers.message = () => new Promise(() => undefined);
+  const sent = [1, 2].map((number) => first.wire.send(second.id, ask(number, Buffer.alloc(10))));
+  const gone = Promise.all([first.unlinked(second.id), second.unlinked(first.id)]);
+  for (const connection of first.host.libp2p.getConnections()) connection.abort(new Error('cut'));
+  for (const { status } of await Promise.allSettled(sent)) assert.equal(status, 'rejected');
+  await gone;
+  // The second keeps its configured peer.
+  await Promise.all([first.linked(second.id), second.linked(first.id)]);
+});
+
+test('a peer of which nothing is heard is given up in time, one that is only quiet is not', {
+  timeout: 20_000,
+}, async (t) => {
+  const quick = { pingMs: 100, silenceMs: 400 };
+  // The second neither pings nor gives up by itself within the test.
+  const [first, second] = await wirePair(t, { first: quick, second: { pingMs: 100, silenceMs: 60_000 } });
+  const pinged = async (): Promise<void> => {
+    while (first.wire.peers()[0]?.rttMs === undefined) await pause(10);
+  };
+  await pinged();
+  assert.equal(first.downs.length, 0, 'pings kept it alive');
+  for (const connection of second.host.libp2p.getConnections()) {
+    // Nothing it sends leaves any more, and nothing says so: as a cable that was pulled.
+    for (const stream of connection.streams) {
+      if (stream.protocol === MESSAGES_PROTOCOL) stream.send = () => true;
+    }
+  }
+  await first.unlinked(second.id);
+  assert.deepEqual(first.downs, ['no sign of life for 400 ms']);
+});
+
+test('a receiver that is slow slows its sender down, and loses nothing', { timeout: 30_000 }, async (t) => {
+  const few = { windowMessages: 50, handlingMessages: 20 };
+  const [first, second] = await wirePair(t, { first: few, second: few });
+  let handling = 0;
+  let most = 0;
+  let handled = 0;
+  second.handlers.message = async () => {
+    handling += 1;
+    most = Math.max(most, handling);
+    await new Promise((resolve) => setImmediate(resolve));
+    handling -= 1;
+    handled += 1;
+  };
+  await Promise.all(
+    Array.from({ length: 3000 }, (_, number) => first.wire.send(second.id, ask(number, Buffer.alloc(2000)))),
+  );
+  assert.equal(handled, 3000);
+  assert.ok(most <= 50, `${most} at once`);
+});
+
+test('posts are lost without a word where there is no room', { timeout: 20_000 }, async (t) => {
+  const [first, second] = await wirePair(t, { first: { outboxMessages: 10 } });
+  const taken = Array.from({ length: 20 }, () =>
+    first.wire.post(second.id, { type: 'RoomAnnounced', openSlots: 1, openCapacity: NOTHING }),
+  );
+  assert.equal(taken.filter(Boolean).length, 10);
+  await new Promise((resolve) => setImmediate(resolve));
+  await first.wire.send(second.id, { type: 'BidAccepted', executionId: 'e-1' });
+  assert.equal(second.received.length, 11);
+  await assert.rejects(
+    Promise.all(Array.from({ length: 20 }, () => first.wire.send(second.id, ask(1, Buffer.alloc(1))))),
+    (thrown) => thrown instanceof NodeError && thrown.code === 'Busy',
+  );
 });

@@ -1,0 +1,102 @@
+import { RUN_OUTPUT_BYTES } from './job.ts';
+
+const STATE = 0;
+const RAN = 1;
+const WATCHED = 2;
+/** Bytes of stdout and of stderr that can be read here. */
+const LENGTHS = { stdout: 3, stderr: 4 } as const;
+const WORDS = 6;
+const HEAD_BYTES = WORDS * Int32Array.BYTES_PER_ELEMENT;
+const OFFSETS = { stdout: HEAD_BYTES, stderr: HEAD_BYTES + RUN_OUTPUT_BYTES } as const;
+
+const FREE = 0;
+const TAKEN_BACK = -1;
+const OVER = -2;
+/** In the place of a length: all of the stream is in its file. */
+const IN_FILE = -1;
+
+export type StreamName = 'stdout' | 'stderr';
+
+/**
+ * What a thread that is blocked by its job tells of it all the same: a piece of shared memory. Its state is 0 until the
+ * thread wins it by its number or the spine takes it back; whoever is first counts. What a job without files prints can be
+ * read here until it is more than a result keeps.
+ */
+export class RunSlot {
+  /** Bytes of one slot. */
+  static readonly BYTES: number = HEAD_BYTES + 2 * RUN_OUTPUT_BYTES;
+  readonly words: Int32Array;
+  readonly #bytes: Uint8Array;
+
+  /** @param words a view of `BYTES` bytes of shared memory, zero at first */
+  constructor(words: Int32Array) {
+    this.words = words;
+    this.#bytes = new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+  }
+
+  /** Calls `use` with each item and a slot of its own; the slots lie in one new piece of memory. */
+  static each<T, R>(items: readonly T[], use: (item: T, slot: RunSlot) => R): R[] {
+    const words = RunSlot.BYTES / Int32Array.BYTES_PER_ELEMENT;
+    const buffer = new SharedArrayBuffer(items.length * RunSlot.BYTES);
+    return items.map((item, index) =>
+      use(item, new RunSlot(new Int32Array(buffer, index * RunSlot.BYTES, words))),
+    );
+  }
+
+  /** The thread takes it; false when it was taken back. */
+  claim(thread: number): boolean {
+    return Atomics.compareExchange(this.words, STATE, FREE, thread) === FREE;
+  }
+
+  /** The spine takes it back; false when a thread has begun with it. */
+  takeBack(): boolean {
+    return Atomics.compareExchange(this.words, STATE, FREE, TAKEN_BACK) === FREE;
+  }
+
+  /** The thread is done with it. */
+  end(): void {
+    Atomics.store(this.words, STATE, OVER);
+  }
+
+  /** The thread that has it now; 0 for none. */
+  get thread(): number {
+    return Math.max(0, Atomics.load(this.words, STATE));
+  }
+
+  /** The job's own code has started. */
+  markRunning(): void {
+    Atomics.store(this.words, RAN, 1);
+  }
+
+  get hasRun(): boolean {
+    return Atomics.load(this.words, RAN) === 1;
+  }
+
+  /** Somebody reads the log: from now on new output is told. */
+  watch(): void {
+    Atomics.store(this.words, WATCHED, 1);
+  }
+
+  get isWatched(): boolean {
+    return Atomics.load(this.words, WATCHED) === 1;
+  }
+
+  /** Output of the job, no more than a result keeps of a stream. */
+  append(stream: StreamName, output: Uint8Array): void {
+    const length = Atomics.load(this.words, LENGTHS[stream]);
+    this.#bytes.set(output, OFFSETS[stream] + length);
+    Atomics.store(this.words, LENGTHS[stream], length + output.length);
+  }
+
+  /** All of the stream is in its file from now on. */
+  moveToFile(stream: StreamName): void {
+    Atomics.store(this.words, LENGTHS[stream], IN_FILE);
+  }
+
+  /** A copy of the stream from `position` on; undefined when it is in its file. */
+  read(stream: StreamName, position: number): Buffer | undefined {
+    const length = Atomics.load(this.words, LENGTHS[stream]);
+    if (length === IN_FILE) return undefined;
+    return Buffer.from(this.#bytes.slice(OFFSETS[stream] + position, OFFSETS[stream] + length));
+  }
+}
