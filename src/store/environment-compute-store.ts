@@ -21,7 +21,7 @@ import { checkTransition } from './transitions.ts';
 const STATES = Object.keys(localTransitions) as LocalExecutionState[];
 const ENDED: readonly LocalExecutionState[] = STATES.filter(isLocalTerminal);
 const RECENT_RECORDS = 2048;
-const RECENT_SPEC_BYTES = 8 * 1024 * 1024;
+const RECENT_SPEC_BYTES = 2 * 1024 * 1024;
 /** Rows looked at in one step of a list that filters. */
 const PAGE = 256;
 const LIVE = 'live';

