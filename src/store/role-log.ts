@@ -174,7 +174,7 @@ export class RoleLog<S extends string> implements Outbox, HistoryReader {
   }
 
   /** A row for `announce` that is kept nowhere. */
-  passing({ unlisted: _, ...input }: HistoryInput): HistoryRow {
+  passing({ unlisted: _unlisted, ...input }: HistoryInput): HistoryRow {
     this.#lastSeq = this.#nextSeq();
     return { ...input, seq: this.#lastSeq, role: this.role };
   }
