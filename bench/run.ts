@@ -10,6 +10,7 @@ import { recordsBench } from './micro/records.bench.ts';
 import { wasmBench } from './micro/wasm.bench.ts';
 import { bidBench } from './node/bid.bench.ts';
 import { jobsBench, submitBench } from './node/jobs.bench.ts';
+import { wireBench } from './node/wire.bench.ts';
 import type { Bench, BenchSize, Figure } from './support/bench.ts';
 import { type BenchRun, machineText, type NamedFigure, readRun } from './support/bench-run.ts';
 import { printComparison } from './support/compare.ts';
@@ -24,6 +25,7 @@ const BENCHES: readonly Bench[] = [
   recordsBench,
   wasmBench,
   demuxBench,
+  wireBench,
   bidBench,
   submitBench,
   jobsBench,
