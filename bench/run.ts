@@ -11,6 +11,7 @@ import { wasmBench } from './micro/wasm.bench.ts';
 import { bidBench } from './node/bid.bench.ts';
 import { eventsBench } from './node/events.bench.ts';
 import { jobsBench, submitBench } from './node/jobs.bench.ts';
+import { wireBench } from './node/wire.bench.ts';
 import type { Bench, BenchSize, Figure } from './support/bench.ts';
 import { type BenchRun, machineText, type NamedFigure, readRun } from './support/bench-run.ts';
 import { printComparison } from './support/compare.ts';
@@ -25,6 +26,7 @@ const BENCHES: readonly Bench[] = [
   recordsBench,
   wasmBench,
   demuxBench,
+  wireBench,
   bidBench,
   submitBench,
   jobsBench,
