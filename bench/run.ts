@@ -10,6 +10,7 @@ import { recordsBench } from './micro/records.bench.ts';
 import { wasmBench } from './micro/wasm.bench.ts';
 import { asksBench } from './node/asks.bench.ts';
 import { bidBench } from './node/bid.bench.ts';
+import { eventsBench } from './node/events.bench.ts';
 import { jobsBench, submitBench } from './node/jobs.bench.ts';
 import { wireBench } from './node/wire.bench.ts';
 import type { Bench, BenchSize, Figure } from './support/bench.ts';
@@ -31,6 +32,7 @@ const BENCHES: readonly Bench[] = [
   asksBench,
   submitBench,
   jobsBench,
+  eventsBench,
 ];
 
 const USAGE = `Usage: npm run bench -- [benchmark …] [--jobs N] [--micro-ms N] [--repetitions N] [--json FILE] [--html FILE]
