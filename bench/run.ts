@@ -8,7 +8,9 @@ import { ledgerBench } from './micro/ledger.bench.ts';
 import { queueBench } from './micro/queue.bench.ts';
 import { recordsBench } from './micro/records.bench.ts';
 import { wasmBench } from './micro/wasm.bench.ts';
+import { asksBench } from './node/asks.bench.ts';
 import { bidBench } from './node/bid.bench.ts';
+import { eventsBench } from './node/events.bench.ts';
 import { jobsBench, submitBench } from './node/jobs.bench.ts';
 import { wireBench } from './node/wire.bench.ts';
 import type { Bench, BenchSize, Figure } from './support/bench.ts';
@@ -27,8 +29,10 @@ const BENCHES: readonly Bench[] = [
   demuxBench,
   wireBench,
   bidBench,
+  asksBench,
   submitBench,
   jobsBench,
+  eventsBench,
 ];
 
 const USAGE = `Usage: npm run bench -- [benchmark …] [--jobs N] [--micro-ms N] [--repetitions N] [--json FILE] [--html FILE]
