@@ -8,6 +8,7 @@ import { ledgerBench } from './micro/ledger.bench.ts';
 import { queueBench } from './micro/queue.bench.ts';
 import { recordsBench } from './micro/records.bench.ts';
 import { wasmBench } from './micro/wasm.bench.ts';
+import { asksBench } from './node/asks.bench.ts';
 import { bidBench } from './node/bid.bench.ts';
 import { eventsBench } from './node/events.bench.ts';
 import { jobsBench, submitBench } from './node/jobs.bench.ts';
@@ -28,6 +29,7 @@ const BENCHES: readonly Bench[] = [
   demuxBench,
   wireBench,
   bidBench,
+  asksBench,
   submitBench,
   jobsBench,
   eventsBench,
