@@ -11,6 +11,7 @@ const PACKAGES: readonly string[] = [
   'busybox-static',
   'clang',
   'lld',
+  'iproute2',
   'wasi-libc',
   'libclang-rt-14-dev-wasm32',
 ];

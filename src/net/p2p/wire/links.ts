@@ -195,7 +195,7 @@ export class Links {
 
   #open(peer: NodeId, stream: Stream, connection: Connection): void {
     const { clock, counts, handlers } = this.#modules;
-    const sender = new BodySender(this.#limits, { connection, counts });
+    const sender = new BodySender(this.#limits, { connection, counts, budget: this.#outboxBudget });
     const bodies = new BodyInbox(peer, this.#limits, {
       budget: this.#bodyBudget,
       counts,
