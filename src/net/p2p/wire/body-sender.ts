@@ -16,7 +16,7 @@ const CHUNK_BYTES = 32_768;
 
 export type BodySenderLimits = Pick<
   WireLimits,
-  'bodyBytes' | 'bodiesAtOnce' | 'bodiesWaiting' | 'bodyPeerBytes' | 'bodyIdleMs'
+  'bodiesAtOnce' | 'bodiesWaiting' | 'bodyPeerBytes' | 'bodyIdleMs'
 >;
 
 export interface BodySenderModules {
@@ -46,14 +46,11 @@ export class BodySender {
     this.#budget = modules.budget;
   }
 
-  /** Resolves with the body's number when the peer has all of it. @throws NodeError LinkLost, Busy, BodyTooLarge */
+  /** Resolves with the body's number when the peer has all of it. @throws NodeError LinkLost, Busy */
   async send(bytes: Uint8Array): Promise<number> {
-    const { bodyBytes, bodiesWaiting, bodyPeerBytes } = this.#limits;
+    const { bodiesWaiting, bodyPeerBytes } = this.#limits;
     const peer = this.#connection.remotePeer.toString();
     const { length } = bytes;
-    if (length > bodyBytes) {
-      throw new NodeError('BodyTooLarge', `a body of ${length} bytes; node ${peer} takes ${bodyBytes}`);
-    }
     if (this.#waiting.length >= bodiesWaiting || this.#bytes + length > bodyPeerBytes) throw busy(peer);
     if (!this.#budget.tryTake(length)) throw busy(peer);
     this.#bytes += length;

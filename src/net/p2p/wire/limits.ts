@@ -49,6 +49,10 @@ export const wireLimits = {
   streamsPerSecond: 256,
   /** How many of them at once. */
   streamBurst: 512,
+  /** Links a second that one peer may open: both roles hear of each. An honest peer waits longer after each loss. */
+  linksPerSecond: 1,
+  /** How many of them at once. */
+  linkBurst: 30,
   /** Logs and archives read by one peer at once. */
   fetchesPerPeer: 32,
   /** Logs and archives read by all peers at once: each holds a file and one window. */
