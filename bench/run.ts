@@ -8,8 +8,11 @@ import { ledgerBench } from './micro/ledger.bench.ts';
 import { queueBench } from './micro/queue.bench.ts';
 import { recordsBench } from './micro/records.bench.ts';
 import { wasmBench } from './micro/wasm.bench.ts';
+import { asksBench } from './node/asks.bench.ts';
 import { bidBench } from './node/bid.bench.ts';
+import { eventsBench } from './node/events.bench.ts';
 import { jobsBench, submitBench } from './node/jobs.bench.ts';
+import { wireBench } from './node/wire.bench.ts';
 import type { Bench, BenchSize, Figure } from './support/bench.ts';
 import { type BenchRun, machineText, type NamedFigure, readRun } from './support/bench-run.ts';
 import { printComparison } from './support/compare.ts';
@@ -24,9 +27,12 @@ const BENCHES: readonly Bench[] = [
   recordsBench,
   wasmBench,
   demuxBench,
+  wireBench,
   bidBench,
+  asksBench,
   submitBench,
   jobsBench,
+  eventsBench,
 ];
 
 const USAGE = `Usage: npm run bench -- [benchmark …] [--jobs N] [--micro-ms N] [--repetitions N] [--json FILE] [--html FILE]

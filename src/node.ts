@@ -26,6 +26,7 @@ import { Network } from './node/network.ts';
 import { nodePaths } from './node/paths.ts';
 import { openStores } from './node/stores.ts';
 import { Swarm } from './node/swarm.ts';
+import { startTrimming } from './node/trim.ts';
 import type { RunningNode } from './node-types.ts';
 import { IngestStage } from './pipeline/ingest/stage.ts';
 import { createRequester, requesterDefaults } from './requester/requester.ts';
@@ -230,6 +231,8 @@ export async function startNode(
     facts.start();
     stops.push(() => Promise.resolve(facts.stop()));
 
+    const stopTrimming = startTrimming();
+    stops.push(() => Promise.resolve(stopTrimming()));
     stops.push(() => swarm.stop());
     stops.push((deadlineMs) => network.stop(deadlineMs));
     await swarm.start();

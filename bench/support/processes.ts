@@ -37,3 +37,11 @@ export async function startBareServer(scope: Scope): Promise<{ origin: string; p
   const [port] = (await once(child.stdout.setEncoding('utf8'), 'data')) as [string];
   return { origin: `http://127.0.0.1:${port.trim()}`, pid: child.pid ?? 0 };
 }
+
+/** The other end of the wire; ends with the scope. */
+export async function startWirePeer(scope: Scope): Promise<{ address: string; pid: number }> {
+  const child = spawn(process.execPath, [file('wire-peer.ts')], { stdio: ['pipe', 'pipe', 'inherit'] });
+  scope.after(() => child.kill('SIGKILL'));
+  const [address] = (await once(child.stdout.setEncoding('utf8'), 'data')) as [string];
+  return { address: address.trim(), pid: child.pid ?? 0 };
+}

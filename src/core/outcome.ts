@@ -10,28 +10,31 @@ export type Outcome<T> =
   | { readonly kind: 'cancelled'; readonly reason: string };
 
 /** Machine-readable reasons to refuse an ask. */
-export type RejectCode =
-  | 'requester'
-  | 'networking'
-  | 'timeout'
-  | 'stateless'
-  | 'publisher'
-  | 'storage'
-  | 'locality'
-  | 'engine'
-  | 'exec_probe'
-  | 'http_probe'
-  | 'image_platform'
-  | 'max_capacity'
-  | 'no_room'
-  | 'disk_low'
-  | 'busy'
-  | 'probe_failed'
-  | 'probe_slots_full'
-  | 'approval'
-  | 'publisher_full'
-  | 'stopping'
-  | 'invalid';
+export const rejectCodes = [
+  'requester',
+  'networking',
+  'timeout',
+  'stateless',
+  'publisher',
+  'storage',
+  'locality',
+  'engine',
+  'exec_probe',
+  'http_probe',
+  'image_platform',
+  'max_capacity',
+  'no_room',
+  'disk_low',
+  'busy',
+  'probe_failed',
+  'probe_slots_full',
+  'approval',
+  'publisher_full',
+  'stopping',
+  'invalid',
+] as const;
+
+export type RejectCode = (typeof rejectCodes)[number];
 
 export interface Rejection {
   readonly kind: 'reject';

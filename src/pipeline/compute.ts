@@ -15,12 +15,13 @@ import type {
 } from '../core/messages.ts';
 import type { Rejection } from '../core/outcome.ts';
 import type { ComputePort, LocalExecutionView, LogChunk, LogOptions, OpenedArchive } from '../core/ports.ts';
+import { resultLog } from '../core/result-log.ts';
 import { isLocalTerminal, type LocalExecutionState } from '../core/states.ts';
 import type { ComputeStore } from '../store/compute-store.ts';
 import type { LocalExecution } from '../store/records.ts';
 import type { BidConfig } from './bid/options.ts';
 import type { Item, PendingAsk } from './item.ts';
-import { readLiveLog, readResultLog } from './logs.ts';
+import { readLiveLog } from './logs.ts';
 import { waitingMessage } from './records.ts';
 import { endingMessage } from './settle.ts';
 import type { Spine } from './spine.ts';
@@ -144,7 +145,7 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
     await store.committed();
     const record = store.get(executionId);
     if (record === undefined) throw new NodeError('ExecutionNotFound', `execution not found: ${executionId}`);
-    if (record.result !== null && !options.tail) yield* readResultLog(record.result);
+    if (record.result !== null && !options.tail) yield* resultLog(record.result);
   }
 
   async openArchive(executionId: ExecutionId): Promise<OpenedArchive> {

@@ -1,17 +1,30 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StringDecoder } from 'node:string_decoder';
-import type { RunCommandResult } from '../core/job.ts';
 import type { LogChunk, LogOptions } from '../core/ports.ts';
 import type { Item } from './item.ts';
 
 /** Read at once from each stream: what one slow reader costs in memory. */
 const CHUNK_BYTES = 65_536;
 
-/** Engines tell of new output; this is for output told of before the reader watched. */
+/** Engines tell of new output; this is for those that tell of it before it can be read. */
 const LOOK_AGAIN_MS = 250;
 
 const STREAMS = ['stdout', 'stderr'] as const;
+const NOTHING: Buffer = Buffer.alloc(0);
+
+/** Reads under way, by stream and position: those who follow a job wake together and want the same bytes. */
+const underWay = new WeakMap<Item, Map<string, Promise<Buffer>>>();
+
+function readShared(item: Item, key: string, read: () => Promise<Buffer>): Promise<Buffer> {
+  const reads = underWay.get(item) ?? new Map<string, Promise<Buffer>>();
+  underWay.set(item, reads);
+  const known = reads.get(key);
+  if (known !== undefined) return known;
+  const made = read().finally(() => reads.delete(key));
+  reads.set(key, made);
+  return made;
+}
 
 /** One stream, read from where the last read ended: from memory while it is little of a run without files. */
 class StreamReader {
@@ -28,19 +41,12 @@ class StreamReader {
     this.#path = join(directory, stream);
   }
 
-  /** "" when there is nothing new, or no file yet. */
-  async read(buffer: Uint8Array): Promise<string> {
+  /** The text of what is new, "" where nothing is, and whether there may be more already. */
+  async read(): Promise<{ readonly text: string; readonly more: boolean }> {
     const inMemory = this.#inMemory(this.#position);
-    if (inMemory !== undefined) {
-      this.#position += inMemory.length;
-      return this.#decoder.write(inMemory);
-    }
-    if (!(await this.#opened())) return '';
-    const { bytesRead } = (await this.#file?.read(buffer, 0, buffer.length, this.#position)) ?? {
-      bytesRead: 0,
-    };
-    this.#position += bytesRead;
-    return this.#decoder.write(Buffer.from(buffer.subarray(0, bytesRead)));
+    const bytes = inMemory ?? (await this.#readFile());
+    this.#position += bytes.length;
+    return { text: this.#decoder.write(bytes), more: inMemory === undefined && bytes.length === CHUNK_BYTES };
   }
 
   async skipToEnd(): Promise<void> {
@@ -62,6 +68,17 @@ class StreamReader {
   #inMemory(position: number): Buffer | undefined {
     const { header, slot } = this.#item;
     return header.fileless ? slot?.read(this.stream, position) : undefined;
+  }
+
+  async #readFile(): Promise<Buffer> {
+    if (!(await this.#opened())) return NOTHING;
+    const file = this.#file;
+    const position = this.#position;
+    return readShared(this.#item, `${this.stream} ${position}`, async () => {
+      const buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+      const read = await file?.read(buffer, 0, CHUNK_BYTES, position);
+      return buffer.subarray(0, read?.bytesRead ?? 0);
+    });
   }
 
   async #opened(): Promise<boolean> {
@@ -86,23 +103,26 @@ export async function* readLiveLog(
   signal: AbortSignal,
 ): AsyncGenerator<LogChunk> {
   const readers = STREAMS.map((stream) => new StreamReader(item, directory, stream));
-  const buffer = new Uint8Array(CHUNK_BYTES);
   try {
     if (options.tail) for (const reader of readers) await reader.skipToEnd();
     for (;;) {
-      // Asked before the read: what comes between the two is found by the next round.
+      // Both before the read: what comes during it is found by the next round.
       const ended = item.station === 'settling' || !options.follow;
-      let found = false;
-      for (const reader of readers) {
-        const text = await reader.read(buffer);
-        if (text === '') continue;
-        found = true;
-        yield { stream: reader.stream, text };
+      const output = new NextOutput(item, signal);
+      let more = false;
+      try {
+        for (const reader of readers) {
+          const read = await reader.read();
+          more ||= read.more;
+          if (read.text !== '') yield { stream: reader.stream, text: read.text };
+        }
+        if (signal.aborted) return;
+        if (more) continue;
+        if (ended) break;
+        await output.come;
+      } finally {
+        output.forget();
       }
-      if (signal.aborted) return;
-      if (found) continue;
-      if (ended) break;
-      await nextOutput(item, signal);
     }
     for (const reader of readers) {
       const text = reader.rest();
@@ -113,23 +133,23 @@ export async function* readLiveLog(
   }
 }
 
-/** Output of an ended execution: what its result kept. */
-export function* readResultLog(result: RunCommandResult): Generator<LogChunk> {
-  if (result.Stdout !== '') yield { stream: 'stdout', text: result.Stdout };
-  if (result.stderr !== '') yield { stream: 'stderr', text: result.stderr };
-}
+/** Resolves with the next word of output, or after a while. */
+class NextOutput {
+  readonly come: Promise<void>;
+  readonly forget: () => void;
 
-function nextOutput(item: Item, signal: AbortSignal): Promise<void> {
-  item.slot?.watch();
-  return new Promise((resolve) => {
-    const done = (): void => {
+  constructor(item: Item, signal: AbortSignal) {
+    const { promise, resolve: done } = Promise.withResolvers<void>();
+    const resolve = (): void => done();
+    item.slot?.watch();
+    const timer = setTimeout(resolve, LOOK_AGAIN_MS);
+    item.watchers.add(resolve);
+    signal.addEventListener('abort', resolve);
+    this.come = promise;
+    this.forget = () => {
       clearTimeout(timer);
-      item.watchers.delete(done);
-      signal.removeEventListener('abort', done);
-      resolve();
+      item.watchers.delete(resolve);
+      signal.removeEventListener('abort', resolve);
     };
-    const timer = setTimeout(done, LOOK_AGAIN_MS);
-    item.watchers.add(done);
-    signal.addEventListener('abort', done);
-  });
+  }
 }

@@ -49,6 +49,7 @@ export interface Stages {
   readonly supervise: StageRunner<Item, ExecuteInput, ExecuteOutput, ExecuteReport>;
   readonly wasm: WasmRunner;
   readonly publish: StageRunner<Item, PublishInput, PublishOutput>;
+  /** Starts the threads that the first bid needs; the others start with the first execution that needs them. */
   warm(): void;
   /** Keeps the places downstream that an admitted item will need. */
   reservePlaces(item: Item): boolean;
@@ -224,7 +225,7 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
     wasm,
     publish,
     warm() {
-      for (const runner of [bid, admit, supervise, publish]) runner.warm();
+      bid.warm();
     },
     reservePlaces(item) {
       const needsWasm = item.header.engine === 'wasm';

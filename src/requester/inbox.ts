@@ -182,7 +182,10 @@ export class Inbox implements MessageHandler<RequesterBound> {
       { type: 'AskForBid', message: event.message, details: { [WAITING_DETAIL]: until } },
       execution.desiredState,
     );
-    if (live.record.state.type === 'Pending') change.setJobState('Pending', event.message);
+    const { state } = live.record;
+    if (state.type === 'Pending' || state.type === 'Queued') {
+      change.setJobState(state.type, event.message, state.details);
+    }
     this.#planner.commit(change);
     this.#broker.wake();
   }

@@ -2,10 +2,12 @@ import type { Clock } from '../core/clock.ts';
 import { NodeError } from '../core/errors.ts';
 import { type ExecutionId, type NodeId, shortId } from '../core/ids.ts';
 import type { LogChunk, LogOptions, LogPort } from '../core/ports.ts';
+import { resultLog } from '../core/result-log.ts';
 import { type ComputeState, isComputeTerminal, isJobTerminal } from '../core/states.ts';
 import type { JobRecord, RequesterExecution } from '../store/records.ts';
 import type { RequesterStore } from '../store/requester-store.ts';
 import { isExecution } from './lookup.ts';
+import type { JobLogOptions } from './service.ts';
 import type { Watchers } from './watchers.ts';
 
 /** Later ones are better to show: what ran, rather than what was only asked for. */
@@ -82,19 +84,19 @@ export class Logs {
 
   /**
    * Output of one execution: the given one, else the most recently changed that was not discarded, else the
-   * most recent that ran. A follower may come before there is one: it waits until one runs or the job ends. It goes
+   * most recent that ran; of one version where that is asked. A follower may come before there is one: it waits until one runs or the job ends. It goes
    * on where it was when the node that runs the job comes back after a broken link.
    * @throws NodeError ExecutionNotFound, NodeOutOfReach
    */
   async *read(
     job: JobRecord,
     executionId: ExecutionId,
-    options: LogOptions,
+    options: JobLogOptions,
     signal: AbortSignal,
   ): AsyncIterable<LogChunk> {
     let position = new Position('');
     for (;;) {
-      const execution = this.#choose(job, executionId);
+      const execution = this.#choose(job, executionId, options.jobVersion ?? 0);
       if (execution !== undefined && STARTED.has(execution.computeState.type)) {
         if (position.executionId !== execution.id) position = new Position(execution.id);
         let broken: Error | undefined;
@@ -110,7 +112,7 @@ export class Logs {
         if (isComputeTerminal(now.computeState.type)) {
           if (now.runOutput === null) throw broken ?? this.#missing(job, executionId);
           position.rewind();
-          for (const chunk of stored(now, options)) {
+          for (const chunk of options.tail ? [] : resultLog(now.runOutput)) {
             const fresh = position.fresh(chunk);
             if (fresh !== undefined) yield fresh;
           }
@@ -137,8 +139,10 @@ export class Logs {
     return failure(job.id, `no executions found for job ${job.id}`);
   }
 
-  #choose(job: JobRecord, executionId: ExecutionId): RequesterExecution | undefined {
-    const all = this.#store.executions(job.id);
+  #choose(job: JobRecord, executionId: ExecutionId, version: number): RequesterExecution | undefined {
+    const all = this.#store
+      .executions(job.id)
+      .filter(({ jobVersion }) => version === 0 || jobVersion === version);
     if (executionId !== '') {
       const found =
         all.find(({ id }) => id === executionId) ?? all.find(({ id }) => isExecution(id, executionId));
@@ -163,7 +167,7 @@ export class Logs {
     position.rewind();
     // Who has read some of it reads on from there, whatever was asked for first.
     const tail = options.tail && position.isStart;
-    for await (const chunk of port.logs(id, { ...options, tail }, signal)) {
+    for await (const chunk of port.logs(id, { follow: options.follow, tail }, signal)) {
       const fresh = position.fresh(chunk);
       if (fresh !== undefined) yield fresh;
     }
@@ -186,19 +190,4 @@ export class Logs {
 /** The node is not connected. */
 export function outOfReach(nodeId: NodeId): NodeError {
   return new NodeError('NodeOutOfReach', `node ${shortId(nodeId)} is not connected to this one`);
-}
-
-/** The beginning of the output that came with the result: what is left when the node's own copy is gone. */
-function* stored({ runOutput }: RequesterExecution, options: LogOptions): Iterable<LogChunk> {
-  if (runOutput === null || options.tail) return;
-  const parts: [LogChunk['stream'], string, boolean][] = [
-    ['stdout', runOutput.Stdout, runOutput.StdoutTruncated],
-    ['stderr', runOutput.stderr, runOutput.StderrTruncated],
-  ];
-  for (const [stream, text, isCut] of parts) {
-    if (text !== '') yield { stream, text };
-    if (isCut) {
-      yield { stream, text: `\n[${stream} is cut here: only its beginning was kept with the job]\n` };
-    }
-  }
 }

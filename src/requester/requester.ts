@@ -12,14 +12,7 @@ import type {
   RefusalListener,
   RequesterBound,
 } from '../core/messages.ts';
-import type {
-  CheckedJob,
-  LogChunk,
-  LogOptions,
-  OpenedArchive,
-  OutputPort,
-  SubmitResult,
-} from '../core/ports.ts';
+import type { CheckedJob, LogChunk, OpenedArchive, OutputPort, SubmitResult } from '../core/ports.ts';
 import { isComputeTerminal, isJobTerminal } from '../core/states.ts';
 import type { JobRecord, RequesterExecution } from '../store/records.ts';
 import type { RequesterStore } from '../store/requester-store.ts';
@@ -41,6 +34,7 @@ import type {
   HistoryPage,
   HistoryQuery,
   JobListQuery,
+  JobLogOptions,
   JobView,
   NodeView,
   RequesterService,
@@ -317,7 +311,7 @@ class RequesterRole implements Requester {
     idOrName: string,
     namespace: string,
     executionId: ExecutionId,
-    options: LogOptions,
+    options: JobLogOptions,
     signal: AbortSignal,
   ): AsyncIterable<LogChunk> {
     yield* this.#logs.read(await this.#lookup.find(idOrName, namespace), executionId, options, signal);

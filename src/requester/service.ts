@@ -52,6 +52,12 @@ export interface NodeView {
   readonly disconnectedSince: number;
 }
 
+/** How the log of a job is read. */
+export interface JobLogOptions extends LogOptions {
+  /** Executions of other versions are not looked at; 0, or none, means all are. */
+  readonly jobVersion?: number;
+}
+
 /** The requester role, as the API sees it. All look-ups take a name, a whole id, a prefix or a short form. */
 export interface RequesterService {
   /** Stores the job, or the next version of the one that has its name; resolves when durable. */
@@ -86,7 +92,7 @@ export interface RequesterService {
     idOrName: string,
     namespace: string,
     executionId: ExecutionId,
-    options: LogOptions,
+    options: JobLogOptions,
     signal: AbortSignal,
   ): AsyncIterable<LogChunk>;
   /** For waiting inside the process (tests, benches): resolves with the job once it has ended. */

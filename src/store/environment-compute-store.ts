@@ -21,7 +21,7 @@ import { checkTransition } from './transitions.ts';
 const STATES = Object.keys(localTransitions) as LocalExecutionState[];
 const ENDED: readonly LocalExecutionState[] = STATES.filter(isLocalTerminal);
 const RECENT_RECORDS = 2048;
-const RECENT_SPEC_BYTES = 8 * 1024 * 1024;
+const RECENT_SPEC_BYTES = 2 * 1024 * 1024;
 /** Rows looked at in one step of a list that filters. */
 const PAGE = 256;
 const LIVE = 'live';
@@ -36,6 +36,10 @@ function lastElement(key: Key): string {
   return String(typeof key === 'object' ? key.at(-1) : key);
 }
 
+function rowSeq(row: HistoryRow): number {
+  return row.seq;
+}
+
 class EnvironmentComputeStore implements ComputeStore, HistoryReader {
   readonly role = 'compute';
   readonly outbox: Outbox;
@@ -48,6 +52,8 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
   readonly #byGroup: Table<Uint8Array>;
   /** Null stands for one that was forgotten. */
   readonly #recent = new Recent<LocalExecution | null>(RECENT_RECORDS);
+  /** Seqs of the history of bids made in this life: as many as are offered or wait for approval. */
+  readonly #bids = new Map<ExecutionId, readonly number[]>();
   readonly #recentSpecs = new Recent<Uint8Array | null>(RECENT_SPEC_BYTES);
 
   constructor(modules: RoleStoreModules) {
@@ -98,31 +104,36 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
     });
     this.#recent.set(id, record);
     if (spec !== undefined) this.#recentSpecs.set(id, spec, spec.length + PAGE);
+    if (from === null) this.#bids.set(id, written.rows.map(rowSeq));
+    else this.#bids.delete(id);
     this.#log.count(from, record.state);
     this.#log.announce(written);
   }
 
   async forget(id: ExecutionId, last: HistoryInput): Promise<void> {
-    // The index of its history shows what is committed.
-    await this.committed();
+    // Of one that an earlier life has made, the index of its history tells when all is committed.
+    if (!this.#bids.has(id)) await this.committed();
     const record = this.get(id);
     if (record === undefined) return;
     if (record.state !== 'Created') {
       throw new NodeError('IllegalTransition', `execution ${id} is ${record.state}; only a bid is forgotten`);
     }
-    let written: ReturnType<RoleLog<LocalExecutionState>['append']> = { rows: [], outbox: [] };
+    const seqs = this.#bids.get(id) ?? this.#log.seqsOf(id);
+    this.#bids.delete(id);
+    // Its number is given out with this commit, and to nobody else later.
+    const row = this.#log.passing(last);
     this.#environment.write((batch) => {
       batch.remove(this.#executions, id);
       batch.remove(this.#headers, id);
       batch.remove(this.#specs, id);
       batch.remove(this.#byJob, [record.header.jobId, id]);
       batch.remove(this.#byGroup, [groupOf(record.state), id]);
-      written = this.#log.forget(batch, id, last);
+      this.#log.forget(batch, id, seqs);
     });
     this.#recent.set(id, null);
     this.#recentSpecs.set(id, null);
     this.#log.count(record.state, null);
-    this.#log.announce(written);
+    this.#log.announce({ rows: [row], outbox: [] });
     await this.flushed();
   }
 

@@ -15,7 +15,7 @@ import { checkTransition } from './transitions.ts';
 
 const STATES = Object.keys(jobTransitions) as JobState[];
 const RECENT_JOBS = 2048;
-const RECENT_SPEC_BYTES = 8 * 1024 * 1024;
+const RECENT_SPEC_BYTES = 2 * 1024 * 1024;
 const ENTRY_BYTES = 256;
 const SHORT_ID_WINDOW = 100_000;
 const SHORT_ID_SLICE = 4096;

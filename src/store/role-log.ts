@@ -165,15 +165,23 @@ export class RoleLog<S extends string> implements Outbox, HistoryReader {
     return { rows, outbox };
   }
 
-  /** As `append`, for what is told and not kept, nor anything else of its owner. All of that must be committed. */
-  forget(batch: WriteBatch, owner: string, last: HistoryInput): ReturnType<RoleLog<S>['append']> {
-    const written = this.append(batch, [last], []);
-    const keys = this.#historyByOwner.keys({ start: [owner, 0], end: [owner, LAST_NUMBER] });
-    for (const seq of [...keys.map(seqOf), ...written.rows.map((row) => row.seq)]) {
+  /** Removes rows of one job or execution. To be called inside `environment.write`. */
+  forget(batch: WriteBatch, owner: string, seqs: readonly number[]): void {
+    for (const seq of seqs) {
       batch.remove(this.#history, seq);
       batch.remove(this.#historyByOwner, [owner, seq]);
     }
-    return written;
+  }
+
+  /** A row for `announce` that is kept nowhere. */
+  passing({ unlisted: _unlisted, ...input }: HistoryInput): HistoryRow {
+    this.#lastSeq = this.#nextSeq();
+    return { ...input, seq: this.#lastSeq, role: this.role };
+  }
+
+  /** Seqs of the rows of one job or execution, oldest first. */
+  seqsOf(owner: string): number[] {
+    return this.#historyByOwner.keys({ start: [owner, 0], end: [owner, LAST_NUMBER] }).map(seqOf);
   }
 
   /** Tells the listeners what was written. */

@@ -10,6 +10,7 @@ import { createRoutes } from '../../src/net/api/routes.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 import {
   apiOptions,
+  ScriptedCompute,
   ScriptedIngest,
   ScriptedNode,
   ScriptedRequester,
@@ -26,6 +27,7 @@ const READERS = 3;
 export function apiSocketContract({ name, create: createServer, strictParser }: ServerUnderTest): void {
   describe(`log WebSockets: ${name}`, () => {
     const requester = new ScriptedRequester();
+    const compute = new ScriptedCompute();
     let server: ApiServer;
     let port = 0;
 
@@ -38,7 +40,8 @@ export function apiSocketContract({ name, create: createServer, strictParser }: 
         },
         ...overrides,
       };
-      const modules = { requester, ingest: new ScriptedIngest(), node: new ScriptedNode(), logger: silent };
+      const node = new ScriptedNode();
+      const modules = { requester, compute, ingest: new ScriptedIngest(), node, logger: silent };
       return createServer(options, {
         routes: createRoutes(apiOptions, modules),
         logger: silent,
@@ -90,11 +93,25 @@ export function apiSocketContract({ name, create: createServer, strictParser }: 
         seen = options;
         yield { stream: 'stderr', text: 'é\n' };
       };
-      const { frames, code } = await read(dial(`${LOGS}?follow=True&tail=1&namespace=ops&execution_id=e-9`));
+      const { frames, code } = await read(
+        dial(`${LOGS}?follow=True&tail=1&namespace=ops&execution_id=e-9&job_version=3`),
+      );
       assert.deepEqual(frames, [{ value: { Type: 2, Line: 'é\n' } }]);
       assert.equal(code, 1000);
-      assert.deepEqual(seen, { follow: true, tail: true });
+      assert.deepEqual(seen, { follow: true, tail: true, jobVersion: 3 });
       assert.deepEqual(requester.calls[0]?.arguments.slice(0, 3), ['j-1', 'ops', 'e-9']);
+    });
+
+    it('carries the log of an execution of this very node', async () => {
+      const asked: unknown[] = [];
+      compute.logs = async function* (executionId, options): AsyncGenerator<LogChunk> {
+        asked.push(executionId, options);
+        yield { stream: 'stdout', text: 'local' };
+      };
+      const { frames, code } = await read(dial('/api/v1/compute/executions/e-7/logs?tail=true'));
+      assert.deepEqual(frames, [{ value: { Type: 1, Line: 'local' } }]);
+      assert.equal(code, 1000);
+      assert.deepEqual(asked, ['e-7', { follow: false, tail: true }]);
     });
 
     it('tells of errors in a frame and closes with 1000: before the first line, after it, and in the query', async () => {

@@ -2,14 +2,11 @@ import assert from 'node:assert/strict';
 import { createHash, createSign, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { loadConfig } from '../../src/config/load.ts';
-import { startNode } from '../../src/node.ts';
 import { temporaryFolder } from '../support/folders.ts';
+import { type InProcessNode, startInProcess } from '../support/in-process.ts';
 import { mockJob } from '../support/jobs.ts';
-import { waitUntil } from '../support/node.ts';
-import { silentLogger } from '../support/pipeline.ts';
+import { type Wire, waitUntil } from '../support/node.ts';
 import { ManualClock } from '../support/requester/manual-clock.ts';
 
 const TEN_MINUTES_MS = 600_000;
@@ -29,15 +26,8 @@ async function undecided(t: TestContext): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
 }
 
-type Wire = Readonly<Record<string, unknown>>;
-
 interface Life {
-  api(
-    method: string,
-    path: string,
-    body?: unknown,
-    headers?: Record<string, string>,
-  ): Promise<{ status: number; body: Wire }>;
+  readonly api: InProcessNode['api'];
   submit(): Promise<string>;
   job(id: string): Promise<{ state: string; message: string }>;
   bids(): Promise<readonly Wire[]>;
@@ -58,29 +48,8 @@ async function world(t: TestContext): Promise<World> {
   let running: Life | undefined;
   t.after(() => running?.stop());
   const life = async (flags: Record<string, string> = {}): Promise<Life> => {
-    const given = {
-      'data-dir': join(folder, 'data'),
-      'api-port': '0',
-      port: '0',
-      'swarm-host': '127.0.0.1',
-      'job-selection-probe-http': probe,
-      ...flags,
-    };
-    const config = loadConfig({
-      argvFlags: Object.fromEntries(Object.entries(given).map(([name, value]) => [name, [value]])),
-      env: { PATH: process.env['PATH'], DOCKER_HOST: `unix://${join(folder, 'no-docker')}` },
-      cwd: folder,
-    });
-    const node = await startNode(config, { logger: silentLogger, clock });
-    const api: Life['api'] = async (method, path, body, headers = {}) => {
-      const reply = await fetch(`${node.apiUrl}${path}`, {
-        method,
-        headers: { 'content-type': 'application/json', connection: 'close', ...headers },
-        ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
-      });
-      return { status: reply.status, body: (await reply.json()) as Wire };
-    };
-    let stopped: Promise<void> | undefined;
+    const node = await startInProcess(folder, clock, { 'job-selection-probe-http': probe, ...flags });
+    const { api } = node;
     const made: Life = {
       api,
       async submit() {
@@ -97,7 +66,7 @@ async function world(t: TestContext): Promise<World> {
         const { body } = await api('GET', `/api/v1/orchestrator/jobs/${id}/history`);
         return (body['Items'] as readonly Wire[]).map((row) => String((row['Event'] as Wire)['Message']));
       },
-      stop: () => (stopped ??= node.stop(Date.now() + 5000)),
+      stop: () => node.stop(),
     };
     running = made;
     return made;

@@ -278,7 +278,7 @@ export class ScriptedCompute implements ComputePort {
     const stream = this.stream?.() ?? Readable.from([this.archive]);
     return { stream, bytes: this.archive.byteLength };
   }
-  async *logs(): AsyncIterable<LogChunk> {}
+  logs: (executionId: ExecutionId, options: LogOptions) => AsyncIterable<LogChunk> = async function* () {};
 }
 
 export const exampleNode: NodeInfo = {

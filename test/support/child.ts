@@ -73,10 +73,14 @@ export async function spawnCommand(
     env?: Readonly<Record<string, string>>;
     execArgv?: readonly string[];
     stdin?: string;
+    /** Goes in front of the command. */
+    inside?: readonly string[];
   },
 ): Promise<Spawned> {
   const { folders } = options;
-  const child = spawn(process.execPath, [...(options.execArgv ?? []), await commandLine(), ...args], {
+  const node = [process.execPath, ...(options.execArgv ?? []), await commandLine(), ...args];
+  const [file = '', ...rest] = [...(options.inside ?? []), ...node];
+  const child = spawn(file, rest, {
     cwd: folders.home,
     env: cleanEnv(folders.home, options.env),
     stdio: [options.stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],

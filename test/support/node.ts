@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Agent, request } from 'undici';
 import { type Folders, makeFolders, type Spawned, serveArgs, spawnCommand } from './child.ts';
 import type { CliRun } from './cli.ts';
+import { API_PORT, type Site } from './namespaces.ts';
 import { parsePrometheus } from './prometheus.ts';
 
 /** Where a node belongs: a test's context, or `{ after }` of node:test for a whole suite. */
@@ -25,6 +26,8 @@ export interface TestNodeOptions {
   readonly startMs?: number;
   /** Nothing after `serve` but `flags`: no ports, no data directory. */
   readonly bare?: boolean;
+  /** The site it runs in (namespaces.ts); its API is then on the site's API port. */
+  readonly site?: Pick<Site, 'inside' | 'address' | 'socketPath'>;
 }
 
 export interface ApiReply {
@@ -87,6 +90,8 @@ export interface TestNode {
   ): Promise<T>;
   /** Every sample of /metrics: `name` or `name{label="value",…}` to its value. */
   metrics(): Promise<ReadonlyMap<string, number>>;
+  /** Starts the command line against this node; what it prints can be watched. */
+  startCli(args: readonly string[], options?: { env?: Record<string, string> }): Promise<Spawned>;
   /** Runs the command line against this node. */
   cli(args: readonly string[], options?: { stdin?: string; env?: Record<string, string> }): Promise<CliRun>;
   /** kill -9; resolves when the process is gone. */
@@ -125,6 +130,10 @@ export async function waitUntil<T>(
   }
 }
 
+function siteFlags({ address }: Pick<Site, 'address'>): string[] {
+  return ['--api-port', String(API_PORT), '--port', '1235', '--swarm-host', address];
+}
+
 class NodeProcess implements TestNode {
   readonly dataDir: string;
   readonly tmpDir: string;
@@ -153,11 +162,13 @@ class NodeProcess implements TestNode {
   }
 
   async start(): Promise<void> {
-    const { env = {}, execArgv = [], startMs = START_MS } = this.#options;
-    const spawned = await spawnCommand(serveArgs(this.#folders, this.#options), {
+    const { env = {}, execArgv = [], startMs = START_MS, site } = this.#options;
+    const flags = [...(site === undefined ? [] : siteFlags(site)), ...(this.#options.flags ?? [])];
+    const spawned = await spawnCommand(serveArgs(this.#folders, { ...this.#options, flags }), {
       folders: this.#folders,
       env,
       execArgv,
+      ...(site === undefined ? {} : { inside: site.inside }),
     });
     this.#spawned = spawned;
     this.output.stdout = '';
@@ -185,7 +196,13 @@ class NodeProcess implements TestNode {
       ([, address]) => address ?? '',
     );
     if (this.apiUrl === '' || this.nodeId === '') throw new Error(`no address in the banner:\n${banner}`);
-    this.#agent = new Agent({ connections: 32, pipelining: 1, bodyTimeout: 60_000, headersTimeout: 60_000 });
+    this.#agent = new Agent({
+      connections: 32,
+      pipelining: 1,
+      bodyTimeout: 60_000,
+      headersTimeout: 60_000,
+      ...(site === undefined ? {} : { connect: { socketPath: site.socketPath } }),
+    });
   }
 
   async api(method: string, path: string, body?: unknown): Promise<ApiReply> {
@@ -295,14 +312,22 @@ class NodeProcess implements TestNode {
     args: readonly string[],
     options: { stdin?: string; env?: Record<string, string> } = {},
   ): Promise<CliRun> {
-    const { hostname, port } = new URL(this.apiUrl);
-    const { printed, ended } = await spawnCommand(args, {
-      folders: this.#folders,
-      env: { BACALHAU_API_HOST: hostname, BACALHAU_API_PORT: port, ...options.env },
-      ...(options.stdin === undefined ? {} : { stdin: options.stdin }),
-    });
+    const { printed, ended } = await this.startCli(args, options);
     const { code } = await ended;
     return { code: code ?? -1, ...printed };
+  }
+
+  startCli(
+    args: readonly string[],
+    options: { stdin?: string; env?: Record<string, string> } = {},
+  ): Promise<Spawned> {
+    const { hostname, port } = new URL(this.apiUrl);
+    return spawnCommand(args, {
+      folders: this.#folders,
+      env: { BACALHAU_API_HOST: hostname, BACALHAU_API_PORT: port, ...options.env },
+      ...(this.#options.site === undefined ? {} : { inside: this.#options.site.inside }),
+      ...(options.stdin === undefined ? {} : { stdin: options.stdin }),
+    });
   }
 
   async kill9(): Promise<void> {

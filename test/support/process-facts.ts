@@ -30,6 +30,17 @@ export async function anonymousMiB(pid: number): Promise<number> {
   return Number(/^RssAnon:\s+(\d+) kB/m.exec(status)?.[1] ?? Number.NaN) / 1024;
 }
 
+/** Milliseconds per clock tick of the kernel's process accounting (USER_HZ is 100 on Linux). */
+const TICK_MS = 10;
+
+/** CPU time that a process has used, user and system. */
+export async function cpuMs(pid: number): Promise<number> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+  // The command's name is in parentheses and may hold anything.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+}
+
 /** Pids of the children of a process. */
 export async function childrenOf(pid: number): Promise<readonly number[]> {
   const found = new Set<number>();

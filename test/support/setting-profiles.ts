@@ -97,7 +97,7 @@ export const ELSEWHERE: Readonly<Record<string, string>> = {
   'JobAdmissionControl.ProbeOnError': 'unit/workers/bid/probes/exec.test.ts',
   'JobAdmissionControl.ApprovalTimeout': 'integration/approvals.test.ts',
   'JobAdmissionControl.Approver': 'integration/approvals.test.ts',
-  'JobAdmissionControl.AcceptBidsFrom': 'unit/config/load.test.ts',
+  'JobAdmissionControl.AcceptBidsFrom': 'e2e/network-trust.test.ts',
   'Orchestrator.Scheduler.AskTimeout': 'unit/requester/reach.test.ts',
   'Orchestrator.NodeManager.LostTimeout': 'unit/requester/reach.test.ts',
   'Limits.nodes': 'unit/requester/reach.test.ts',

@@ -51,6 +51,8 @@ export async function wireNode(
     peers?: readonly string[];
     limits?: Partial<WireLimits>;
     hostLimits?: Partial<HostLimits>;
+    /** The test starts the wire itself. */
+    startsLate?: boolean;
   } = {},
 ): Promise<WireNode> {
   const privateKey = options.privateKey ?? privateKeyToProtobuf(await generateKeyPair('Ed25519'));
@@ -121,7 +123,7 @@ export async function wireNode(
     await wire.stop(Date.now() + 1000);
     await host.stop();
   });
-  await wire.start();
+  if (options.startsLate !== true) await wire.start();
   await host.start();
   return {
     id: host.peerId,

@@ -167,14 +167,14 @@ class Load {
     let next = 0;
     while (next < all && !this.#modules.signal.aborted) {
       const now = this.#time.now();
-      // What could not begin in time for want of answers does not begin after the end either.
-      if (now >= untilMs + TIMER_MS) break;
       const due = Math.min(all, Math.floor((now - startMs) / stepMs) + 1);
       while (next < due && this.#inFlight < MOST_IN_FLIGHT) {
         this.#begin(startMs + next * stepMs, now);
         next += 1;
       }
       this.#look(now);
+      // What could not begin in time for want of answers does not begin after the end either.
+      if (now >= untilMs) break;
       const nextMs = next < due ? PROGRESS_MS : startMs + next * stepMs - now;
       if (next < all) await this.#sleep(Math.max(0, nextMs));
     }

@@ -13,7 +13,7 @@ import { downloadRoutes } from './handlers/downloads.ts';
 import { type EventRouteOptions, eventRoutes } from './handlers/events.ts';
 import { jobDetailRoutes } from './handlers/job-details.ts';
 import { jobRoutes } from './handlers/jobs.ts';
-import { logRoutes } from './handlers/logs.ts';
+import { localLogRoutes, logRoutes } from './handlers/logs.ts';
 import { metricsRoutes } from './handlers/metrics.ts';
 import { nodeRoutes } from './handlers/nodes.ts';
 import type { BuildInfo } from './wire/node.ts';
@@ -52,7 +52,7 @@ export function createRoutes(
       ...nodeRoutes(requester, build),
     );
   }
-  if (compute !== undefined) routes.push(...computeRoutes(compute));
+  if (compute !== undefined) routes.push(...computeRoutes(compute), ...localLogRoutes(compute, logger));
   if (bids !== undefined) routes.push(...bidRoutes(bids));
   if (events !== undefined) routes.push(...eventRoutes(options, { hub: events, logger }));
   return routes;

@@ -265,6 +265,16 @@ test('streams opened too fast are refused, then the connection is closed', { tim
   assert.ok((await refused(node, 'flood')) >= 1);
 });
 
+test('links opened again and again are refused', { timeout: 30_000 }, async (t) => {
+  const { node, hostile } = await against(t, { ...PATIENT, linkBurst: 3 });
+  const connection = await hostile.dial();
+  for (let time = 0; time < 3; time += 1) await rawLink(hostile, connection);
+  const refusedStream = await rawStream(connection, MESSAGES_PROTOCOL);
+  await refusedStream.closed;
+  assert.equal(await refused(node, 'rate'), 1);
+  assert.deepEqual(node.downs.slice(0, 2), new Array(2).fill('the peer has opened another stream'));
+});
+
 test('bodies: oversized, truncated, unannounced, too long, without a link', {
   timeout: 30_000,
 }, async (t) => {

@@ -6,6 +6,7 @@ import { collectDefaultMetrics, Registry } from 'prom-client';
 import { errorsPage, metricsPage } from '../../support/docs.ts';
 import { cliPage } from '../../support/docs-cli.ts';
 import { configPage } from '../../support/docs-config.ts';
+import { limitsPage } from '../../support/docs-limits.ts';
 
 function holds(name: string, expected: string): void {
   const path = join(import.meta.dirname, '../../../docs', name);
@@ -18,6 +19,8 @@ it('docs/ERRORS.md lists every error of the registry', () => holds('ERRORS.md', 
 it('docs/CONFIG.md lists every setting', () => holds('CONFIG.md', configPage()));
 
 it('docs/CLI.md describes every command', () => holds('CLI.md', cliPage()));
+
+it('docs/LIMITS.md lists every bound with its reason', () => holds('LIMITS.md', limitsPage()));
 
 it('docs/METRICS.md lists every metric', async () => {
   const registry = new Registry();

@@ -313,6 +313,25 @@ describe('logs', () => {
     assert.equal(await reading, 'live');
   });
 
+  it('are those of one version where that is asked', async () => {
+    const kit = await makeKit({ outputs: new Port() });
+    const { jobId } = await kit.requester.submit(checked());
+    await turns();
+    const [ask] = kit.node.asks;
+    assert.ok(ask);
+    await kit.node.bid(ask);
+    const ofVersion = async (jobVersion: number): Promise<string> => {
+      const options = { follow: false, tail: false, jobVersion };
+      let text = '';
+      for await (const chunk of kit.requester.logs(jobId, '', '', options, new AbortController().signal)) {
+        text += chunk.text;
+      }
+      return text;
+    };
+    assert.equal(await ofVersion(1), 'live');
+    await assert.rejects(ofVersion(2), { code: 'ExecutionNotFound' });
+  });
+
   it('say that there is nothing to read', async () => {
     const port = new Port();
     port.knows = false;

@@ -1,5 +1,6 @@
 import type { Connection } from '@libp2p/interface';
 import { NodeError } from '../../../core/errors.ts';
+import type { ByteBudget } from './budget.ts';
 import type { WireCounts } from './counts.ts';
 import { withLength } from './frames.ts';
 import type { WireLimits } from './limits.ts';
@@ -15,37 +16,54 @@ const CHUNK_BYTES = 32_768;
 
 export type BodySenderLimits = Pick<
   WireLimits,
-  'bodyBytes' | 'bodiesAtOnce' | 'bodiesWaiting' | 'bodyIdleMs'
+  'bodiesAtOnce' | 'bodiesWaiting' | 'bodyPeerBytes' | 'bodyIdleMs'
 >;
+
+export interface BodySenderModules {
+  readonly connection: Connection;
+  readonly counts: WireCounts;
+  /** Bytes that wait to be sent, to all peers together. */
+  readonly budget: ByteBudget;
+}
 
 /** Large payloads to one peer: a few at once, the others wait for a place. */
 export class BodySender {
   readonly #limits: BodySenderLimits;
   readonly #connection: Connection;
   readonly #counts: WireCounts;
+  readonly #budget: ByteBudget;
   readonly #closing = new AbortController();
   readonly #waiting: (() => void)[] = [];
   #crossing = 0;
+  /** Of those that cross and those that wait. */
+  #bytes = 0;
   #last = 0;
 
-  constructor(
-    limits: BodySenderLimits,
-    modules: { readonly connection: Connection; readonly counts: WireCounts },
-  ) {
+  constructor(limits: BodySenderLimits, modules: BodySenderModules) {
     this.#limits = limits;
     this.#connection = modules.connection;
     this.#counts = modules.counts;
+    this.#budget = modules.budget;
   }
 
-  /** Resolves with the body's number when the peer has all of it. @throws NodeError LinkLost, Busy, BodyTooLarge */
+  /** Resolves with the body's number when the peer has all of it. @throws NodeError LinkLost, Busy */
   async send(bytes: Uint8Array): Promise<number> {
-    const { bodyBytes, bodiesAtOnce, bodiesWaiting } = this.#limits;
+    const { bodiesWaiting, bodyPeerBytes } = this.#limits;
     const peer = this.#connection.remotePeer.toString();
-    if (bytes.length > bodyBytes) {
-      throw new NodeError('BodyTooLarge', `a body of ${bytes.length} bytes; node ${peer} takes ${bodyBytes}`);
+    const { length } = bytes;
+    if (this.#waiting.length >= bodiesWaiting || this.#bytes + length > bodyPeerBytes) throw busy(peer);
+    if (!this.#budget.tryTake(length)) throw busy(peer);
+    this.#bytes += length;
+    try {
+      return await this.#inTurn(peer, bytes);
+    } finally {
+      this.#bytes -= length;
+      this.#budget.give(length);
     }
-    if (this.#crossing >= bodiesAtOnce) {
-      if (this.#waiting.length >= bodiesWaiting) throw busy(peer);
+  }
+
+  async #inTurn(peer: string, bytes: Uint8Array): Promise<number> {
+    while (this.#crossing >= this.#limits.bodiesAtOnce && !this.#closing.signal.aborted) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
     this.#crossing += 1;

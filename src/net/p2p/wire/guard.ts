@@ -6,6 +6,7 @@ import type { WireLimits } from './limits.ts';
 /** What the node remembers of a peer beyond its connections. */
 export interface PeerRecord {
   readonly streams: TokenBucket;
+  readonly links: TokenBucket;
   readonly messages: TokenBucket;
   /** Offences since `sinceMs`. */
   strikes: number;
@@ -20,6 +21,8 @@ export type GuardLimits = Pick<
   | 'messagesPerSecond'
   | 'streamsPerSecond'
   | 'streamBurst'
+  | 'linksPerSecond'
+  | 'linkBurst'
   | 'strikes'
   | 'strikesWithinMs'
   | 'barMs'
@@ -48,9 +51,10 @@ export class Guard {
     let record = this.#peers.get(peer);
     if (record === undefined) {
       const nowMs = this.#clock.nowMs();
-      const { messagesPerSecond, streamsPerSecond, streamBurst } = this.#limits;
+      const { messagesPerSecond, streamsPerSecond, streamBurst, linksPerSecond, linkBurst } = this.#limits;
       record = {
         streams: new TokenBucket(streamsPerSecond, streamBurst, nowMs),
+        links: new TokenBucket(linksPerSecond, linkBurst, nowMs),
         messages: new TokenBucket(messagesPerSecond, messagesPerSecond, nowMs),
         strikes: 0,
         sinceMs: nowMs,
@@ -71,6 +75,11 @@ export class Guard {
   /** False when the peer opens streams faster than it may. */
   mayOpen(peer: NodeId): boolean {
     return this.of(peer).streams.tryTake(1, this.#clock.nowMs());
+  }
+
+  /** The same for links: each is told to the roles. */
+  mayLink(peer: NodeId): boolean {
+    return this.of(peer).links.tryTake(1, this.#clock.nowMs());
   }
 
   isBarred(peer: NodeId): boolean {

@@ -122,10 +122,15 @@ export class Inbox {
       this.#leave(request);
       return undefined;
     }
-    return this.#modules.handle(message).then(
+    return this.#handled(message).then(
       () => this.#done(request, undefined),
       (thrown: unknown) => this.#done(request, thrown),
     );
+  }
+
+  /** A handler that throws before it promises anything has refused too. */
+  async #handled(message: Message): Promise<void> {
+    return this.#modules.handle(message);
   }
 
   #done(request: Request, thrown: unknown): void {

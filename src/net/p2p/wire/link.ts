@@ -3,6 +3,7 @@ import type { Clock, Timer } from '../../../core/clock.ts';
 import { type ErrorData, fromErrorData, NodeError } from '../../../core/errors.ts';
 import type { NodeId } from '../../../core/ids.ts';
 import type { Message } from '../../../core/messages.ts';
+import { isLarge, sendApart } from './apart.ts';
 import type { ByteBudget } from './budget.ts';
 import type { WireCounts } from './counts.ts';
 import { type FaultReason, WireFault } from './fault.ts';
@@ -145,12 +146,12 @@ export class Link {
   /** Sends a message; `settle` hears of its end, or is left out where no answer is wanted. False: no room, or no link. */
   offer(message: Message, settle: Settle | undefined): boolean {
     if (this.#state !== 'up') return false;
-    const { code, payload, attachment } = encodeMessage(message);
-    if (payload.length + (attachment?.length ?? 0) > this.#options.limits.inlineBytes) {
-      void this.#offerLarge({ type: message.type, code, payload, attachment, settle });
+    const outgoing = { type: message.type, ...encodeMessage(message), settle };
+    if (isLarge(outgoing, this.#options.limits.inlineBytes)) {
+      void this.#offerLarge(outgoing);
       return true;
     }
-    if (!this.#outbox.tryPush({ type: message.type, code, payload, attachment, settle })) return false;
+    if (!this.#outbox.tryPush(outgoing)) return false;
     this.#schedule();
     return true;
   }
@@ -188,15 +189,14 @@ export class Link {
   }
 
   async #offerLarge(message: Outgoing): Promise<void> {
-    // One part of at most that size stays.
-    const most = this.#options.limits.inlineBytes / 2;
-    const apart = (part: Uint8Array | number | undefined): Promise<number> | typeof part =>
-      typeof part === 'object' && part.length > most ? this.#modules.bodies.send(part) : part;
+    const { inlineBytes, bodyBytes } = this.#options.limits;
+    const accepted = Math.min(bodyBytes, this.#hello?.limits.bodyBytes ?? 0);
     try {
-      const payload = (await apart(message.payload)) ?? message.payload;
-      const attachment = await apart(message.attachment);
+      const rest = await sendApart(message, { peer: this.peer, inlineBytes, bodyBytes: accepted }, (bytes) =>
+        this.#modules.bodies.send(bytes),
+      );
       if (this.#state !== 'up') throw linkLost(this.peer, 'it went down while a large message crossed');
-      if (!this.#outbox.tryPush({ ...message, payload, attachment })) throw busy(this.peer);
+      if (!this.#outbox.tryPush(rest)) throw busy(this.peer);
       this.#schedule();
     } catch (thrown) {
       message.settle?.(thrown instanceof NodeError ? thrown : linkLost(this.peer, String(thrown)));

@@ -114,14 +114,13 @@ export class Links {
     const { libp2p } = this.#modules.host;
     this.#isRunning = true;
     this.#opener.start();
+    libp2p.addEventListener('peer:connect', this.#onConnect);
     libp2p.addEventListener('peer:disconnect', this.#onDisconnect);
     this.#topology = await libp2p.register(MESSAGES_PROTOCOL, {
       onConnect: (peer) => this.#opener.peerReady(peer.toString()),
     });
-    for (const { remotePeer } of libp2p.getConnections()) {
-      const { protocols } = await libp2p.peerStore.get(remotePeer);
-      if (protocols.includes(MESSAGES_PROTOCOL)) this.#opener.peerReady(remotePeer.toString());
-    }
+    // Those that do not speak the protocol say so.
+    for (const peer of libp2p.getPeers()) this.#opener.peerReady(peer.toString());
     this.#tickOn();
   }
 
@@ -131,6 +130,7 @@ export class Links {
     this.#isRunning = false;
     this.#timer?.cancel();
     this.#opener.stop();
+    libp2p.removeEventListener('peer:connect', this.#onConnect);
     libp2p.removeEventListener('peer:disconnect', this.#onDisconnect);
     if (this.#topology !== undefined) libp2p.unregister(this.#topology);
     await Promise.all(this.all().map(({ link }) => link.close('stopping', 'the node stops')));
@@ -153,6 +153,11 @@ export class Links {
     if (opensLink(this.#hello.peer, peer)) {
       this.offended(peer, new WireFault('side', 'the other side opens this stream'));
       stream.abort(new Error('the other side opens this stream'));
+      return;
+    }
+    if (!this.#guard.mayLink(peer)) {
+      this.offended(peer, new WireFault('rate', 'links opened again and again'));
+      stream.abort(new Error('the stream is refused'));
       return;
     }
     const old = this.#links.get(peer);
@@ -189,13 +194,17 @@ export class Links {
     this.#guard.strike(peer, MILD[fault.reason] ?? 1);
   }
 
+  readonly #onConnect = (event: CustomEvent<PeerId>): void => {
+    this.#opener.peerConnected(event.detail.toString());
+  };
+
   readonly #onDisconnect = (event: CustomEvent<PeerId>): void => {
     this.#opener.peerGone(event.detail.toString());
   };
 
   #open(peer: NodeId, stream: Stream, connection: Connection): void {
     const { clock, counts, handlers } = this.#modules;
-    const sender = new BodySender(this.#limits, { connection, counts });
+    const sender = new BodySender(this.#limits, { connection, counts, budget: this.#outboxBudget });
     const bodies = new BodyInbox(peer, this.#limits, {
       budget: this.#bodyBudget,
       counts,

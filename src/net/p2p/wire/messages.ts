@@ -2,7 +2,7 @@ import type { ErrorCode, ErrorData } from '../../../core/errors.ts';
 import type { Gpu, GpuVendor, Resources, RunCommandResult, SpecConfig } from '../../../core/job.ts';
 import type { AskForBid, BidResult, Message } from '../../../core/messages.ts';
 import type { ComputeInfo, NodeInfo } from '../../../core/node-info.ts';
-import type { RejectCode } from '../../../core/outcome.ts';
+import { rejectCodes } from '../../../core/outcome.ts';
 import { WireFault } from './fault.ts';
 import { knownCode } from './frames.ts';
 import { pack, unpack } from './msgpack.ts';
@@ -63,32 +63,10 @@ const error: Shape<ErrorData> = row<ErrorData>({
   details: optional(texts(64, 4096)),
 });
 
-const REJECT_CODES: readonly RejectCode[] = [
-  'networking',
-  'timeout',
-  'stateless',
-  'publisher',
-  'storage',
-  'locality',
-  'engine',
-  'exec_probe',
-  'http_probe',
-  'image_platform',
-  'max_capacity',
-  'no_room',
-  'busy',
-  'probe_failed',
-  'probe_slots_full',
-  'approval',
-  'publisher_full',
-  'stopping',
-  'invalid',
-];
-
 type BidRefusal = NonNullable<BidResult['rejection']>;
 
 const rejection: Shape<BidRefusal> = row<BidRefusal>({
-  code: oneOf(REJECT_CODES, 'invalid'),
+  code: oneOf(rejectCodes, 'invalid'),
   final: flag,
   requested: optional(reason),
   available: optional(reason),

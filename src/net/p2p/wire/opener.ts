@@ -20,19 +20,24 @@ export interface OpenerModules {
 }
 
 interface Attempt {
+  /** Waits double with each, until a link has lasted. */
   failures: number;
   timer: Timer | undefined;
   isOpening: boolean;
+  /** When the last link began. */
+  upMs: number | undefined;
 }
+
+export type OpenerLimits = Pick<WireLimits, 'reopenMinMs' | 'reopenMaxMs' | 'helloMs'>;
 
 /** Opens the link to every connected peer that is this side's to open, again and again while it is connected. */
 export class Opener {
-  readonly #limits: Pick<WireLimits, 'reopenMinMs' | 'reopenMaxMs' | 'helloMs'>;
+  readonly #limits: OpenerLimits;
   readonly #modules: OpenerModules;
   readonly #attempts = new Map<NodeId, Attempt>();
   #isRunning = false;
 
-  constructor(limits: Pick<WireLimits, 'reopenMinMs' | 'reopenMaxMs' | 'helloMs'>, modules: OpenerModules) {
+  constructor(limits: OpenerLimits, modules: OpenerModules) {
     this.#limits = limits;
     this.#modules = modules;
   }
@@ -47,11 +52,20 @@ export class Opener {
     this.#attempts.clear();
   }
 
+  /**
+   * The peer is connected. Mostly identify says at once which protocols it speaks; where that fails, the stream is
+   * tried all the same.
+   */
+  peerConnected(peer: NodeId): void {
+    const { clock } = this.#modules;
+    clock.at(clock.nowMs() + this.#limits.helloMs, () => this.peerReady(peer));
+  }
+
   /** The peer is connected and speaks the protocol. */
   peerReady(peer: NodeId): void {
     if (!this.#isRunning || !opensLink(this.#modules.libp2p.peerId.toString(), peer)) return;
     if (this.#attempts.has(peer)) return;
-    const attempt: Attempt = { failures: 0, timer: undefined, isOpening: false };
+    const attempt: Attempt = { failures: 0, timer: undefined, isOpening: false, upMs: undefined };
     this.#attempts.set(peer, attempt);
     void this.#open(peer, attempt);
   }
@@ -65,13 +79,16 @@ export class Opener {
   /** Hello was exchanged. */
   linkUp(peer: NodeId): void {
     const attempt = this.#attempts.get(peer);
-    if (attempt !== undefined) attempt.failures = 0;
+    if (attempt !== undefined) attempt.upMs = this.#modules.clock.nowMs();
   }
 
   /** The link is down. `patient` where the peer does not want one now. */
   linkDown(peer: NodeId, patient: boolean): void {
     const attempt = this.#attempts.get(peer);
     if (attempt === undefined) return;
+    const lastedMs = this.#modules.clock.nowMs() - (attempt.upMs ?? Number.POSITIVE_INFINITY);
+    if (lastedMs > this.#limits.reopenMaxMs) attempt.failures = 0;
+    attempt.upMs = undefined;
     if (patient) attempt.failures = Math.max(attempt.failures, 6);
     this.#later(peer, attempt);
   }
@@ -94,15 +111,20 @@ export class Opener {
       .getConnections()
       .find((one) => one.status === 'open' && one.remotePeer.toString() === peer);
     // A peer that is gone comes back by `peerReady`.
-    if (connection === undefined) return;
+    if (connection === undefined) {
+      this.#attempts.delete(peer);
+      return;
+    }
     attempt.isOpening = true;
     try {
       const signal = AbortSignal.timeout(this.#limits.helloMs);
       const stream = await connection.newStream(MESSAGES_PROTOCOL, { signal });
       if (this.#attempts.get(peer) === attempt) onStream(peer, stream, connection);
       else stream.abort(new Error('not wanted any more'));
-    } catch {
-      if (this.#attempts.get(peer) === attempt) this.#later(peer, attempt);
+    } catch (thrown) {
+      if (this.#attempts.get(peer) !== attempt) return;
+      if (thrown instanceof Error && thrown.name === 'UnsupportedProtocolError') this.#attempts.delete(peer);
+      else this.#later(peer, attempt);
     } finally {
       attempt.isOpening = false;
     }

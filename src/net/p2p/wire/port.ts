@@ -22,11 +22,14 @@ export class Port {
   #wantsPause = false;
   #isResuming = false;
   #isClosed = false;
+  /** The owner waits for `drained`. */
+  #isFull = false;
 
   constructor(stream: Stream, events: PortEvents) {
     this.#stream = stream;
     this.#events = events;
-    stream.addEventListener('drain', this.#onDrain);
+    stream.addEventListener('drain', this.#onRoom);
+    stream.addEventListener('idle', this.#onRoom);
     stream.addEventListener('end', this.#onEnd);
     stream.addEventListener('close', this.#onClose);
     stream.addEventListener('message', this.#onMessage);
@@ -36,7 +39,8 @@ export class Port {
   /** False: no more before `drained`. What was given is sent all the same, or lost with the stream. */
   send(bytes: Uint8Array): boolean {
     if (this.#isClosed || this.#stream.writeStatus !== 'writable') return false;
-    return this.#stream.send(bytes);
+    this.#isFull = !this.#stream.send(bytes);
+    return !this.#isFull;
   }
 
   /** Hands out nothing more until `resume`. */
@@ -98,7 +102,19 @@ export class Port {
     this.#events.data(data instanceof Uint8Array ? data : data.subarray());
   };
 
-  readonly #onDrain = (): void => this.#events.drained();
+  /**
+   * Every stream of a connection hears that its socket has drained, those with an exhausted window too: only an empty
+   * buffer is room. Looked at after the stream has sent what it had.
+   */
+  readonly #onRoom = (): void => {
+    if (!this.#isFull) return;
+    queueMicrotask(() => {
+      const { writeBufferLength, writableNeedsDrain } = this.#stream;
+      if (!this.#isFull || this.#isClosed || writeBufferLength > 0 || writableNeedsDrain) return;
+      this.#isFull = false;
+      this.#events.drained();
+    });
+  };
 
   readonly #onEnd = (): void => this.#events.ended();
 
@@ -108,7 +124,8 @@ export class Port {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#stream.removeEventListener('message', this.#onMessage);
-    this.#stream.removeEventListener('drain', this.#onDrain);
+    this.#stream.removeEventListener('drain', this.#onRoom);
+    this.#stream.removeEventListener('idle', this.#onRoom);
     this.#stream.removeEventListener('end', this.#onEnd);
     this.#stream.removeEventListener('close', this.#onClose);
     this.#events.closed(error);

@@ -106,6 +106,25 @@ test('a stall counts for all that were due in it, not only for the one that met 
   assert.ok(result.latencies.summary().max > 480);
 });
 
+test('a stall at the end: what was due in it begins all the same, late', async () => {
+  const { time, take } = bench();
+  let count = 0;
+  const result = await runLoad(
+    { pace: { kind: 'rate', perSecond: 100 }, durationMs: 1000, warmUpMs: 0 },
+    {
+      operate: () => {
+        count += 1;
+        if (count === 80) time.stall(500);
+        return take(1);
+      },
+      signal: never,
+      time,
+    },
+  );
+  assert.deepEqual([result.begun, result.notBegun, result.unanswered], [100, 0, 0]);
+  assert.ok(result.latencies.summary().max > 450);
+});
+
 test('a timer that is a little late is not the answer’s fault', async () => {
   const { time, take } = bench();
   const result = await runLoad(

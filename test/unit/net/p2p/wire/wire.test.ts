@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { NodeError } from '../../../../../src/core/errors.ts';
 import type { AskForBid } from '../../../../../src/core/messages.ts';
 import { MESSAGES_PROTOCOL } from '../../../../../src/net/p2p/wire/opener.ts';
-import { archiveOf, wirePair } from '../../../../support/wire.ts';
+import { archiveOf, keysInOrder, wireNode, wirePair } from '../../../../support/wire.ts';
 
 const NOTHING = { cpu: 0, memory: 0, disk: 0, gpu: 0 };
 
@@ -238,5 +238,24 @@ test('posts are lost without a word where there is no room', { timeout: 20_000 }
   await assert.rejects(
     Promise.all(Array.from({ length: 20 }, () => first.wire.send(second.id, ask(1, Buffer.alloc(1))))),
     (thrown) => thrown instanceof NodeError && thrown.code === 'Busy',
+  );
+});
+
+test('a wire that starts late finds the peers that are connected already', { timeout: 20_000 }, async (t) => {
+  const [firstKey, secondKey] = await keysInOrder();
+  const early = await wireNode(t, { privateKey: secondKey });
+  const late = await wireNode(t, { privateKey: firstKey, peers: early.host.addresses(), startsLate: true });
+  while (late.host.peers().length === 0) await pause(5);
+  assert.deepEqual(late.wire.peers(), []);
+  await late.wire.start();
+  await Promise.all([early.linked(late.id), late.linked(early.id)]);
+});
+
+test('a body over what the peer accepts is refused before it crosses', { timeout: 20_000 }, async (t) => {
+  const [first, second] = await wirePair(t, { second: { bodyBytes: 1_000_000 } });
+  await first.wire.send(second.id, ask(1, Buffer.alloc(900_000)));
+  await assert.rejects(
+    first.wire.send(second.id, ask(2, Buffer.alloc(1_000_001))),
+    (thrown) => thrown instanceof NodeError && thrown.code === 'BodyTooLarge',
   );
 });
