@@ -41,6 +41,8 @@ export async function connectBidAsker(
   const { privateKey } = await newIdentity();
   const host = await createHost({ privateKey, host: '127.0.0.1', port: 0, peers: [peer] }, { logger });
   const linked = Promise.withResolvers<NodeId>();
+  // It may fail while the host still starts.
+  linked.promise.catch(() => undefined);
   let asker: Asker | undefined;
   const wire = createWire(
     { hello: { roles: { compute: false, requester: true }, version: `v${packageVersion()}` } },

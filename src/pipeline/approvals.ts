@@ -27,7 +27,7 @@ export interface ApprovalsModules {
   /** One step: a place to wait and the capacity that the ticket holds, or the reason why not. */
   readonly reserve: (header: ExecutionHeader) => Ticket | Rejection;
   /** How soon one would start whose promise was just made. */
-  readonly outlook: (resources: Resources) => BidOutlook;
+  readonly outlook: () => BidOutlook;
   /** A bid has begun to wait, or goes on after a restart. */
   readonly onWaiting: (item: Item) => void;
   /** The bid is made; what it needs is reserved. */
@@ -154,7 +154,7 @@ export class Approvals {
     const ticket = reserve(item.header);
     if (typeof ticket !== 'number') return false;
     this.#waiting.delete(item.id);
-    records.offeredLate(item, reason, ticket, outlook(item.header.resources));
+    records.offeredLate(item, reason, ticket, outlook());
     onOffered(item);
     return true;
   }

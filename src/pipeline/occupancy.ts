@@ -1,5 +1,4 @@
 import type { Ledger } from '../capacity/ledger.ts';
-import { less } from '../capacity/ledger-layout.ts';
 import type { Resources } from '../core/job.ts';
 import type { BidOutlook } from '../core/messages.ts';
 import { fits } from '../core/resources.ts';
@@ -7,9 +6,6 @@ import type { Approvals } from './approvals.ts';
 import type { Item } from './item.ts';
 import type { Park } from './park.ts';
 import type { BoundedQueue } from './queue.ts';
-
-/** Waiting executions that are added up for a bid: with more, none starts now that matters. */
-const LOOKED_AT = 256;
 
 export interface OccupancyModules {
   readonly items: ReadonlyMap<string, Item>;
@@ -57,33 +53,19 @@ export class Occupancy {
   }
 
   /** How soon an execution would start whose promise was just made. */
-  outlook(resources: Resources): BidOutlook {
-    const ahead = this.queued + this.offered;
-    return { startsNow: this.#allFit([this.#waiting(), [resources]], ahead), ahead };
+  outlook(): BidOutlook {
+    return { startsNow: this.#allFit(), ahead: this.queued + this.offered };
   }
 
   /** The same for one that is here already. */
   outlookOf(item: Item): BidOutlook {
     if (item.station !== 'offered' && item.station !== 'admit') return { startsNow: true, ahead: 0 };
-    const waiting = this.queued + this.offered;
-    return { startsNow: this.#allFit([this.#waiting()], waiting), ahead: Math.max(0, waiting - 1) };
+    return { startsNow: this.#allFit(), ahead: Math.max(0, this.queued + this.offered - 1) };
   }
 
-  *#waiting(): Generator<Resources> {
-    for (const { header } of this.#modules.queue) yield header.resources;
-    for (const { header } of this.#modules.park) yield header.resources;
-  }
-
-  /** True when all of them would find room now, beside what runs. More than a look allows count as no. */
-  #allFit(groups: readonly Iterable<Resources>[], count: number): boolean {
-    if (count > LOOKED_AT) return false;
-    let left = this.#modules.ledger.free();
-    for (const group of groups) {
-      for (const resources of group) {
-        if (!fits(resources, left)) return false;
-        left = less(left, resources);
-      }
-    }
-    return true;
+  /** True when all that is promised would find room now, beside what runs. */
+  #allFit(): boolean {
+    const { ledger } = this.#modules;
+    return fits(ledger.promised(), ledger.free());
   }
 }

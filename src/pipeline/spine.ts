@@ -107,7 +107,7 @@ export class Spine {
         records: this.records,
         settle: this.#settle,
         reserve: (header) => this.intake.reserve(header),
-        outlook: (resources) => this.occupancy.outlook(resources),
+        outlook: () => this.occupancy.outlook(),
         onWaiting: (item) => this.#own(item),
         onOffered: (item) => this.#parkOffer(item),
       },
@@ -254,7 +254,7 @@ export class Spine {
   }
 
   #offered(header: ExecutionHeader, spec: Uint8Array, ticket: Ticket): void {
-    const item = this.records.offered(header, spec, ticket, this.occupancy.outlook(header.resources));
+    const item = this.records.offered(header, spec, ticket, this.occupancy.outlook());
     this.#own(item);
     this.#parkOffer(item);
   }

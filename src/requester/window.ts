@@ -3,6 +3,9 @@ import type { EvaluationRecord, JobRecord } from '../store/records.ts';
 import type { RequesterStore } from '../store/requester-store.ts';
 import { TICKET_DETAIL } from './lives.ts';
 
+/** Entries that wait no more are swept when they are so many: most looks stop at the first few. */
+const SWEEP_AT = 64;
+
 /** A job that waits for room. */
 export interface Waiting {
   evaluation: EvaluationRecord;
@@ -109,9 +112,10 @@ export class Window {
 
   /** The entries in order. */
   *entries(): IterableIterator<Waiting> {
-    const alive = this.#entries.filter((entry) => this.#isAlive(entry));
-    this.#entries = alive;
-    for (const entry of alive) if (this.#isAlive(entry)) yield entry;
+    if (this.#entries.length > this.#byJob.size + SWEEP_AT) {
+      this.#entries = this.#entries.filter((entry) => this.#isAlive(entry));
+    }
+    for (const entry of this.#entries) if (this.#isAlive(entry)) yield entry;
   }
 
   /**

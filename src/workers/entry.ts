@@ -1,7 +1,7 @@
 import { BroadcastChannel, isMainThread, parentPort, threadId, workerData } from 'node:worker_threads';
 import { fromErrorData, NodeError, toErrorData } from '../core/errors.ts';
 import type { Outcome } from '../core/outcome.ts';
-import type { Control, Question, ThreadOptions, Upward, WorkBatch } from './protocol.ts';
+import type { Control, Question, ThreadOptions, Upward, WorkBatch, WorkItem } from './protocol.ts';
 
 /** Kills remembered for items that have not arrived: more than a pool can have on their way at once. */
 const EARLY_KILLS_KEPT = 1024;
@@ -39,13 +39,68 @@ export interface Serve<In, Out, Report> {
   readonly blocking?: boolean;
 }
 
+/** What the items of a thread share. */
+interface Thread<Out, Report> {
+  send(message: Upward<Out, Report>, now: boolean): void;
+  ask(question: Question, signal: AbortSignal | undefined): Promise<unknown>;
+}
+
+/** One item in its handler. Most never look at their signal, and an AbortController costs more than all the rest. */
+class RunningItem<Out, Report> implements HandlerContext<Report> {
+  readonly id: string;
+  readonly #thread: Thread<Out, Report>;
+  readonly #isBlocking: boolean;
+  #stop: Control | undefined;
+  #controller: AbortController | undefined;
+
+  constructor(
+    id: string,
+    options: { isBlocking: boolean; stop: Control | undefined },
+    thread: Thread<Out, Report>,
+  ) {
+    this.id = id;
+    this.#isBlocking = options.isBlocking;
+    this.#stop = options.stop;
+    this.#thread = thread;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#stop !== undefined) this.#controller.abort(this.#stop);
+    }
+    return this.#controller.signal;
+  }
+
+  stop(control: Control): void {
+    this.#stop ??= control;
+    this.#controller?.abort(control);
+  }
+
+  report(report: Report): void {
+    this.#thread.send({ kind: 'report', id: this.id, report }, this.#isBlocking);
+  }
+
+  log(
+    level: 'debug' | 'info' | 'warn' | 'error',
+    text: string,
+    fields: Readonly<Record<string, string | number>> = {},
+  ): void {
+    this.#thread.send({ kind: 'log', level, text, fields }, this.#isBlocking);
+  }
+
+  ask(question: Question, signal?: AbortSignal): Promise<unknown> {
+    return this.#thread.ask(question, signal);
+  }
+}
+
 /**
  * Makes the function a worker file exports as default. Refuses to run on the main thread.
  * `create` gets the stage's options once a thread.
  */
 export function serve<In, Out, Report = never>(
   create: (options: unknown) => Serve<In, Out, Report> | Promise<Serve<In, Out, Report>>,
-): (batch: WorkBatch<In>) => Promise<void> {
+): (batch: WorkBatch<In>) => Promise<unknown> {
   const port = parentPort;
   if (isMainThread || port === null) throw new Error('a worker file must run in a pool thread');
   const thread = workerData as ThreadOptions;
@@ -57,7 +112,7 @@ export function serve<In, Out, Report = never>(
   const channel = new BroadcastChannel(thread.channel);
   channel.unref();
 
-  const running = new Map<string, AbortController>();
+  const running = new Map<string, RunningItem<Out, Report>>();
   // A kill can overtake its item. It reaches every thread of the pool, so most of these are for others.
   const killedEarly = new Map<string, Control>();
   const questions = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
@@ -70,10 +125,14 @@ export function serve<In, Out, Report = never>(
   };
 
   let buffer: Upward<Out, Report>[] = [];
+  let posts = 0;
+  let batches = 0;
   const flush = (): void => {
+    if (buffer.length === 0) return;
     const messages = buffer;
     buffer = [];
-    if (messages.length > 0) port.postMessage(messages);
+    posts += 1;
+    port.postMessage(messages);
   };
   const send = (message: Upward<Out, Report>, now: boolean): void => {
     buffer.push(message);
@@ -85,14 +144,14 @@ export function serve<In, Out, Report = never>(
     const control = (event as { data: Control }).data;
     switch (control.kind) {
       case 'kill': {
-        const controller = running.get(control.id);
-        if (controller === undefined) rememberEarlyKill(control.id, control);
-        else controller.abort(control);
+        const item = running.get(control.id);
+        if (item === undefined) rememberEarlyKill(control.id, control);
+        else item.stop(control);
         break;
       }
       case 'detach':
         detached = control;
-        for (const controller of running.values()) controller.abort(control);
+        for (const item of running.values()) item.stop(control);
         break;
       case 'welcome':
         if (control.thread === threadId) welcome.resolve(control.live);
@@ -113,30 +172,30 @@ export function serve<In, Out, Report = never>(
 
   send({ kind: 'ready', thread: threadId }, true);
 
-  const runOne = async (stage: Serve<In, Out, Report>, id: string, input: In): Promise<void> => {
-    const now = stage.blocking === true;
-    const controller = new AbortController();
-    const early = killedEarly.get(id) ?? detached;
-    if (early !== undefined) controller.abort(early);
+  const shared: Thread<Out, Report> = {
+    send,
+    ask: (question, signal) =>
+      new Promise((resolve, reject) => {
+        const number = nextQuestion++;
+        questions.set(number, { resolve, reject });
+        signal?.addEventListener('abort', () => {
+          if (questions.delete(number))
+            reject(new NodeError('InputUnavailable', `${question.kind}: given up`));
+        });
+        send({ kind: 'question', number, thread: threadId, question }, true);
+      }),
+  };
+
+  const runOne = async (
+    stage: Serve<In, Out, Report>,
+    { id, input }: WorkItem<In>,
+    isLast: boolean,
+  ): Promise<void> => {
+    const isBlocking = stage.blocking === true;
+    const context = new RunningItem(id, { isBlocking, stop: killedEarly.get(id) ?? detached }, shared);
     killedEarly.delete(id);
-    running.set(id, controller);
+    running.set(id, context);
     const startedAt = performance.now();
-    const context: HandlerContext<Report> = {
-      id,
-      signal: controller.signal,
-      report: (report) => send({ kind: 'report', id, report }, now),
-      log: (level, text, fields = {}) => send({ kind: 'log', level, text, fields }, now),
-      ask: (question, signal) =>
-        new Promise((resolve, reject) => {
-          const number = nextQuestion++;
-          questions.set(number, { resolve, reject });
-          signal?.addEventListener('abort', () => {
-            if (questions.delete(number))
-              reject(new NodeError('InputUnavailable', `${question.kind}: given up`));
-          });
-          send({ kind: 'question', number, thread: threadId, question }, true);
-        }),
-    };
     let outcome: Outcome<Out>;
     try {
       outcome = await stage.handle(input, context);
@@ -145,17 +204,24 @@ export function serve<In, Out, Report = never>(
     } finally {
       running.delete(id);
     }
-    send({ kind: 'outcome', id, outcome, durationMs: performance.now() - startedAt, thread: threadId }, now);
+    const durationMs = performance.now() - startedAt;
+    send({ kind: 'outcome', id, outcome, durationMs, thread: threadId }, isBlocking && !isLast);
   };
 
-  return async (batch) => {
+  return async ({ items }) => {
     const stage = await ready;
+    const before = posts;
+    batches += 1;
     if (stage.blocking === true) {
-      for (const item of batch.items) await runOne(stage, item.id, item.input);
+      for (const item of items) await runOne(stage, item, item === items.at(-1));
     } else {
-      await Promise.all(batch.items.map((item) => runOne(stage, item.id, item.input)));
+      await Promise.all(items.map((item) => runOne(stage, item, false)));
     }
-    // A parked thread has no later turn to send what is left.
+    batches -= 1;
+    // What is left goes with the result, one message instead of two, unless it could overtake what was posted before it.
+    if (posts === before && batches === 0) return buffer.splice(0);
+    // A parked thread has no later turn to send it.
     flush();
+    return [];
   };
 }

@@ -113,11 +113,12 @@ export class Pool<In, Out, Report = never> {
     const batch: OpenBatch = { left: items.length, all: Promise.withResolvers() };
     for (const item of items) this.#open.set(item.id, batch);
     try {
-      await this.#threads().run({ items } satisfies WorkBatch<In>, {
+      const told: unknown = await this.#threads().run({ items } satisfies WorkBatch<In>, {
         ...(options.signal === undefined ? {} : { signal: options.signal }),
         ...(options.transfer === undefined ? {} : { transferList: [...options.transfer] }),
       });
-      // A batch's end and its last outcomes come over different ports, in any order.
+      for (const message of told as Upward<Out, Report>[]) this.#receive(message);
+      // A batch's end and what a thread posts by itself come over different ports, in any order.
       if (batch.left > 0) await outcomesOf(batch, this.name);
     } finally {
       for (const item of items) if (this.#open.get(item.id) === batch) this.#open.delete(item.id);

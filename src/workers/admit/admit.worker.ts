@@ -4,7 +4,7 @@ import { Admission } from './admit.ts';
 import type { AdmitInput, AdmitOptions, AdmitOutput } from './protocol.ts';
 
 /** Thread of the admit pool. */
-const run: (batch: WorkBatch<AdmitInput>) => Promise<void> = serve<AdmitInput, AdmitOutput>((options) => {
+const run: (batch: WorkBatch<AdmitInput>) => Promise<unknown> = serve<AdmitInput, AdmitOutput>((options) => {
   const admission = new Admission(options as AdmitOptions);
   return {
     handle: async (input, { signal }) => {

@@ -19,7 +19,7 @@ type Context = HandlerContext<never>;
  * Thread of the bid pool. Storages are loaded with the first job that has inputs; exec probes run through a helper
  * process of this thread, so that neither the daemon's loop nor its memory is in their way.
  */
-const run: (batch: WorkBatch<BidInput>) => Promise<void> = serve<BidInput, BidOutput>((given) => {
+const run: (batch: WorkBatch<BidInput>) => Promise<unknown> = serve<BidInput, BidOutput>((given) => {
   const options = given as BidOptions;
   // Any job's context serves: questions are numbered by thread, not by job, and logs name no job.
   let context: Context | undefined;

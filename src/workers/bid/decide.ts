@@ -57,6 +57,7 @@ export async function decideSlowly(
   job: AskedJob,
   options: SlowOptions,
 ): Promise<Decision> {
+  if (strategies.length === 0) return BID;
   const releases: (() => void)[] = [];
   for (const strategy of strategies) {
     const entered = strategy.enter?.() ?? (() => undefined);
@@ -73,7 +74,6 @@ export async function decideSlowly(
   const known = new Array<Decision | undefined>(strategies.length).fill(undefined);
   let left = strategies.length;
   const { promise: over, resolve: end } = Promise.withResolvers<void>();
-  if (left === 0) end();
   const signal = AbortSignal.any([options.signal, ending.signal]);
   for (const [index, strategy] of strategies.entries()) {
     void verdictOf(strategy, job, { ...options, signal }, releases[index]).then((verdict) => {

@@ -112,7 +112,7 @@ function toStopReason(control: Control): StopReason {
     : { kind: 'detach' };
 }
 
-const run: (batch: WorkBatch<ExecuteInput>) => Promise<void> = serve<
+const run: (batch: WorkBatch<ExecuteInput>) => Promise<unknown> = serve<
   ExecuteInput,
   ExecuteOutput,
   ExecuteReport

@@ -13,7 +13,7 @@ import type { ExecuteOptions, ExecuteReport, WasmInput, WasmOutput } from './pro
 import { buildRunRequest, diskLimit, hasFiles, parseSpec } from './run-request.ts';
 
 /** Thread of the WASM pool: one job at a time, each won by its slot before anything is done for it. */
-const worker: (batch: WorkBatch<WasmInput>) => Promise<void> = serve<WasmInput, WasmOutput, ExecuteReport>(
+const worker: (batch: WorkBatch<WasmInput>) => Promise<unknown> = serve<WasmInput, WasmOutput, ExecuteReport>(
   (untyped) => {
     const options = untyped as ExecuteOptions;
     const engine = new WasmEngine();

@@ -8,37 +8,40 @@ import type { Control, WorkBatch } from '../protocol.ts';
 import type { PublishInput, PublishOptions, PublishOutput } from './protocol.ts';
 
 /** Thread half of the publish stage: results leave this machine, or become reachable on it. */
-const work: (batch: WorkBatch<PublishInput>) => Promise<void> = serve<PublishInput, PublishOutput>((raw) => {
-  // Made by the composition root, on this side of every edge.
-  const options = raw as PublishOptions;
-  // Questions do not depend on the item that asks, so the publishers of a thread go through any that is running.
-  let ask: HandlerContext<never>['ask'] | undefined;
-  const askMain: Ask = (question, signal) => {
-    if (ask === undefined) throw new NodeError('Internal', 'publishers work only while an item is handled');
-    return ask(question, signal);
-  };
-  const publishers = createPublishers(options, askMain);
+const work: (batch: WorkBatch<PublishInput>) => Promise<unknown> = serve<PublishInput, PublishOutput>(
+  (raw) => {
+    // Made by the composition root, on this side of every edge.
+    const options = raw as PublishOptions;
+    // Questions do not depend on the item that asks, so the publishers of a thread go through any that is running.
+    let running: HandlerContext<never> | undefined;
+    const askMain: Ask = (question, signal) => {
+      if (running === undefined)
+        throw new NodeError('Internal', 'publishers work only while an item is handled');
+      return running.ask(question, signal);
+    };
+    const publishers = createPublishers(options, askMain);
 
-  return {
-    async handle(input, context): Promise<Outcome<PublishOutput>> {
-      ask = context.ask;
-      const publisher = pick(publishers, input.publisher);
-      try {
-        context.signal.throwIfAborted();
-        const published = await publisher.publish({
-          header: input.header,
-          publisher: input.publisher,
-          resultsDirectory: input.resultsDirectory,
-          signal: context.signal,
-        });
-        return { kind: 'advance', value: { published } };
-      } catch (thrown) {
-        if (context.signal.aborted) return stopped(context.signal.reason as Control);
-        throw thrown;
-      }
-    },
-  };
-});
+    return {
+      async handle(input, context): Promise<Outcome<PublishOutput>> {
+        running = context;
+        const publisher = pick(publishers, input.publisher);
+        try {
+          context.signal.throwIfAborted();
+          const published = await publisher.publish({
+            header: input.header,
+            publisher: input.publisher,
+            resultsDirectory: input.resultsDirectory,
+            signal: context.signal,
+          });
+          return { kind: 'advance', value: { published } };
+        } catch (thrown) {
+          if (context.signal.aborted) return stopped(context.signal.reason as Control);
+          throw thrown;
+        }
+      },
+    };
+  },
+);
 
 export default work;
 

@@ -102,7 +102,9 @@ for (const probe of ['http_probe', 'exec_probe'] as const) {
     );
     t.diagnostic(`ratio of medians ${ratio.toFixed(2)}`);
     assert.ok(at(crowded.beside, 0.5) <= SINGLE_MS, percentiles(crowded.beside));
-    assert.ok(ratio < 3, `${ratio}`);
+    // Other work on the machine may come and go between the two.
+    const moreMs = at(crowded.whole, 0.5) - at(alone.whole, 0.5);
+    assert.ok(ratio < 3 || moreMs < SINGLE_MS, `${ratio} times, ${moreMs} ms more`);
     // Nobody wants those answers any more: their probes end with them.
     for (const id of ids) node.spine.intake.drop(id);
     await waitUntil(() => tally.running(probe) === 0 && marked(mark) === 0, 'no probe is left');
