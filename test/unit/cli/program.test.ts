@@ -39,6 +39,7 @@ test('the commands there are', () => {
     commands.map(([name]) => name),
     [
       'serve',
+      'devstack',
       'docker run',
       'wasm run',
       ...[

@@ -25,7 +25,7 @@ export const wireLimits = {
   bodyTotalBytes: 100_663_296,
   /** A body that makes no progress, or that no message asks for, is dropped after this time. */
   bodyIdleMs: 30_000,
-  /** Messages a peer may send without an answer: asks that are being decided, cancels that wait for an end. */
+  /** Messages a peer may send without an answer: many are on their way to a disk, a cancel waits for an end. */
   windowMessages: 4096,
   /** Bytes of messages without an answer. */
   windowBytes: 8_388_608,
@@ -37,7 +37,7 @@ export const wireLimits = {
   handlingTotalBytes: 67_108_864,
   /** What a peer may have in hand although all together have more than that: nobody is shut out by others. */
   handlingShareBytes: 65_536,
-  /** Messages that wait for the window or for the stream, per peer. Both roles' delivery lanes fit. */
+  /** Messages that wait for the window or for the stream, per peer; asks leave half of it to the others. */
   outboxMessages: 16_384,
   /** Bytes of messages that wait, per peer. */
   outboxBytes: 8_388_608,
