@@ -22,8 +22,8 @@ import { cancelled, endingOf, failureOf, givenUp } from './verdicts.ts';
 /**
  * The way of an execution through this node, in the order of the drawing in src/README.md:
  *
- *   ingest ► bid ► park: offered ► admit ► execute ► publish ► settle
- *             └──► approvals ──►┘
+ *   bid ► park: offered ► admit ► execute ► publish ► settle
+ *    └──► approvals ──►┘
  *
  * A stage says what it thinks of an item; only this file decides where the item goes next.
  */
@@ -49,7 +49,8 @@ export class Spine {
     const { clock, ledger, store, logger } = modules;
     this.records = new Records(options, { store, clock });
     this.#park = new Park({ clock, onExpired: (item) => this.#withdraw(item) });
-    this.intake = new Intake(options.bid, {
+    const asks = { policy: options.bid, most: options.limits.bidQueue };
+    this.intake = new Intake(asks, {
       ...modules,
       stages: () => this.#stages,
       onBid: (header, spec, ticket) => this.#offered(header, spec, ticket),
@@ -58,9 +59,9 @@ export class Spine {
         modules.onRefused(ask, rejection);
         if (!rejection.final) this.#noteRoom();
       },
+      // Asks were refused while others took all places: nothing else would tell that there is room again.
+      onSpace: () => this.#noteRoom(),
     });
-    // Asks were refused while submissions filled the queue: nothing else would tell that there is room again.
-    modules.ingest.onSpace(() => this.#noteRoom());
     this.#stages = createStages(options, modules, {
       bid: (ask, outcome) => this.intake.decided(ask, outcome),
       takeAdmissible: (max) => this.#admission.take(max),
@@ -119,9 +120,7 @@ export class Spine {
   /** Executions the node would take up now. */
   get openSlots(): number {
     if (this.#stopping) return 0;
-    const { admit } = this.#stages;
-    const decidable = this.intake.decidable(admit.queue.free);
-    return Math.max(0, Math.min(this.#modules.ingest.runner.queue.free, decidable));
+    return Math.max(0, this.intake.decidable(this.#stages.admit.queue.free));
   }
 
   /** True when the item's request is within what the node has now. */
