@@ -284,11 +284,13 @@ export class EventHub implements SubscriptionHost {
     const { group, cursor } = subscription;
     const below = Math.min(this.#end, this.#ring.start);
     if (cursor >= below) return undefined;
-    const { rows, next } = readPage(this.#logs, { from: cursor, below, limit: PAGE_ROWS });
-    const batch = group.cut(
-      rows.map((row) => new Entry(row)),
-      next,
-    );
+    const batch = group.storedBatch(cursor, () => {
+      const { rows, next } = readPage(this.#logs, { from: cursor, below, limit: PAGE_ROWS });
+      return group.cut(
+        rows.map((row) => new Entry(row)),
+        next,
+      );
+    });
     subscription.cursor = batch.next;
     return this.#frame(group, batch);
   }
