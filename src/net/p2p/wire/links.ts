@@ -241,15 +241,19 @@ export class Links {
 
   #up(peer: NodeId, { version, roles }: Hello): void {
     this.#opener.linkUp(peer);
+    this.#modules.host.keep(peer);
     this.#modules.logger.info({ peer, version, roles }, 'linked with peer');
     this.#modules.handlers.peerUp(peer, { version, roles });
   }
 
   #down(link: Link, connection: Connection, { reason, text, fault }: LinkEnd): void {
-    const { counts, logger, handlers } = this.#modules;
+    const { counts, host, logger, handlers } = this.#modules;
     const { peer } = link;
     const isCurrent = this.#links.get(peer)?.link === link;
-    if (isCurrent) this.#links.delete(peer);
+    if (isCurrent) {
+      this.#links.delete(peer);
+      host.release(peer);
+    }
     counts.downs.add(reason);
     if (link.hello !== undefined) {
       logger[reason === 'stopping' ? 'debug' : 'warn'](
