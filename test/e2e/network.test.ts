@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { testDocker } from '../support/docker.ts';
 import { dockerJob, helloModule, mockJob, wasmJob } from '../support/jobs.ts';
-import { onlyAt, sitesIfPossible, startNetwork } from '../support/network.ts';
-import { waitUntil } from '../support/node.ts';
+import { connection, onlyAt, sitesIfPossible, startNetwork } from '../support/network.ts';
+import { startTestNode, waitUntil } from '../support/node.ts';
+import { localExecutions } from '../support/node-facts.ts';
 import { completed, jobGet, said } from '../support/results.ts';
 
 const LARGE_BYTES = 4 * 1024 * 1024;
@@ -65,6 +66,37 @@ test('a requester and two compute nodes: jobs run at both, logs come live, resul
   const everywhere = await a.submit({ ...mockJob({ Stdout: 'x' }), Type: 'ops' });
   await completed(a, everywhere);
   assert.equal((await a.executions(everywhere)).length, 2, 'an ops job runs once on each');
+});
+
+test('two nodes with both roles: jobs submitted at either run where they fit', {
+  timeout: 60_000,
+}, async (t) => {
+  const a = await startTestNode(t, { flags: ['--labels', 'site=a'] });
+  const [peer = ''] = a.swarmAddresses;
+  const b = await startTestNode(t, { flags: ['--labels', 'site=b', '--peer', peer] });
+  for (const [one, other] of [
+    [a, b],
+    [b, a],
+  ] as const) {
+    await one.waitUntil(
+      async () => (await connection(one, other.nodeId)) === 'CONNECTED',
+      'they know each other',
+    );
+  }
+  const module = await helloModule();
+  for (const [at, site, where] of [
+    [a, 'b', b],
+    [b, 'a', a],
+    [a, 'a', a],
+  ] as const) {
+    const id = await at.submit(onlyAt(wasmJob(module, { publisher: 'local' }), site));
+    await completed(at, id);
+    assert.ok(
+      (await localExecutions(where)).some(({ jobId }) => jobId === id),
+      `it ran at ${site}`,
+    );
+    assert.equal(await readFile(join(await jobGet(t, at, id), 'stdout'), 'utf8'), 'hello\n');
+  }
 });
 
 test('a program of 4 MB in the job itself crosses while small jobs go on', { timeout: 90_000 }, async (t) => {
