@@ -10,6 +10,8 @@ export const limits = {
    * to wait. A refused ask waits at its requester, which is durable.
    */
   bidQueue: 4096,
+  /** Specs of asks being decided: peers send them, and they are kept whole. One always fits. */
+  askBytes: 67_108_864,
   /**
    * Executions offered, or accepted and waiting for capacity. Rate <= permits / holding time, so it must exceed
    * the machine.

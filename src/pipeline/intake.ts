@@ -16,6 +16,8 @@ export interface IntakeOptions {
   readonly policy: BidPolicy;
   /** Asks decided at once: threads are given all of them, so their queue does not bound them. */
   readonly most: number;
+  /** What their specs may add up to. */
+  readonly askBytes: number;
 }
 
 export interface IntakeModules {
@@ -40,14 +42,18 @@ export interface IntakeModules {
  */
 export class Intake {
   readonly #most: number;
+  readonly #askBytes: number;
   readonly #modules: IntakeModules;
   readonly #pending = new Map<string, PendingAsk>();
+  /** Of the specs of pending asks. */
+  #bytes = 0;
   #closed = false;
   /** Bids that can be decided at once; Infinity where no probe is asked. */
   #probesAtOnce = Number.POSITIVE_INFINITY;
 
   constructor(options: IntakeOptions, modules: IntakeModules) {
     this.#most = options.most;
+    this.#askBytes = options.askBytes;
     this.#modules = modules;
     this.setPolicy(options.policy);
   }
@@ -75,10 +81,15 @@ export class Intake {
   ask(ask: PendingAsk): void {
     if (this.#closed) {
       this.#refuse(ask, transient('stopping', 'this node is stopping'));
-    } else if (!this.#pending.has(ask.id)) {
-      if (this.size >= this.#most || !this.#modules.stages().bid.offer(ask)) {
-        this.#refuse(ask, transient('busy', 'this node is deciding on as many asks as it can hold'));
-      } else this.#pending.set(ask.id, ask);
+    } else if (this.#pending.has(ask.id)) {
+      return;
+    } else if (this.size > 0 && this.#bytes + ask.spec.length > this.#askBytes) {
+      this.#refuse(ask, transient('busy', 'this node is deciding on jobs of as many bytes as it can hold'));
+    } else if (this.size >= this.#most || !this.#modules.stages().bid.offer(ask)) {
+      this.#refuse(ask, transient('busy', 'this node is deciding on as many asks as it can hold'));
+    } else {
+      this.#pending.set(ask.id, ask);
+      this.#bytes += ask.spec.length;
     }
   }
 
@@ -94,7 +105,7 @@ export class Intake {
     ask.dropped = true;
     const { bid } = this.#modules.stages();
     // Its probes end with it.
-    if (bid.takeOut(id) !== undefined) this.#leave(id);
+    if (bid.takeOut(id) !== undefined) this.#leave(ask);
     else bid.kill(id, 'cancelled', 'the requester wants no answer any more');
   }
 
@@ -120,7 +131,7 @@ export class Intake {
     if (ask.explain !== undefined) {
       ask.explain(outcome);
     } else if (ask.dropped) {
-      this.#leave(ask.id);
+      this.#leave(ask);
     } else if (outcome.kind === 'reject') {
       this.#refuse(ask, outcome);
     } else if (outcome.kind === 'wait') {
@@ -129,7 +140,7 @@ export class Intake {
         this.#refuse(ask, rejection);
         return;
       }
-      this.#leave(ask.id);
+      this.#leave(ask);
       metrics.bid('waiting', '');
     } else if (outcome.kind !== 'advance') {
       const { message } = faultOf(outcome);
@@ -142,7 +153,7 @@ export class Intake {
         this.#refuse(ask, reserved);
         return;
       }
-      this.#leave(ask.id);
+      this.#leave(ask);
       metrics.bid('accepted', '');
       onBid(header, ask.spec, reserved);
     }
@@ -174,14 +185,16 @@ export class Intake {
       ask.explain(rejection);
       return;
     }
-    this.#leave(ask.id);
+    this.#leave(ask);
     this.#modules.metrics.bid('rejected', rejection.code);
     if (!ask.dropped) this.#modules.onRefused(ask, rejection);
   }
 
-  #leave(id: string): void {
+  #leave(ask: PendingAsk): void {
     const wasFull = this.size >= this.#most;
-    if (this.#pending.delete(id) && wasFull) this.#modules.onSpace();
+    if (!this.#pending.delete(ask.id)) return;
+    this.#bytes -= ask.spec.length;
+    if (wasFull) this.#modules.onSpace();
   }
 }
 

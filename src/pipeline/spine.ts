@@ -49,7 +49,8 @@ export class Spine {
     const { clock, ledger, store, logger } = modules;
     this.records = new Records(options, { store, clock });
     this.#park = new Park({ clock, onExpired: (item) => this.#withdraw(item) });
-    const asks = { policy: options.bid, most: options.limits.bidQueue };
+    const { bidQueue, askBytes } = options.limits;
+    const asks = { policy: options.bid, most: bidQueue, askBytes };
     this.intake = new Intake(asks, {
       ...modules,
       stages: () => this.#stages,

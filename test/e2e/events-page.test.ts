@@ -151,11 +151,45 @@ test('examples/events.html in Chromium', { timeout: 120_000 }, async (t) => {
     assert.equal(await ground(), light, 'the button takes the other one');
   });
 
+  await t.test('EventSource reads the same, and goes on from its last id', async () => {
+    const source = `http://127.0.0.1:${port}/api/v1/events?from=1&type=job`;
+    const [id, to] = await page.evaluate<[string, string]>(`new Promise((resolve, reject) => {
+      const events = new EventSource(${JSON.stringify(source)});
+      events.onerror = () => reject(new Error('refused'));
+      events.addEventListener('job', ({ lastEventId, data }) => {
+        events.close();
+        resolve([lastEventId, JSON.parse(data).to]);
+      });
+    })`);
+    assert.deepEqual([id, to], ['2', 'Pending']);
+  });
+
+  await t.test('a page of another site reads nothing, by whatever name it calls the node', async () => {
+    await page.open(url.replace('localhost', 'evil.example'));
+    for (const host of ['127.0.0.1', 'localhost', 'evil.example']) {
+      const [code, elements] = await page.evaluate<[number, string[]]>(`new Promise((resolve) => {
+        const elements = [];
+        const socket = new WebSocket('ws://${host}:${port}/api/v1/events?from=1');
+        socket.onmessage = ({ data }) => elements.push(...JSON.parse(data).flatMap(Object.keys));
+        socket.onclose = ({ code }) => resolve([code, elements]);
+      })`);
+      assert.deepEqual([code, elements], [4403, ['error']], host);
+      const source = `http://${host}:${port}/api/v1/events?from=1`;
+      const fetched = await page.evaluate<number>(
+        `fetch(${JSON.stringify(source)}).then(({ status }) => status, () => 0)`,
+      );
+      assert.ok(fetched === 403 || fetched === 0, `${host}: ${fetched}`);
+    }
+    await page.open(url);
+  });
+
   await t.test(
     'says why a node refuses it: a bad filter, and a page that any site could have made',
     async () => {
-      await press(page);
-      await page.evaluate(`document.getElementById('job').value = 'nonsense'`);
+      await page.evaluate(`(() => {
+        document.getElementById('url').value = 'ws://127.0.0.1:${port}';
+        document.getElementById('job').value = 'nonsense';
+      })()`);
       await press(page);
       await until(
         async () => (await status(page)).startsWith('invalid job: "nonsense"'),

@@ -227,3 +227,17 @@ test('an ask keeps its own bytes, not the frame it came in', async (t) => {
   assert.deepEqual(Buffer.from(item.spec), Buffer.from(spec));
   assert.equal(item.spec.buffer.byteLength, spec.byteLength);
 });
+
+test('specs of asks being decided have a bound of bytes; one always fits, and room comes back', async (t) => {
+  const { spine, askBytes, check, rejections } = await testSpine(t, { bounds: { askBytes: 1000 } });
+  const { spec, header } = await check(mockJob({}, { resources: HALF }));
+  const large = Buffer.concat([spec, Buffer.alloc(2000, ' ')]);
+  const first = askBytes(large, header.id);
+  const second = askBytes(spec, header.id);
+  const refusal = rejections.get(second);
+  assert.deepEqual([refusal?.code, refusal?.final], ['busy', false]);
+  assert.match(refusal?.reason ?? '', /as many bytes as it can hold/);
+  await waitUntil(() => spine.items.get(first)?.station === 'offered', 'the first is offered');
+  const third = askBytes(spec, header.id);
+  await waitUntil(() => spine.items.get(third)?.station === 'offered', 'the third is offered');
+});

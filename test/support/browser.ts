@@ -38,6 +38,8 @@ const FLAGS = [
   '--disable-component-update',
   '--remote-debugging-pipe',
   '--window-size=1280,900',
+  // Every name is this machine: a test has foreign sites without a network.
+  '--host-resolver-rules=MAP *.example 127.0.0.1',
 ] as const;
 
 /** The DevTools protocol over the pipes 3 and 4 of the browser: JSON texts that end with a zero byte. */

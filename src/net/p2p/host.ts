@@ -47,7 +47,8 @@ export interface P2pHost extends Crowd {
 }
 
 const FIRST_DELAY_MS = 500;
-const LONGEST_DELAY_MS = 30_000;
+/** A link that was cut should be back soon after its cause has gone. */
+const LONGEST_DELAY_MS = 10_000;
 const DIAL_MS = 10_000;
 /** Long-lived streams are quiet for long; dead connections are found by yamux's own pings. */
 const STREAM_IDLE_MS = 24 * 3_600_000;

@@ -43,8 +43,10 @@ export const wireLimits = {
   outboxBytes: 8_388_608,
   /** Bytes of messages, and of bodies, that wait or cross, to all peers together. */
   outboxTotalBytes: 67_108_864,
-  /** Messages a second one peer may send; more is read more slowly. Ten times what a machine can decide. */
-  messagesPerSecond: 131_072,
+  /** Messages a second one peer may send; more is read more slowly. Several times what a machine can decide. */
+  messagesPerSecond: 65_536,
+  /** Messages of one peer handled in one turn of the loop: then it is the others' turn. One full frame. */
+  turnMessages: 512,
   /** Streams a second that one peer may open for these protocols: bodies and fetches of a busy requester. */
   streamsPerSecond: 256,
   /** How many of them at once. */
