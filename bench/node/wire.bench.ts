@@ -19,6 +19,8 @@ const IN_FLIGHT = [1, 16, 256] as const;
 /** Wire and raw frames take turns, so that what else the machine does falls on both. */
 const ROUNDS = 3;
 const SPEC = Buffer.alloc(400, 's');
+const LARGE = Buffer.alloc(4_000_000, 's');
+const PER_SECOND = 1000;
 /** Linux counts the CPU time of processes in these (USER_HZ). */
 const TICK_MICROS = 10_000;
 
@@ -92,6 +94,68 @@ function rawRoundTrips(stream: Stream): (ended: () => void) => void {
   };
 }
 
+/** Round trips of bids that begin at a fixed rate, whatever became of those before, for `ms`. */
+async function atRate(ms: number, start: (ended: () => void) => void): Promise<number[]> {
+  const trips: number[] = [];
+  const started = performance.now();
+  let begun = 0;
+  let open = 0;
+  for (let now = started; now - started < ms || open > 0; now = performance.now()) {
+    const due = Math.min(ms, now - started) * (PER_SECOND / 1000);
+    for (; begun < due; begun += 1) {
+      const at = started + (begun * 1000) / PER_SECOND;
+      open += 1;
+      start(() => {
+        trips.push(performance.now() - at);
+        open -= 1;
+      });
+    }
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  return trips;
+}
+
+/** How small asks fare while large ones cross, one after the other. */
+async function besideLarge(
+  ms: number,
+  node: WireNode,
+  peer: string,
+  ask: (ended: () => void) => void,
+): Promise<Figure> {
+  const [alone, beside]: [number[], number[]] = [[], []];
+  let crossed = 0;
+  for (let round = 0; round < ROUNDS; round += 1) {
+    alone.push(...(await atRate(ms, ask)));
+    let goesOn = true;
+    const crossing = (async () => {
+      while (goesOn) {
+        const executionId = newExecutionId();
+        await node.wire.send(peer, {
+          type: 'AskForBid',
+          executionId,
+          jobId: newJobId(),
+          jobVersion: 1,
+          spec: LARGE,
+        });
+        crossed += 1;
+      }
+    })();
+    beside.push(...(await atRate(ms, ask)));
+    goesOn = false;
+    await crossing;
+  }
+  const [quiet, loaded] = [alone, beside].map((trips) => trips.toSorted((a, b) => a - b));
+  const at = (trips: readonly number[] = [], share: number): number =>
+    trips[Math.floor(trips.length * share)] ?? Number.NaN;
+  return {
+    what: `p99 of ${PER_SECOND} bids/s beside 4 MB asks`,
+    value: at(loaded, 0.99),
+    unit: 'ms',
+    limit: { what: 'without them', value: at(quiet, 0.99) },
+    note: `median ${digits(at(loaded, 0.5))} ms, without ${digits(at(quiet, 0.5))}; ${crossed} large asks`,
+  };
+}
+
 async function cpuMicros(pid: number): Promise<number> {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
@@ -149,6 +213,7 @@ export const wireBench: Bench = {
         note: `round trip ${trip(wire)}, raw ${trip(bare)}; CPU of both ends ${cpu(wire)} µs each, raw ${cpu(bare)}`,
       });
     }
+    figures.push(await besideLarge(3 * microMs, node, id, ask));
     return figures;
   },
 };

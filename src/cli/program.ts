@@ -6,6 +6,7 @@ import { agentCommand } from './commands/agent.ts';
 import { benchCommand } from './commands/bench.ts';
 import { bidCommand } from './commands/bid.ts';
 import { configCommand } from './commands/config.ts';
+import { devstackCommand } from './commands/devstack.ts';
 import { dockerCommand } from './commands/docker.ts';
 import { eventsCommand } from './commands/events.ts';
 import { jobCommand } from './commands/job/job.ts';
@@ -29,9 +30,12 @@ const CLIENT_FLAGS: readonly (readonly [flags: string, text: string])[] = [
   ['--insecure', 'by https, whatever its certificate is (env BACALHAU_API_INSECURE)'],
 ];
 
-/** Client commands take the node's address anywhere; `serve` has flags of the same names with another meaning. */
+/** Commands that have flags of the same names with another meaning: where to listen. */
+const SERVERS: ReadonlySet<string> = new Set(['serve', 'devstack']);
+
+/** Client commands take the node's address anywhere. */
 function addClientFlags(to: Command): void {
-  if (to.name() === 'serve') return;
+  if (SERVERS.has(to.name())) return;
   if (to.commands.length === 0) for (const [flags, text] of CLIENT_FLAGS) to.option(flags, text);
   for (const inner of to.commands) addClientFlags(inner);
 }
@@ -69,6 +73,7 @@ export function buildProgram(context: CliContext, programName: string): Command 
   for (const [flags, text] of CLIENT_FLAGS) program.option(flags, text);
   for (const made of [
     serveCommand(modules),
+    devstackCommand(modules),
     dockerCommand(modules),
     wasmCommand(modules),
     jobCommand(modules),

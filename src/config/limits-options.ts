@@ -4,6 +4,7 @@ import type { Setting, SettingKind, SettingReader } from './table.ts';
 const DOCS: Readonly<Record<keyof Limits, string>> = {
   ingestQueue: 'Submissions and asks waiting to be checked.',
   bidQueue: 'Asks waiting for a decision.',
+  askBytes: 'Specs of asks waiting for a decision.',
   admitQueue: 'Accepted executions waiting for capacity.',
   approvals: 'Bids waiting for approval.',
   executeQueue: 'Placed executions waiting for a thread.',

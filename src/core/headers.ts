@@ -28,6 +28,7 @@ export function jobHeader(spec: JobSpec, defaults: Resources): JobHeader {
     engine: typeKey(task.Engine.Type),
     publisher: typeKey(task.Publisher.Type),
     storages: storageTypes(task),
+    inputs: inputKeys(task),
     resources: requested(task, defaults),
     executionTimeoutMs: executionTimeoutMs(task),
     queueTimeoutMs: milliseconds(task.Timeouts.QueueTimeout),
@@ -81,6 +82,24 @@ function storageTypes(task: Task): string[] {
     types.add(type === 'local' ? 'localdirectory' : type);
   }
   return [...types];
+}
+
+/** More of them say nothing new about where a job's data is. */
+const MOST_INPUTS = 8;
+const INPUT_KEY_LENGTH = 200;
+
+/** What data the task reads that some node may have already, by content or place; each once. */
+function inputKeys(task: Task): string[] {
+  const keys = new Set<string>();
+  for (const { Source } of task.InputSources ?? []) {
+    const type = typeKey(Source.Type);
+    if (type === 'inline' || keys.size >= MOST_INPUTS) continue;
+    const { CID, URL } = Source.Params ?? {};
+    const what =
+      typeof CID === 'string' ? CID : typeof URL === 'string' ? URL : JSON.stringify(Source.Params);
+    keys.add(`${type}:${what}`.slice(0, INPUT_KEY_LENGTH));
+  }
+  return [...keys];
 }
 
 /** A publisher, a result path and most inputs need files; Docker writes some in any case. */

@@ -7,6 +7,8 @@ export const limits = {
   ingestQueue: 512,
   /** Asks being decided: as above; a refused ask waits at its requester, which is durable. */
   bidQueue: 512,
+  /** Specs of asks being decided: peers send them, and they are kept whole. One always fits. */
+  askBytes: 67_108_864,
   /**
    * Executions offered, or accepted and waiting for capacity. Rate <= permits / holding time, so it must exceed
    * the machine.

@@ -27,6 +27,8 @@ export interface JobHeader {
   readonly publisher: string;
   /** Lower case, each once. */
   readonly storages: readonly string[];
+  /** Data that some node may have already, each by a text of its own. */
+  readonly inputs: readonly string[];
   readonly resources: Resources;
   /** 0 means none. */
   readonly queueTimeoutMs: number;

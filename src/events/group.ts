@@ -5,7 +5,7 @@ import type { Subscription } from './subscription.ts';
 /** Of one frame: below it a system call costs more than its bytes, above it nobody gains. */
 const FRAME_BYTES = 65_536;
 const FRAME_EVENTS = 1024;
-/** Frames kept for members that come to the same place in the same turn. */
+/** Frames kept for members that come to the same place, of the ring in the same turn, and of the logs soon after. */
 const KEPT_FRAMES = 4;
 
 /** A step of a cursor: what to send, and where it stands then. */
@@ -27,6 +27,7 @@ export class Group {
   /** Passed the filter in this turn. */
   readonly fresh: Entry[] = [];
   readonly #frames = new Map<number, Batch>();
+  readonly #stored = new Map<number, Batch>();
 
   constructor(key: string, matcher: Matcher, encoding: Encoding) {
     this.key = key;
@@ -40,6 +41,18 @@ export class Group {
     if (known !== undefined) return known;
     const batch = this.cut(entries, end);
     if (this.members.size > 1 && this.#frames.size < KEPT_FRAMES) this.#frames.set(cursor, batch);
+    return batch;
+  }
+
+  /** The same of the logs, whose rows never change: those who begin at one place are read for once. */
+  storedBatch(cursor: number, make: () => Batch): Batch {
+    const known = this.#stored.get(cursor);
+    if (known !== undefined) return known;
+    const batch = make();
+    if (this.members.size === 1) return batch;
+    this.#stored.set(cursor, batch);
+    const [oldest] = this.#stored.keys();
+    if (this.#stored.size > KEPT_FRAMES && oldest !== undefined) this.#stored.delete(oldest);
     return batch;
   }
 

@@ -113,8 +113,7 @@ export class EventHub implements SubscriptionHost {
     if (this.#subscriptions.size >= eventSubscribers) {
       throw new NodeError('Busy', `the node serves ${eventSubscribers} event subscribers already`);
     }
-    if (this.#subscriptions.size === 0) this.#begin();
-    const end = this.#end;
+    const { end } = this;
     const { from, since, follow } = options;
     if (from !== undefined && from > end) {
       throw new NodeError(
@@ -123,6 +122,7 @@ export class EventHub implements SubscriptionHost {
         { details: { last: String(end - 1) } },
       );
     }
+    if (this.#subscriptions.size === 0) this.#begin(end);
     const cursor = from ?? (since === undefined ? end : seqAt(this.#logs, since, end));
     const group = this.#groupOf(new Matcher(options.filter), options.encoding);
     const until = follow ? Number.POSITIVE_INFINITY : end;
@@ -174,9 +174,9 @@ export class EventHub implements SubscriptionHost {
   }
 
   /** The first subscriber: what was told before him stands in the logs only. */
-  #begin(): void {
-    this.#end = this.#frontier();
-    this.#ring.reset(Math.max(this.#end, this.#toldSeq + 1));
+  #begin(end: number): void {
+    this.#end = end;
+    this.#ring.reset(Math.max(end, this.#toldSeq + 1));
     this.#sweeper = setInterval(() => this.#sweep(), Math.min(1000, this.#limits.eventStallMs)).unref();
   }
 
@@ -212,9 +212,10 @@ export class EventHub implements SubscriptionHost {
 
   /** Members that wait have everything before this turn, so they all get the same. */
   #deliver(group: Group): void {
+    const fresh = group.fresh.splice(0);
     group.forget();
-    const batch = group.cut(group.fresh, this.#end);
-    group.fresh.length = 0;
+    if (group.waiting.size === 0) return;
+    const batch = group.cut(fresh, this.#end);
     for (const subscription of [...group.waiting]) {
       subscription.cursor = batch.next;
       subscription.wake(this.#frame(group, batch));
@@ -283,11 +284,13 @@ export class EventHub implements SubscriptionHost {
     const { group, cursor } = subscription;
     const below = Math.min(this.#end, this.#ring.start);
     if (cursor >= below) return undefined;
-    const { rows, next } = readPage(this.#logs, { from: cursor, below, limit: PAGE_ROWS });
-    const batch = group.cut(
-      rows.map((row) => new Entry(row)),
-      next,
-    );
+    const batch = group.storedBatch(cursor, () => {
+      const { rows, next } = readPage(this.#logs, { from: cursor, below, limit: PAGE_ROWS });
+      return group.cut(
+        rows.map((row) => new Entry(row)),
+        next,
+      );
+    });
     subscription.cursor = batch.next;
     return this.#frame(group, batch);
   }

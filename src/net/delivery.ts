@@ -64,7 +64,7 @@ export interface RequesterEnd {
 
 /** The compute role's end. */
 export interface ComputeEnd {
-  readonly store: Pick<ComputeStore, 'outbox' | 'committed'>;
+  readonly store: Pick<ComputeStore, 'outbox' | 'committed' | 'flushed'>;
   readonly handler: MessageHandler<ComputeBound>;
 }
 
@@ -94,6 +94,10 @@ function isRequesterBound(message: Message): message is RequesterBound {
     case 'CancelExecution':
       return false;
   }
+}
+
+function isEnd({ type }: Message): boolean {
+  return type === 'RunResult' || type === 'ComputeError';
 }
 
 /**
@@ -268,7 +272,11 @@ export class Delivery implements Component {
   }
 
   async #sendRow({ to, message }: OutboxRow): Promise<void> {
-    if (message.type !== 'AskForBid') return this.#hand(to, message);
+    if (message.type !== 'AskForBid') {
+      // An end that its own node could forget is not told to others: the execution would run again.
+      if (to !== this.#options.nodeId && isEnd(message)) await this.#compute?.store.flushed();
+      return this.#hand(to, message);
+    }
     const { executionId, jobId, jobVersion } = message;
     const spec = this.#attached.get(executionId) ?? (await this.#spec(jobId, jobVersion));
     this.#attached.delete(executionId);

@@ -207,7 +207,7 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
       jobId: ask.jobId,
       jobVersion: ask.jobVersion,
       requesterId: from,
-      spec: ask.spec,
+      spec: ownBytes(ask.spec),
       // Another node's word for what its job asks of this one is not taken.
       header: from === this.#options.nodeId ? ask.header : undefined,
       dropped: false,
@@ -257,6 +257,11 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
       job: JSON.parse(new TextDecoder().decode(spec)) as JobSpec,
     };
   }
+}
+
+/** Bytes in memory of their own: a part of a frame would keep the whole of it as long as the execution lives. */
+function ownBytes(bytes: Uint8Array): Uint8Array {
+  return bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes);
 }
 
 function acceptance(record: LocalExecution): BidResult {

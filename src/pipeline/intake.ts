@@ -14,6 +14,12 @@ import type { PendingAsk } from './item.ts';
 import type { Stages } from './stages.ts';
 import { faultOf, transient } from './verdicts.ts';
 
+export interface IntakeOptions {
+  readonly policy: BidPolicy;
+  /** What the specs of pending asks may add up to. */
+  readonly askBytes: number;
+}
+
 export interface IntakeModules {
   readonly ingest: IngestStage;
   readonly stages: () => Pick<Stages, 'bid' | 'admit'>;
@@ -35,14 +41,18 @@ export interface IntakeModules {
  */
 export class Intake {
   readonly #modules: IntakeModules;
+  readonly #askBytes: number;
   readonly #pending = new Map<string, PendingAsk>();
+  /** Of the specs of pending asks. */
+  #bytes = 0;
   #closed = false;
   /** Bids that can be decided at once; Infinity where no probe is asked. */
   #probesAtOnce = Number.POSITIVE_INFINITY;
 
-  constructor(policy: BidPolicy, modules: IntakeModules) {
+  constructor(options: IntakeOptions, modules: IntakeModules) {
     this.#modules = modules;
-    this.setPolicy(policy);
+    this.#askBytes = options.askBytes;
+    this.setPolicy(options.policy);
     modules.ingest.onAsk((ask, outcome) => this.ingested(ask, outcome));
   }
 
@@ -69,8 +79,13 @@ export class Intake {
   ask(ask: PendingAsk): void {
     if (this.#closed) {
       this.#refuse(ask, transient('stopping', 'this node is stopping'));
-    } else if (!this.#pending.has(ask.id)) {
+    } else if (this.#pending.has(ask.id)) {
+      return;
+    } else if (this.size > 0 && this.#bytes + ask.spec.length > this.#askBytes) {
+      this.#refuse(ask, transient('busy', 'this node is deciding on jobs of as many bytes as it can hold'));
+    } else {
       this.#pending.set(ask.id, ask);
+      this.#bytes += ask.spec.length;
       if (ask.header !== undefined) this.#decide(ask);
       else if (!this.#modules.ingest.runner.offer(ask)) {
         this.#refuse(ask, transient('busy', 'this node is checking as many asks as it can hold'));
@@ -90,7 +105,7 @@ export class Intake {
     ask.dropped = true;
     const { bid } = this.#modules.stages();
     // Its probes end with it. Where it is still being checked, `ingested` finds it dropped.
-    if (bid.takeOut(id) !== undefined) this.#pending.delete(id);
+    if (bid.takeOut(id) !== undefined) this.#forget(ask);
     else bid.kill(id, 'cancelled', 'the requester wants no answer any more');
   }
 
@@ -114,7 +129,7 @@ export class Intake {
   ingested(ask: PendingAsk, outcome: Outcome<IngestOutput>): void {
     if (outcome.kind === 'advance' && outcome.value.kind === 'ask') {
       if (ask.dropped) {
-        this.#pending.delete(ask.id);
+        this.#forget(ask);
         return;
       }
       ask.header = outcome.value.header;
@@ -131,7 +146,7 @@ export class Intake {
     if (ask.explain !== undefined) {
       ask.explain(outcome);
     } else if (ask.dropped) {
-      this.#pending.delete(ask.id);
+      this.#forget(ask);
     } else if (outcome.kind === 'reject') {
       this.#refuse(ask, outcome);
     } else if (outcome.kind === 'wait' && ask.header !== undefined) {
@@ -141,7 +156,7 @@ export class Intake {
         this.#refuse(ask, rejection);
         return;
       }
-      this.#pending.delete(ask.id);
+      this.#forget(ask);
       metrics.bid('waiting', '');
     } else if (outcome.kind !== 'advance' || ask.header === undefined) {
       const { message } = faultOf(outcome);
@@ -154,7 +169,7 @@ export class Intake {
         this.#refuse(ask, reserved);
         return;
       }
-      this.#pending.delete(ask.id);
+      this.#forget(ask);
       metrics.bid('accepted', '');
       onBid(header, ask.spec, reserved);
     }
@@ -181,6 +196,10 @@ export class Intake {
     return { ...transient('no_room', reason), requested, available };
   }
 
+  #forget(ask: PendingAsk): void {
+    if (this.#pending.delete(ask.id)) this.#bytes -= ask.spec.length;
+  }
+
   #decide(ask: PendingAsk): void {
     if (this.#modules.stages().bid.offer(ask)) return;
     this.#refuse(ask, transient('busy', 'this node is deciding on as many asks as it can hold'));
@@ -191,7 +210,7 @@ export class Intake {
       ask.explain(rejection);
       return;
     }
-    this.#pending.delete(ask.id);
+    this.#forget(ask);
     this.#modules.metrics.bid('rejected', rejection.code);
     if (!ask.dropped) this.#modules.onRefused(ask, rejection);
   }

@@ -49,16 +49,19 @@ export class Spine {
     const { clock, ledger, store, logger } = modules;
     this.records = new Records(options, { store, clock });
     this.#park = new Park({ clock, onExpired: (item) => this.#withdraw(item) });
-    this.intake = new Intake(options.bid, {
-      ...modules,
-      stages: () => this.#stages,
-      onBid: (header, spec, ticket) => this.#offered(header, spec, ticket),
-      onWait: (header, spec, reason) => this.approvals.begin(header, spec, reason),
-      onRefused: (ask, rejection) => {
-        modules.onRefused(ask, rejection);
-        if (!rejection.final) this.#noteRoom();
+    this.intake = new Intake(
+      { policy: options.bid, askBytes: options.limits.askBytes },
+      {
+        ...modules,
+        stages: () => this.#stages,
+        onBid: (header, spec, ticket) => this.#offered(header, spec, ticket),
+        onWait: (header, spec, reason) => this.approvals.begin(header, spec, reason),
+        onRefused: (ask, rejection) => {
+          modules.onRefused(ask, rejection);
+          if (!rejection.final) this.#noteRoom();
+        },
       },
-    });
+    );
     // Asks were refused while submissions filled the queue: nothing else would tell that there is room again.
     modules.ingest.onSpace(() => this.#noteRoom());
     this.#stages = createStages(options, modules, {

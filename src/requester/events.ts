@@ -242,6 +242,13 @@ export function nodeRow({ kind, info, from, to }: NodeChange, time: number): His
   };
 }
 
+const WISH_TEXTS: Readonly<Record<EvaluationRecord['status'], string>> = {
+  pending: 'The job is to be looked at',
+  blocked: 'The job waits for room',
+  complete: 'The job was looked at',
+  cancelled: 'Void: the job has ended or has a new version',
+};
+
 /** A row about a wish; `from` is "" where it was not in the store. */
 export function evaluationRow(
   evaluation: EvaluationRecord,
@@ -260,7 +267,7 @@ export function evaluationRow(
     from,
     to: status,
     topic: 'Scheduling',
-    message: comment,
+    message: comment === '' ? WISH_TEXTS[status] : comment,
     details: { EvaluationID: id, Trigger: trigger },
   };
 }

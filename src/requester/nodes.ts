@@ -5,6 +5,7 @@ import type { NodeInfo } from '../core/node-info.ts';
 import type { RequesterStore } from '../store/requester-store.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { nodeRow } from './events.ts';
+import { SeenInputs } from './locality.ts';
 import { type AnnouncedRoom, NodeRoom } from './room.ts';
 import type { NodeView } from './service.ts';
 
@@ -28,6 +29,7 @@ export interface NodeState {
   /** Microseconds; 0 while it is connected. */
   disconnectedSince: number;
   readonly room: NodeRoom;
+  readonly inputs: SeenInputs;
 }
 
 /** A step of a node that others may want to hear of. */
@@ -157,8 +159,17 @@ export class Nodes {
     this.#tell({ kind: 'connection', info: node.info, from: 'CONNECTED', to: 'DISCONNECTED' });
   }
 
+  /** True when the node can be reached, and runs jobs. */
   isConnected(nodeId: NodeId): boolean {
-    return this.#nodes.get(nodeId)?.connection === 'CONNECTED';
+    const node = this.#nodes.get(nodeId);
+    return node?.connection === 'CONNECTED' && node.info.compute !== null;
+  }
+
+  /** The node has taken up a job with these inputs, or refused one because it does not have them. */
+  sawInputs(nodeId: NodeId, inputs: readonly string[], isThere: boolean): void {
+    const seen = this.#nodes.get(nodeId)?.inputs;
+    if (isThere) seen?.note(inputs);
+    else seen?.forget(inputs);
   }
 
   /** True when some node may be asked for something now. */
@@ -229,6 +240,7 @@ export class Nodes {
       connectedSince: now,
       disconnectedSince: 0,
       room: this.room(info.nodeId),
+      inputs: new SeenInputs(),
     };
     this.#nodes.set(info.nodeId, node);
     return node;

@@ -143,7 +143,7 @@ export class Planner {
     change.apply();
     this.#lives.keep(live);
     const nowMs = this.#clock.nowMs();
-    for (const step of change.steps.values()) this.#account(step, nowMs);
+    for (const step of change.steps.values()) this.#account(step, nowMs, change.record.inputs ?? []);
     for (const listener of this.#listeners) listener.changed(live, was, change.steps);
   }
 
@@ -169,7 +169,7 @@ export class Planner {
     change.unblock();
   }
 
-  #account({ from, waited, record }: ExecutionStep, nowMs: number): void {
+  #account({ from, waited, record }: ExecutionStep, nowMs: number, inputs: readonly string[]): void {
     const { id, nodeId, resources, computeState } = record;
     const room = this.#nodes.room(nodeId);
     const over = isComputeTerminal(computeState.type);
@@ -182,10 +182,18 @@ export class Planner {
       if (waited !== true) room.answered(resources, false);
     } else if (from === 'AskForBid') {
       this.#asks.answered(nodeId, id);
+      if (inputs.length > 0) this.#noteInputs(record, inputs);
       if (waited !== true) room.answered(resources, !over);
       else if (!over) room.tookUp();
     } else if (over && !isComputeTerminal(from)) {
       room.ended();
     }
+  }
+
+  /** How a node answers an ask tells whether it has the job's data. */
+  #noteInputs({ nodeId, computeState }: RequesterExecution, inputs: readonly string[]): void {
+    const { type, details } = computeState;
+    if (!isComputeTerminal(type) || type === 'Completed') this.#nodes.sawInputs(nodeId, inputs, true);
+    else if (details?.['RejectCode'] === 'locality') this.#nodes.sawInputs(nodeId, inputs, false);
   }
 }

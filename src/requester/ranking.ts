@@ -129,6 +129,7 @@ const FAVOURED = 10;
 const FAILED_HERE = 30;
 const ALREADY_HERE = 20;
 const STARTS_NOW = 10;
+const HAS_INPUTS = 8;
 
 function share(part: number, whole: number): number {
   return whole <= 0 ? 0 : Math.max(0, Math.min(1, part / whole));
@@ -140,7 +141,7 @@ function freeShare(free: Resources, most: Resources): number {
 
 /**
  * How good a suitable node is; higher is better. In this order of weight: it has not failed this job, has no
- * other execution of it, would start it now, has short queues, has much free.
+ * other execution of it, would start it now, has short queues, has been seen with its data, has much free.
  */
 export function score(record: JobRecord, node: NodeState, past: Past | undefined, picked: number): number {
   const { compute, labels } = node.info;
@@ -155,6 +156,7 @@ export function score(record: JobRecord, node: NodeState, past: Past | undefined
   if (fits(record.resources, compute.availableCapacity)) points += STARTS_NOW;
   const waiting = compute.enqueuedExecutions + node.room.inFlight + picked;
   points += 10 / (1 + waiting);
+  points += HAS_INPUTS * node.inputs.share(record.inputs ?? []);
   points += 5 * freeShare(compute.availableCapacity, compute.maxCapacity);
   return points;
 }

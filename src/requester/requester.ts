@@ -148,7 +148,7 @@ class RequesterRole implements Requester {
       planner,
       broker,
       onNode: (id) => {
-        this.#reach.connected(id);
+        if (nodes.isConnected(id)) this.#reach.connected(id);
         this.#lookAtDaemons();
       },
       post: given.post,

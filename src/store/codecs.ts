@@ -89,6 +89,7 @@ export const jobCodec: Codec<JobRecord> = tuple<JobRecord>({
   totalTimeoutMs: 18,
   executionTimeoutMs: 19,
   fileless: 20,
+  inputs: 21,
 });
 
 export const requesterExecutionCodec: Codec<RequesterExecution> = tuple<RequesterExecution>({

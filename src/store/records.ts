@@ -73,6 +73,8 @@ export interface JobRecord {
   readonly executionTimeoutMs: number;
   /** As in ExecutionHeader. */
   readonly fileless: boolean;
+  /** As in JobHeader; absent in rows of older versions. */
+  readonly inputs?: readonly string[];
 }
 
 /** An execution as the requester knows it. */

@@ -127,7 +127,7 @@ const definitions = {
   bacalhau_wire_refused_total: {
     type: 'counter',
     labels: ['reason'],
-    help: 'What peers sent and this node refused: oversized, malformed, truncated, forged, sequence, unknown, invalid, rate, throttled, stalled, silent, side, hello, barred, full, flood (of streams).',
+    help: 'What peers sent and this node refused: oversized, malformed, truncated, forged, sequence, unknown, invalid, rate, throttled, stalled, silent, side, hello, barred, full, flood (of streams), internal (an error of this node).',
   },
   bacalhau_wire_barred_peers: {
     type: 'gauge',

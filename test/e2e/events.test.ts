@@ -9,6 +9,7 @@ import {
 import type { NodeEvent } from '../../src/events/event.ts';
 import { type ClientEncoding, EventClient, storedEvents } from '../support/event-client.ts';
 import { mockJob } from '../support/jobs.ts';
+import { startNetwork } from '../support/network.ts';
 import { startTestNode, type TestNode } from '../support/node.ts';
 import { sample } from '../support/prometheus.ts';
 
@@ -230,6 +231,49 @@ test('a node with one role streams what is its own', async (t) => {
       { type: 'job', from: '', to: 'Pending', role: 'requester' },
       { type: 'job', from: 'Pending', to: 'Queued', role: 'requester' },
       { type: 'evaluation', from: '', to: 'blocked', role: 'requester' },
+    ],
+  );
+});
+
+test('a compute node streams its own; its requester tells that it joined, was rejected, and was lost', async (t) => {
+  const { requester, computes } = await startNetwork(t, { computes: [[]] });
+  const [compute] = computes;
+  assert.ok(compute !== undefined);
+  const there = new EventClient({ origin: () => compute.apiUrl, encoding: 'msgpack', from: 1 });
+  const here = new EventClient({
+    origin: () => requester.apiUrl,
+    encoding: 'sse',
+    search: `type=node&node=${compute.nodeId.slice(-8)}`,
+    from: 1,
+  });
+  t.after(() => {
+    there.stop();
+    here.stop();
+  });
+  const id = await requester.submit(mockJob());
+  await requester.waitForJob(id);
+  await requester.waitUntil(() => there.events.at(-1)?.to === 'Completed', 'the compute node tells the end');
+  assert.deepEqual(
+    new Set(there.events.map(({ role, type }) => `${role} ${type}`)),
+    new Set(['compute execution']),
+  );
+  checkChains(there.events);
+  const toldThere = there.events.map(({ jobID }) => jobID);
+  assert.deepEqual(new Set(toldThere), new Set([id]));
+
+  const { status } = await requester.api('PUT', `/api/v1/orchestrator/nodes/${compute.nodeId}`, {
+    Action: 'reject',
+    Message: 'for now',
+  });
+  assert.equal(status, 200);
+  await compute.kill9();
+  await requester.waitUntil(() => here.events.some(({ to }) => to === 'DISCONNECTED'), 'the node is lost');
+  assert.deepEqual(
+    here.events.filter(({ from, to }) => from !== to).map(({ to, reason }) => [to, reason]),
+    [
+      ['CONNECTED', 'Node joined'],
+      ['REJECTED', 'Node rejected'],
+      ['DISCONNECTED', 'Node lost'],
     ],
   );
 });

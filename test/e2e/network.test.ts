@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { testDocker } from '../support/docker.ts';
 import { dockerJob, helloModule, mockJob, wasmJob } from '../support/jobs.ts';
-import { onlyAt, sitesIfPossible, startNetwork } from '../support/network.ts';
-import { waitUntil } from '../support/node.ts';
+import { connection, onlyAt, sitesIfPossible, startNetwork } from '../support/network.ts';
+import { startTestNode, type TestNode, waitUntil } from '../support/node.ts';
+import { localExecutions } from '../support/node-facts.ts';
 import { completed, jobGet, said } from '../support/results.ts';
 
 const LARGE_BYTES = 4 * 1024 * 1024;
@@ -22,12 +23,25 @@ async function largeModule(bytes: number): Promise<Uint8Array> {
   return Buffer.concat([await helloModule(), Buffer.from([0]), length, name, Buffer.alloc(bytes, 7)]);
 }
 
+/** A rejected node gets no job until it is approved. */
+async function decided(a: TestNode, [b, c]: readonly TestNode[]): Promise<void> {
+  const { nodeId: rejected = '' } = c ?? {};
+  assert.equal((await a.cli(['node', 'reject', '-m', 'not now', rejected])).stdout, 'Ok\n');
+  assert.match((await a.cli(['node', 'reject', rejected])).stderr, /already rejected/);
+  const before = await a.submit({ ...mockJob(), Type: 'ops' });
+  await completed(a, before);
+  const held = async (node: TestNode | undefined): Promise<boolean> =>
+    node !== undefined && (await localExecutions(node)).some(({ jobId }) => jobId === before);
+  assert.deepEqual([await held(b), await held(c)], [true, false]);
+  assert.equal((await a.cli(['node', 'approve', rejected])).stdout, 'Ok\n');
+}
+
 test('a requester and two compute nodes: jobs run at both, logs come live, results come to the requester', {
   timeout: 120_000,
 }, async (t) => {
   const docker = testDocker();
   const sites = await sitesIfPossible(t, 3);
-  const { requester: a } = await startNetwork(t, {
+  const { requester: a, computes } = await startNetwork(t, {
     computes: [
       ['--labels', 'site=b'],
       ['--labels', 'site=c'],
@@ -62,9 +76,41 @@ test('a requester and two compute nodes: jobs run at both, logs come live, resul
     said(run),
   );
   assert.match(run.stdout, /Requester +APPROVED +CONNECTED/);
+  await decided(a, computes);
   const everywhere = await a.submit({ ...mockJob({ Stdout: 'x' }), Type: 'ops' });
   await completed(a, everywhere);
   assert.equal((await a.executions(everywhere)).length, 2, 'an ops job runs once on each');
+});
+
+test('two nodes with both roles: jobs submitted at either run where they fit', {
+  timeout: 60_000,
+}, async (t) => {
+  const a = await startTestNode(t, { flags: ['--labels', 'site=a'] });
+  const [peer = ''] = a.swarmAddresses;
+  const b = await startTestNode(t, { flags: ['--labels', 'site=b', '--peer', peer] });
+  for (const [one, other] of [
+    [a, b],
+    [b, a],
+  ] as const) {
+    await one.waitUntil(
+      async () => (await connection(one, other.nodeId)) === 'CONNECTED',
+      'they know each other',
+    );
+  }
+  const module = await helloModule();
+  for (const [at, site, where] of [
+    [a, 'b', b],
+    [b, 'a', a],
+    [a, 'a', a],
+  ] as const) {
+    const id = await at.submit(onlyAt(wasmJob(module, { publisher: 'local' }), site));
+    await completed(at, id);
+    assert.ok(
+      (await localExecutions(where)).some(({ jobId }) => jobId === id),
+      `it ran at ${site}`,
+    );
+    assert.equal(await readFile(join(await jobGet(t, at, id), 'stdout'), 'utf8'), 'hello\n');
+  }
 });
 
 test('a program of 4 MB in the job itself crosses while small jobs go on', { timeout: 90_000 }, async (t) => {

@@ -3,15 +3,17 @@ import { readdir } from 'node:fs/promises';
 import { test } from 'node:test';
 import { DISK_FLOOR_BYTES, DiskView } from '../../src/capacity/disk-view.ts';
 import { Ledger } from '../../src/capacity/ledger.ts';
-import { newJobId } from '../../src/core/ids.ts';
+import { newExecutionId, newJobId } from '../../src/core/ids.ts';
 import { limits } from '../../src/core/limits.ts';
 import type { Rejection } from '../../src/core/outcome.ts';
 import { NO_RESOURCES } from '../../src/core/resources.ts';
+import { Compute } from '../../src/pipeline/compute.ts';
 import { dockerJob, helloModule, mockJob, wasmJob } from '../support/jobs.ts';
 import { type Wire, waitUntil } from '../support/node.ts';
 import { MIB } from '../support/pipeline.ts';
 import { testSpine } from '../support/spine.ts';
 import { stallingKubo } from '../support/stalling.ts';
+import { TEST_NODE } from '../support/store-records.ts';
 
 const HALF = { CPU: '1', Memory: '8mb', Disk: '64mb' };
 
@@ -197,4 +199,45 @@ test('closing lets go: records stay where they are, and no run ends by it', asyn
   const late = await ask(mockJob());
   assert.deepEqual([rejections.get(late)?.code, rejections.get(late)?.final], ['stopping', false]);
   assert.equal(spine.openSlots, 0);
+});
+
+test('an ask keeps its own bytes, not the frame it came in', async (t) => {
+  const { spine, store, check } = await testSpine(t);
+  const compute = new Compute(
+    {
+      nodeId: TEST_NODE,
+      executionsDirectory: '/nowhere',
+      archivesDirectory: '/nowhere',
+      acceptBidsFrom: 'any',
+    },
+    { spine, store, post: () => undefined, onRefusal: () => undefined },
+  );
+  const { spec, header } = await check(mockJob());
+  const frame = Buffer.alloc(100_000);
+  frame.set(spec, 5000);
+  const executionId = newExecutionId();
+  await compute.handle('peer', {
+    type: 'AskForBid',
+    executionId,
+    jobId: header.id,
+    jobVersion: 1,
+    spec: frame.subarray(5000, 5000 + spec.byteLength),
+  });
+  const item = await waitUntil(() => spine.items.get(executionId), 'it is offered');
+  assert.deepEqual(Buffer.from(item.spec), Buffer.from(spec));
+  assert.equal(item.spec.buffer.byteLength, spec.byteLength);
+});
+
+test('specs of asks being decided have a bound of bytes; one always fits, and room comes back', async (t) => {
+  const { spine, askBytes, check, rejections } = await testSpine(t, { bounds: { askBytes: 1000 } });
+  const { spec, header } = await check(mockJob({}, { resources: HALF }));
+  const large = Buffer.concat([spec, Buffer.alloc(2000, ' ')]);
+  const first = askBytes(large, header.id);
+  const second = askBytes(spec, header.id);
+  const refusal = rejections.get(second);
+  assert.deepEqual([refusal?.code, refusal?.final], ['busy', false]);
+  assert.match(refusal?.reason ?? '', /as many bytes as it can hold/);
+  await waitUntil(() => spine.items.get(first)?.station === 'offered', 'the first is offered');
+  const third = askBytes(spec, header.id);
+  await waitUntil(() => spine.items.get(third)?.station === 'offered', 'the third is offered');
 });

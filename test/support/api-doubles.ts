@@ -246,6 +246,7 @@ export class ScriptedIngest implements IngestPort {
         queueTimeoutMs: 0,
         totalTimeoutMs: 0,
         fileless: false,
+        inputs: [],
       },
       spec: Buffer.from(JSON.stringify(exampleSpec())),
       warnings: [],

@@ -51,7 +51,7 @@ many connections are allowed as fit.
 
 | limit | value | when full |
 | --- | --- | --- |
-| connections | memory / ${kib(perConnection)}: ${small.maxConnections} on 1 GiB and less, ${large.maxConnections} on 8 GiB and more | the least important is closed; configured peers are kept longest |
+| connections | memory / ${kib(perConnection)}: ${small.maxConnections} on 1 GiB and less, ${large.maxConnections} on 8 GiB and more | from nine tenths on, those that came in, have no link and are older than 10 s are closed; then new ones are refused |
 | new connections of one address | ${large.inboundPerSecond} a second | refused |
 | connections that are not encrypted yet | ${large.pendingInbound} | refused |
 | streams of one connection | ${large.streams} each way | reset |

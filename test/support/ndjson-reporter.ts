@@ -17,17 +17,28 @@ interface TestEvent {
     readonly nesting: number;
     readonly file?: string;
     readonly skip?: string | boolean;
+    readonly message?: string;
     readonly details?: { readonly type?: string; readonly error?: unknown };
   };
 }
 
-/** Reporter for `node --test`: a line of JSON a test. */
+/** What a test has to say besides. */
+export interface ReportedWord {
+  readonly diagnostic: string;
+}
+
+/** Reporter for `node --test`: a line of JSON a test, and one a diagnostic. */
 export default async function* ndjson(source: AsyncIterable<TestEvent>): AsyncGenerator<string> {
   const path: string[] = [];
   for await (const { type, data } of source) {
     if (type === 'test:start') {
       path.length = data.nesting;
       path[data.nesting] = data.name;
+    }
+    // Those of the whole run are its counts.
+    if (type === 'test:diagnostic' && data.nesting > 0) {
+      const word: ReportedWord = { diagnostic: data.message ?? '' };
+      yield `${JSON.stringify(word)}\n`;
     }
     const failed = type === 'test:fail';
     if ((type !== 'test:pass' && !failed) || (data.details?.type === 'suite' && !failed)) continue;

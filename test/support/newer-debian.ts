@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import { it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { debianRoot } from './debian-root.ts';
-import type { ReportedTest } from './ndjson-reporter.ts';
+import type { ReportedTest, ReportedWord } from './ndjson-reporter.ts';
 import { run } from './services/service.ts';
 
 /** Debian 13: glibc 2.41. */
@@ -88,7 +88,11 @@ async function runInside(t: TestContext, root: string, name: string): Promise<vo
       rest = `${rest}${line}\n`.slice(-10_000);
       continue;
     }
-    const test = JSON.parse(line) as ReportedTest;
+    const test = JSON.parse(line) as ReportedTest | ReportedWord;
+    if ('diagnostic' in test) {
+      t.diagnostic(test.diagnostic);
+      continue;
+    }
     tests += 1;
     if (test.failure !== undefined) failures += 1;
     await t.test(test.name, (inner) => {

@@ -186,10 +186,31 @@ function bids(modules: CommandModules): Command {
   return bids;
 }
 
+function decide(
+  modules: CommandModules,
+  action: 'approve' | 'reject' | 'delete',
+  description: string,
+): Command {
+  const decide = command(action, description, [`bacalhau node ${action} <node id>`]);
+  decide
+    .argument('<id>', 'node id, or its beginning')
+    .option('-m, --message <text>', 'why', '')
+    .action(async (id: string, flags: { readonly message: string }) => {
+      const { context } = modules;
+      const body = { Action: action, Message: flags.message, NodeID: id };
+      await clientOf(context, decide).put(`${NODES}/${encodeURIComponent(id)}`, body);
+      context.stdout.write('Ok\n');
+    });
+  return decide;
+}
+
 export function nodeCommand(modules: CommandModules): Command {
-  return command('node', 'Look at nodes', [])
+  return command('node', 'Look at nodes, and decide about them', [])
     .addCommand(list(modules))
     .addCommand(describe(modules))
+    .addCommand(decide(modules, 'approve', 'Give a node jobs that was rejected'))
+    .addCommand(decide(modules, 'reject', 'Give a node no more jobs; what it runs goes elsewhere'))
+    .addCommand(decide(modules, 'delete', 'Forget a node; it is listed again when it is heard of again'))
     .addCommand(executions(modules))
     .addCommand(bids(modules));
 }

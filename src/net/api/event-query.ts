@@ -17,7 +17,17 @@ export interface EventQuery {
 /** Values of one filter: each costs a look-up an event at most, and memory while its subscriber is there. */
 const MAX_VALUES = 100;
 const MAX_CHARS = 128;
-const NAMES = ['job', 'execution', 'node', 'type', 'role', 'from', 'since', 'follow'] as const;
+/** Parameters of the query. docs/EVENTS.md describes them. */
+export const EVENT_PARAMETERS = [
+  'job',
+  'execution',
+  'node',
+  'type',
+  'role',
+  'from',
+  'since',
+  'follow',
+] as const;
 const RFC3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$/i;
 const UNIX_SECONDS = /^\d{1,11}$/;
 const NODE_ID = /^[\w-]{8,}$/;
@@ -26,9 +36,9 @@ const NODE_ID = /^[\w-]{8,}$/;
 export function eventQuery(request: HttpRequest): EventQuery {
   const { query } = request;
   for (const name of query.keys()) {
-    if (NAMES.some((known) => known === name)) continue;
-    const close = nearlySame(name, NAMES);
-    const meant = close === undefined ? `expected ${NAMES.join(', ')}` : `did you mean ${close}?`;
+    if (EVENT_PARAMETERS.some((known) => known === name)) continue;
+    const close = nearlySame(name, EVENT_PARAMETERS);
+    const meant = close === undefined ? `expected ${EVENT_PARAMETERS.join(', ')}` : `did you mean ${close}?`;
     throw new NodeError(
       'BadQuery',
       `unknown parameter ${JSON.stringify(name.slice(0, MAX_CHARS))} (${meant})`,

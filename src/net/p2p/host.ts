@@ -4,6 +4,7 @@ import type { Libp2p, PeerId } from '@libp2p/interface';
 import { NodeError } from '../../core/errors.ts';
 import type { NodeId } from '../../core/ids.ts';
 import type { Logger } from '../../telemetry/logger.ts';
+import { type Crowd, createCrowd } from './crowd.ts';
 import { defaultHostLimits, type HostLimits } from './host-limits.ts';
 import { createPeering, type Peering, parsePeers } from './peering.ts';
 
@@ -23,7 +24,7 @@ export interface HostOptions {
 }
 
 /** The node's place in the libp2p swarm. */
-export interface P2pHost {
+export interface P2pHost extends Crowd {
   readonly peerId: NodeId;
   /** For protocols: handlers may be registered before and after `start`. */
   readonly libp2p: Libp2p;
@@ -46,10 +47,13 @@ export interface P2pHost {
 }
 
 const FIRST_DELAY_MS = 500;
-const LONGEST_DELAY_MS = 30_000;
+/** A link that was cut should be back soon after its cause has gone. */
+const LONGEST_DELAY_MS = 10_000;
 const DIAL_MS = 10_000;
 /** Long-lived streams are quiet for long; dead connections are found by yamux's own pings. */
 const STREAM_IDLE_MS = 24 * 3_600_000;
+/** Every look of libp2p's own monitor opens a stream on every connection. */
+const MONITOR_MS = 30_000;
 /** A ping of libp2p's own monitor that takes longer ends the connection. */
 const MONITOR_TIMEOUT_MS = 15_000;
 /** Bars remembered at once; one costs its offender a handshake. */
@@ -124,14 +128,15 @@ export async function createHost(
       denyDialPeer: (peer) => isBarred(barred, peer.toString()),
     },
     // Peers that speak our protocol are watched by their link, sooner; a busy one is not slower than this.
-    connectionMonitor: { pingTimeout: { minTimeout: MONITOR_TIMEOUT_MS } },
+    connectionMonitor: { pingInterval: MONITOR_MS, pingTimeout: { minTimeout: MONITOR_TIMEOUT_MS } },
     services: { identify: identify(), identifyPush: identifyPush() },
   });
   const peering = createPeering(
     { peers, firstDelayMs: FIRST_DELAY_MS, longestDelayMs: LONGEST_DELAY_MS, dialMs: DIAL_MS },
     { libp2p, logger: modules.logger },
   );
-  return hostOf(libp2p, { peering, listen, barred, floods: () => floods });
+  const crowd = createCrowd({ most: limits.maxConnections }, libp2p);
+  return hostOf(libp2p, { crowd, peering, listen, barred, floods: () => floods });
 }
 
 /** Forgets bars that have ended. */
@@ -146,13 +151,14 @@ function isBarred(barred: Map<NodeId, number>, peer: NodeId): boolean {
 function hostOf(
   libp2p: Libp2p,
   parts: {
+    readonly crowd: Crowd;
     readonly peering: Peering;
     readonly listen: string;
     readonly barred: Map<NodeId, number>;
     readonly floods: () => number;
   },
 ): P2pHost {
-  const { peering, listen, barred, floods } = parts;
+  const { crowd, peering, listen, barred, floods } = parts;
   let stopped: Promise<void> | undefined;
   const subscribe = (
     name: 'peer:connect' | 'peer:disconnect',
@@ -163,6 +169,7 @@ function hostOf(
     return () => libp2p.removeEventListener(name, listener);
   };
   return {
+    ...crowd,
     peerId: libp2p.peerId.toString(),
     libp2p,
     async start() {

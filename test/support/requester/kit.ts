@@ -324,7 +324,7 @@ export async function makeKit(
     header: (ask) => requester.executionHeader(ask),
   });
   delivery.connectCompute({
-    store: { outbox: NO_OUTBOX, committed: () => Promise.resolve() },
+    store: { outbox: NO_OUTBOX, committed: () => Promise.resolve(), flushed: () => Promise.resolve() },
     handler: node,
   });
   await requester.recover();

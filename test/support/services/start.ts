@@ -1,3 +1,4 @@
+import { startChromium } from './chromium.ts';
 import { startClang } from './clang.ts';
 import { startDocker } from './docker.ts';
 import { startKubo } from './kubo.ts';
@@ -14,6 +15,7 @@ const PACKAGES: readonly string[] = [
   'iproute2',
   'wasi-libc',
   'libclang-rt-14-dev-wasm32',
+  'chromium',
 ];
 
 /** What became of one service. */
@@ -90,6 +92,7 @@ export async function startServices(reports: ServiceReport[]): Promise<void> {
   // apt-get runs once at a time, so what installs packages goes one after another; Kubo is built meanwhile.
   const packaged = async (): Promise<void> => {
     await add('clang', startClang);
+    await add('chromium', startChromium);
     const registry = await add('registry', startRegistry);
     // The engine puts its test image into the registry.
     await add('docker', () => startDocker(registry.env['BACALHAU_TEST_REGISTRY']));

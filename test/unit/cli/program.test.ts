@@ -39,6 +39,7 @@ test('the commands there are', () => {
     commands.map(([name]) => name),
     [
       'serve',
+      'devstack',
       'docker run',
       'wasm run',
       ...[
@@ -56,6 +57,9 @@ test('the commands there are', () => {
       ].map((name) => `job ${name}`),
       'node list',
       'node describe',
+      'node approve',
+      'node reject',
+      'node delete',
       'node executions',
       'node bids',
       'bid explain',

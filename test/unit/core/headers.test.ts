@@ -49,6 +49,7 @@ describe('executions without files', () => {
       labels: _labels,
       constraints: _constraints,
       storages: _storages,
+      inputs: _inputs,
       ...shared
     } = jobHeader(spec, NO_RESOURCES);
     assert.deepEqual(executionHeader(spec, asked, NO_RESOURCES), { ...shared, ...asked, jobType: type });

@@ -201,6 +201,31 @@ describe('event hub', () => {
     for (const one of pair) one.close('client');
   });
 
+  it('reads the log once for those who begin at one place', async () => {
+    const events = new ScriptedEvents({ eventRingItems: 2 });
+    for (let n = 0; n < 600; n += 1) events.append('compute');
+    events.compute.flush();
+    let reads = 0;
+    const log = events.compute.log.bind(events.compute);
+    events.compute.log = (options) => {
+      reads += 1;
+      return log(options);
+    };
+    const readers = Array.from(
+      { length: 10 },
+      () => new Reader(events.hub.subscribe({ ...follow, from: 1 })),
+    );
+    await Promise.all(readers.map((reader) => reader.drain()));
+    for (const { seqs } of readers) {
+      assert.deepEqual(
+        seqs,
+        Array.from({ length: 600 }, (_, n) => n + 1),
+      );
+    }
+    assert.ok(reads < 10, `${reads} reads`);
+    for (const { subscription } of readers) subscription.close('client');
+  });
+
   it('holds back what a slow disk may still precede, and no longer', async () => {
     const events = new ScriptedEvents({ eventRingItems: 4 });
     const reader = new Reader(events.hub.subscribe(follow));

@@ -13,8 +13,8 @@ export const EVENT_PROTOCOLS: Readonly<Record<'json' | 'msgpack', string>> = {
   msgpack: 'bacalhau.events.v1+msgpack',
 };
 
-/** Close codes beside those of RFC 6455 (4000–4999 are an application's own). docs/EVENTS.md lists them. */
-const CODES = {
+/** Close codes; 4000–4999 are an application's own (RFC 6455, 7.4.2). docs/EVENTS.md lists them. */
+export const EVENT_CLOSE_CODES = {
   complete: 1000,
   internal: 1011,
   busy: 1013,
@@ -59,7 +59,10 @@ export function eventRoutes(
     try {
       subscription = subscribe(request, encoding, (how) => {
         if (how === 'stalled')
-          socket.close(CODES.stalled, `took nothing for too long; go on with from=${subscription.cursor}`);
+          socket.close(
+            EVENT_CLOSE_CODES.stalled,
+            `took nothing for too long; go on with from=${subscription.cursor}`,
+          );
       });
     } catch (error) {
       const { code, message, close } = refusal(error, request, modules.logger);
@@ -72,7 +75,7 @@ export function eventRoutes(
       if (frame === undefined || !(await socket.send(frame.data, as))) break;
     }
     subscription.close('client');
-    if (subscription.end === 'complete') socket.close(CODES.complete, 'no more events');
+    if (subscription.end === 'complete') socket.close(EVENT_CLOSE_CODES.complete, 'no more events');
   };
 
   const handle = (request: HttpRequest): HttpReply => {
@@ -127,13 +130,13 @@ function refusal(
   }
   logger.error({ err: error, requestId: request.id }, `unexpected error in WebSocket ${request.path}`);
   const message = `Internal server error (see the node's log for request ${request.id})`;
-  return { code, message, close: CODES.internal };
+  return { code, message, close: EVENT_CLOSE_CODES.internal };
 }
 
 function closeCode({ code, details }: NodeError): number {
-  if (code === 'OriginNotAllowed') return CODES.forbidden;
-  if (code !== 'BadQuery') return CODES.busy;
-  return details?.['last'] === undefined ? CODES.badQuery : CODES.beyond;
+  if (code === 'OriginNotAllowed') return EVENT_CLOSE_CODES.forbidden;
+  if (code !== 'BadQuery') return EVENT_CLOSE_CODES.busy;
+  return details?.['last'] === undefined ? EVENT_CLOSE_CODES.badQuery : EVENT_CLOSE_CODES.beyond;
 }
 
 /** The beginning of a text that fits a close frame, whole characters only. */

@@ -2,7 +2,7 @@ import type { Stream } from '@libp2p/interface';
 import type { NodeId } from '../../../core/ids.ts';
 import type { ByteBudget } from './budget.ts';
 import type { WireCounts } from './counts.ts';
-import { WireFault } from './fault.ts';
+import { toFault, WireFault } from './fault.ts';
 import { FrameReader } from './frame-reader.ts';
 import { bodyLost } from './inbox.ts';
 import type { WireLimits } from './limits.ts';
@@ -274,7 +274,7 @@ class BodyReceiver {
     try {
       work();
     } catch (thrown) {
-      const fault = thrown instanceof WireFault ? thrown : new WireFault('malformed', String(thrown));
+      const fault = toFault(thrown);
       if (this.#number !== undefined) this.#events.failed(this.#number, fault);
       this.#events.onFault(fault);
       this.port.abort(fault);

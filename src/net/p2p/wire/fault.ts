@@ -29,7 +29,9 @@ export type FaultReason =
   /** The peer is barred for earlier offences. */
   | 'barred'
   /** No room for another body or fetch. */
-  | 'full';
+  | 'full'
+  /** No fault of the peer: handling what it sent went wrong here. */
+  | 'internal';
 
 /** What a peer sent is not what the protocol says. The only error that decoding throws. */
 export class WireFault extends Error {
@@ -40,4 +42,10 @@ export class WireFault extends Error {
     this.name = 'WireFault';
     this.reason = reason;
   }
+}
+
+/** Anything thrown while something of a peer was handled. */
+export function toFault(thrown: unknown): WireFault {
+  if (thrown instanceof WireFault) return thrown;
+  return new WireFault('internal', thrown instanceof Error ? thrown.message : String(thrown));
 }

@@ -4,7 +4,7 @@ import { NodeError, toErrorData } from '../../../core/errors.ts';
 import type { ExecutionId, NodeId } from '../../../core/ids.ts';
 import type { LogChunk, LogOptions } from '../../../core/ports.ts';
 import type { WireCounts } from './counts.ts';
-import { WireFault } from './fault.ts';
+import { toFault, WireFault } from './fault.ts';
 import { decodeRequest, encodeAnswer, type FetchAnswer, type FetchRequest } from './fetch-frames.ts';
 import { FrameReader } from './frame-reader.ts';
 import type { WireLimits } from './limits.ts';
@@ -79,7 +79,7 @@ export class FetchServer {
           writer.taken(reader.rest());
           void this.#answer(writer, from, request, closing.signal);
         } catch (thrown) {
-          const fault = thrown instanceof WireFault ? thrown : new WireFault('malformed', String(thrown));
+          const fault = toFault(thrown);
           this.#modules.onFault(from, fault);
           if (isAsked) writer.abort(fault);
           else void this.#refuse(writer, new NodeError('MessageInvalid', fault.message));

@@ -3,7 +3,7 @@ import type { NodeId } from '../../../core/ids.ts';
 import type { Message } from '../../../core/messages.ts';
 import type { ByteBudget } from './budget.ts';
 import type { WireCounts } from './counts.ts';
-import { WireFault } from './fault.ts';
+import { toFault, WireFault } from './fault.ts';
 import type { Envelope } from './frames.ts';
 import type { WireLimits } from './limits.ts';
 import { decodeMessage, type MessageType, typeOfCode } from './messages.ts';
@@ -117,7 +117,7 @@ export class Inbox {
     try {
       message = decodeMessage(type, this.#peer, payload, attachment);
     } catch (thrown) {
-      const fault = thrown instanceof WireFault ? thrown : new WireFault('invalid', String(thrown));
+      const fault = toFault(thrown);
       this.#refuse(request.id, fault);
       this.#leave(request);
       return undefined;

@@ -25,7 +25,7 @@ export const wireLimits = {
   bodyTotalBytes: 100_663_296,
   /** A body that makes no progress, or that no message asks for, is dropped after this time. */
   bodyIdleMs: 30_000,
-  /** Messages a peer may send without an answer: asks that are being decided, cancels that wait for an end. */
+  /** Messages a peer may send without an answer: many are on their way to a disk, a cancel waits for an end. */
   windowMessages: 4096,
   /** Bytes of messages without an answer. */
   windowBytes: 8_388_608,
@@ -37,14 +37,16 @@ export const wireLimits = {
   handlingTotalBytes: 67_108_864,
   /** What a peer may have in hand although all together have more than that: nobody is shut out by others. */
   handlingShareBytes: 65_536,
-  /** Messages that wait for the window or for the stream, per peer. Both roles' delivery lanes fit. */
+  /** Messages that wait for the window or for the stream, per peer; asks leave half of it to the others. */
   outboxMessages: 16_384,
   /** Bytes of messages that wait, per peer. */
   outboxBytes: 8_388_608,
   /** Bytes of messages, and of bodies, that wait or cross, to all peers together. */
   outboxTotalBytes: 67_108_864,
-  /** Messages a second one peer may send; more is read more slowly. Ten times what a machine can decide. */
-  messagesPerSecond: 131_072,
+  /** Messages a second one peer may send; more is read more slowly. Several times what a machine can decide. */
+  messagesPerSecond: 65_536,
+  /** Messages of one peer handled in one turn of the loop: then it is the others' turn. One full frame. */
+  turnMessages: 512,
   /** Streams a second that one peer may open for these protocols: bodies and fetches of a busy requester. */
   streamsPerSecond: 256,
   /** How many of them at once. */

@@ -1,17 +1,17 @@
 import type { Stream } from '@libp2p/interface';
-import type { Clock, Timer } from '../../../core/clock.ts';
+import type { Clock } from '../../../core/clock.ts';
 import { type ErrorData, fromErrorData, NodeError } from '../../../core/errors.ts';
 import type { NodeId } from '../../../core/ids.ts';
 import type { Message } from '../../../core/messages.ts';
 import { isLarge, sendApart } from './apart.ts';
 import type { ByteBudget } from './budget.ts';
 import type { WireCounts } from './counts.ts';
-import { type FaultReason, WireFault } from './fault.ts';
-import { FrameReader } from './frame-reader.ts';
-import { decodeFrame, encodeBatch, encodeFrame, type Frame, type Hello, type Nack } from './frames.ts';
+import { type FaultReason, toFault, WireFault } from './fault.ts';
+import { encodeBatch, encodeFrame, type Frame, type Hello, type Nack } from './frames.ts';
 import type { PeerRecord } from './guard.ts';
 import { Inbox } from './inbox.ts';
 import type { WireLimits } from './limits.ts';
+import { LinkReader } from './link-reader.ts';
 import { encodeMessage, type MessageType } from './messages.ts';
 import { busy, LinkOutbox, type Outgoing, type Settle, type Window } from './outbox.ts';
 import { Port } from './port.ts';
@@ -69,7 +69,7 @@ export class Link {
   readonly #options: LinkOptions;
   readonly #modules: LinkModules;
   readonly #port: Port;
-  readonly #reader: FrameReader;
+  readonly #reader: LinkReader;
   readonly #inbox: Inbox;
   readonly #outbox: LinkOutbox;
   #state: State = 'greeting';
@@ -80,9 +80,6 @@ export class Link {
   #isScheduled = false;
   /** The stream takes no more until it drains. */
   #isBlocked = false;
-  /** Nothing is read for now. */
-  #isHeld = false;
-  #rateTimer: Timer | undefined;
   readonly #pulse: Pulse;
 
   constructor(options: LinkOptions, modules: LinkModules) {
@@ -93,7 +90,6 @@ export class Link {
     this.#modules = modules;
     this.#window = limits;
     this.#pulse = new Pulse(limits);
-    this.#reader = new FrameReader(limits.frameBytes);
     this.#outbox = new LinkOutbox(limits, modules.outboxBudget);
     this.#inbox = new Inbox(peer, limits, {
       handle: modules.handle,
@@ -101,7 +97,7 @@ export class Link {
       body: (number) => modules.bodies.receive(number),
       releaseBody: (number) => modules.bodies.release(number),
       refused: modules.onRefused,
-      onRoom: () => this.#readOn(),
+      onRoom: () => this.#reader.readOn(),
       counts: modules.counts,
       budget: modules.inboxBudget,
     });
@@ -113,6 +109,13 @@ export class Link {
         if (error === undefined) void this.#end('closed', 'the peer closed the stream', undefined);
         else void this.#end('reset', error.message, undefined);
       },
+    });
+    this.#reader = new LinkReader(limits, {
+      port: this.#port,
+      clock: modules.clock,
+      onFrame: (frame) => this.#onFrame(frame),
+      isFull: () => this.#inbox.isFull,
+      onFault: (fault) => this.fail(fault),
     });
   }
 
@@ -166,9 +169,13 @@ export class Link {
     if (this.#state === 'down') return;
     const isGreeting = this.#state === 'greeting';
     // Memory that others held may be free.
-    this.#readOn();
+    this.#reader.readOn();
     try {
-      const ping = this.#pulse.tick(tickMs, { isGreeting, isHeld: this.#isHeld, isBlocked: this.#isBlocked });
+      const ping = this.#pulse.tick(tickMs, {
+        isGreeting,
+        isHeld: this.#reader.isHeld,
+        isBlocked: this.#isBlocked,
+      });
       if (ping !== undefined) this.#write(encodeFrame({ kind: 'ping', number: ping }));
     } catch (thrown) {
       this.#failWith(thrown);
@@ -255,36 +262,10 @@ export class Link {
     this.#pulse.hear();
     this.#modules.counts.bytesIn.add('messages', chunk.length);
     this.#reader.push(chunk);
-    this.#read();
   }
 
-  #read(): void {
-    try {
-      while (this.#state !== 'down' && !this.#isHeld) {
-        const bytes = this.#reader.next();
-        if (bytes === undefined) return;
-        this.#onFrame(decodeFrame(bytes, this.#options.limits));
-        if (this.#inbox.isFull) this.#hold();
-      }
-    } catch (thrown) {
-      this.#failWith(thrown);
-    }
-  }
-
-  #hold(): void {
-    this.#isHeld = true;
-    this.#port.pause();
-  }
-
-  /** Goes on after a hold: first with what has come already, then with the stream. */
-  #readOn(): void {
-    if (!this.#isHeld || this.#rateTimer !== undefined || this.#inbox.isFull) return;
-    this.#isHeld = false;
-    this.#read();
-    if (!this.#isHeld && this.#state !== 'down') this.#port.resume();
-  }
-
-  #onFrame(frame: Frame): void {
+  /** How much work it was, in messages. */
+  #onFrame(frame: Frame): number {
     if (this.#state === 'greeting' && frame.kind !== 'hello' && frame.kind !== 'goodbye') {
       throw new WireFault('hello', `a ${frame.kind} frame came before the hello`);
     }
@@ -299,7 +280,7 @@ export class Link {
         for (const { id, error } of nacks) this.#answered(id, error);
         for (const envelope of envelopes) this.#inbox.receive(envelope);
         if (acks.length + nacks.length > 0 && this.#outbox.waiting > 0) this.#schedule();
-        break;
+        return 1 + envelopes.length;
       }
       case 'ping':
         this.#charge(1);
@@ -317,6 +298,7 @@ export class Link {
           new WireFault('unknown', `frame kind ${frame.number} is not known to this node`),
         );
     }
+    return 1;
   }
 
   #greeted(hello: Hello): void {
@@ -346,22 +328,16 @@ export class Link {
   /** Counts what came against the peer's rate; over it, the stream is not read for a while. */
   #charge(messages: number): void {
     const { clock, record, onRefused } = this.#modules;
-    const nowMs = clock.nowMs();
-    const waitMs = record.messages.charge(messages, nowMs);
-    if (waitMs === 0 || this.#rateTimer !== undefined) return;
+    const waitMs = record.messages.charge(messages, clock.nowMs());
+    if (waitMs === 0 || !this.#reader.holdFor(waitMs)) return;
     onRefused(
       new WireFault('throttled', `more than ${this.#options.limits.messagesPerSecond} messages a second`),
     );
-    this.#hold();
-    this.#rateTimer = clock.at(nowMs + waitMs, () => {
-      this.#rateTimer = undefined;
-      this.#readOn();
-    });
   }
 
   #ended(): void {
     if (this.#state === 'down') return;
-    if (!this.#reader.isEmpty) this.fail(new WireFault('truncated', 'the stream ended inside a frame'));
+    if (!this.#reader.isComplete) this.fail(new WireFault('truncated', 'the stream ended inside a frame'));
     else void this.#end('closed', 'the peer closed the stream', undefined);
   }
 
@@ -372,14 +348,13 @@ export class Link {
   }
 
   #failWith(thrown: unknown): void {
-    this.fail(thrown instanceof WireFault ? thrown : new WireFault('malformed', String(thrown)));
+    this.fail(toFault(thrown));
   }
 
   async #end(reason: LinkEnd['reason'], text: string, fault: WireFault | undefined): Promise<void> {
     if (this.#state === 'down') return;
     this.#state = 'down';
-    this.#rateTimer?.cancel();
-    this.#rateTimer = undefined;
+    this.#reader.stop();
     this.#outbox.fail(linkLost(this.peer, text));
     this.#modules.onDown({ reason, text, fault });
     await this.#port.shut(this.#options.limits.closeMs);

@@ -58,6 +58,7 @@ const MILD: Readonly<Partial<Record<WireFault['reason'], number>>> = {
   silent: 0,
   barred: 0,
   full: 0,
+  internal: 0,
   throttled: 0,
   rate: 0.01,
   unknown: 0.01,
@@ -190,7 +191,9 @@ export class Links {
   offended(peer: NodeId, fault: WireFault): void {
     const { counts, logger } = this.#modules;
     counts.refused.add(fault.reason);
-    logger.debug({ peer, reason: fault.reason, text: fault.message }, 'refused what a peer sent');
+    const { reason, message: text } = fault;
+    if (reason === 'internal') logger.error({ peer, text }, 'what a peer sent could not be handled');
+    else logger.debug({ peer, reason, text }, 'refused what a peer sent');
     this.#guard.strike(peer, MILD[fault.reason] ?? 1);
   }
 
@@ -241,15 +244,19 @@ export class Links {
 
   #up(peer: NodeId, { version, roles }: Hello): void {
     this.#opener.linkUp(peer);
+    this.#modules.host.keep(peer);
     this.#modules.logger.info({ peer, version, roles }, 'linked with peer');
     this.#modules.handlers.peerUp(peer, { version, roles });
   }
 
   #down(link: Link, connection: Connection, { reason, text, fault }: LinkEnd): void {
-    const { counts, logger, handlers } = this.#modules;
+    const { counts, host, logger, handlers } = this.#modules;
     const { peer } = link;
     const isCurrent = this.#links.get(peer)?.link === link;
-    if (isCurrent) this.#links.delete(peer);
+    if (isCurrent) {
+      this.#links.delete(peer);
+      host.release(peer);
+    }
     counts.downs.add(reason);
     if (link.hello !== undefined) {
       logger[reason === 'stopping' ? 'debug' : 'warn'](

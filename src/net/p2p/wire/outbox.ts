@@ -1,5 +1,6 @@
 import { NodeError } from '../../../core/errors.ts';
 import type { ByteBudget } from './budget.ts';
+import { Fifo } from './fifo.ts';
 import type { Envelope } from './frames.ts';
 import type { MessageType } from './messages.ts';
 
@@ -35,13 +36,18 @@ export interface Window {
   readonly windowBytes: number;
 }
 
-/** Messages to one peer: those that wait, and those sent and not answered. Bounded by count and by bytes. */
+/** Asks are many and large; what stops, accepts or ends an execution must not wait behind them, or for their room. */
+const ASKS_SHARE = 1 / 2;
+
+/**
+ * Messages to one peer: those that wait, and those sent and not answered. Bounded by count and by bytes. Asks are
+ * sent when nothing else waits, and leave half of every bound to the others.
+ */
 export class LinkOutbox {
   readonly #bounds: OutboxBounds;
   readonly #budget: ByteBudget;
-  /** What has been taken leaves a hole, until holes are the most. */
-  readonly #waiting: (Outgoing | undefined)[] = [];
-  #first = 0;
+  readonly #urgent = new Fifo<Outgoing>();
+  readonly #asks = new Fifo<Outgoing>();
   #waitingBytes = 0;
   readonly #sent = new Map<number, Sent>();
   #sentBytes = 0;
@@ -56,7 +62,7 @@ export class LinkOutbox {
 
   /** Messages that wait. */
   get waiting(): number {
-    return this.#waiting.length - this.#first;
+    return this.#urgent.length + this.#asks.length;
   }
 
   /** Messages sent and not answered. */
@@ -67,10 +73,13 @@ export class LinkOutbox {
   /** False when there is no room. */
   tryPush(message: Outgoing): boolean {
     const bytes = bytesOf(message);
+    const isAsk = message.type === 'AskForBid';
+    const share = isAsk ? ASKS_SHARE : 1;
     const { outboxMessages, outboxBytes } = this.#bounds;
-    if (this.waiting >= outboxMessages || this.#waitingBytes + bytes > outboxBytes) return false;
+    if (this.waiting >= outboxMessages * share || this.#waitingBytes + bytes > outboxBytes * share)
+      return false;
     if (!this.#budget.tryTake(bytes)) return false;
-    this.#waiting.push(message);
+    (isAsk ? this.#asks : this.#urgent).push(message);
     this.#waitingBytes += bytes;
     return true;
   }
@@ -81,14 +90,14 @@ export class LinkOutbox {
     const taken: Envelope[] = [];
     let frameBytes = 0;
     while (taken.length < frameMessages) {
-      const message = this.#waiting[this.#first];
+      const lane = this.#urgent.length > 0 ? this.#urgent : this.#asks;
+      const message = lane.peek();
       if (message === undefined) break;
       const bytes = bytesOf(message);
       if (taken.length > 0 && frameBytes + bytes > frameTargetBytes) break;
-      const { settle } = message;
-      if (settle !== undefined && !this.#fits(bytes, window)) break;
-      this.#waiting[this.#first] = undefined;
-      this.#first += 1;
+      const { type, code, payload, attachment, settle } = message;
+      if (settle !== undefined && !this.#fits(bytes, window, lane === this.#asks ? ASKS_SHARE : 1)) break;
+      lane.shift();
       this.#waitingBytes -= bytes;
       frameBytes += bytes;
       this.#sequence += 1;
@@ -99,12 +108,10 @@ export class LinkOutbox {
         this.#sent.set(id, { settle, bytes, sentMs: nowMs });
         this.#sentBytes += bytes;
       }
-      onSent(message.type);
-      const { code, payload, attachment } = message;
+      onSent(type);
       taken.push({ type: code, id, sequence: this.#sequence, payload, attachment, sender: undefined });
     }
     this.#budget.give(frameBytes);
-    this.#compact();
     return taken;
   }
 
@@ -120,33 +127,23 @@ export class LinkOutbox {
 
   /** The link is gone: whatever was not answered may have arrived or not. */
   fail(error: NodeError): void {
-    const waiting = this.#waiting.splice(0).slice(this.#first);
-    this.#first = 0;
     this.#budget.give(this.#waitingBytes);
     this.#waitingBytes = 0;
     const sent = [...this.#sent.values()];
     this.#sent.clear();
     this.#sentBytes = 0;
     for (const { settle } of sent) settle(error);
-    for (const message of waiting) message?.settle?.(error);
+    for (const lane of [this.#urgent, this.#asks]) {
+      for (let message = lane.shift(); message !== undefined; message = lane.shift()) message.settle?.(error);
+    }
   }
 
-  #fits(bytes: number, { windowMessages, windowBytes }: Window): boolean {
+  #fits(bytes: number, { windowMessages, windowBytes }: Window, share: number): boolean {
     // One message always fits, so that nothing waits for ever.
     return (
-      this.#sent.size === 0 || (this.#sent.size < windowMessages && this.#sentBytes + bytes <= windowBytes)
+      this.#sent.size === 0 ||
+      (this.#sent.size < windowMessages * share && this.#sentBytes + bytes <= windowBytes * share)
     );
-  }
-
-  /** Drops what has been taken, now and then, so that taking stays cheap. */
-  #compact(): void {
-    if (this.#first === this.#waiting.length) {
-      this.#waiting.length = 0;
-      this.#first = 0;
-    } else if (this.#first > 1024 && this.#first * 2 > this.#waiting.length) {
-      this.#waiting.splice(0, this.#first);
-      this.#first = 0;
-    }
   }
 }
 

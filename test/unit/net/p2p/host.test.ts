@@ -3,7 +3,9 @@ import { createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { generateKeyPair, privateKeyToProtobuf } from '@libp2p/crypto/keys';
 import { NodeError } from '../../../../src/core/errors.ts';
+import { createCrowd } from '../../../../src/net/p2p/crowd.ts';
 import { createHost, type HostOptions, type P2pHost } from '../../../../src/net/p2p/host.ts';
+import { defaultHostLimits, hostLimitsFor } from '../../../../src/net/p2p/host-limits.ts';
 import { loadIdentity } from '../../../../src/net/p2p/identity.ts';
 import { parsePeers } from '../../../../src/net/p2p/peering.ts';
 import { createLogger } from '../../../../src/telemetry/logger.ts';
@@ -73,6 +75,45 @@ test('a node with an RSA key, as Bacalhau makes them, speaks with one that has E
   await connected(other, rsa.peerId);
 });
 
+test('strangers make room when most connections are taken; kept peers and young ones stay', {
+  timeout: 30_000,
+}, async (t) => {
+  const host = await hostWith(t, { limits: { ...defaultHostLimits(), maxConnections: 10 } });
+  // The same rule without the time that strangers have.
+  const { keep } = createCrowd({ most: 5, graceMs: 0 }, host.libp2p);
+  await host.start();
+  const peers: P2pHost[] = [];
+  const join = async (): Promise<void> => {
+    const peer = await hostWith(t, { peers: host.addresses() });
+    peers.push(peer);
+    await peer.start();
+    await connected(host, peer.peerId);
+  };
+  await join();
+  keep(peers[0]?.peerId ?? '');
+  for (let count = 1; count < 4; count += 1) await join();
+  assert.equal(host.peers().length, 4);
+  const first = disconnected(host, peers[1]?.peerId ?? '');
+  await join();
+  await first;
+  assert.ok(host.peers().includes(peers[0]?.peerId ?? ''), 'it is kept, and is the oldest');
+});
+
+test('a barred peer is disconnected and stays away until its time has come', {
+  timeout: 30_000,
+}, async (t) => {
+  const host = await hostWith(t);
+  await host.start();
+  const peer = await hostWith(t, { peers: host.addresses() });
+  await peer.start();
+  await connected(host, peer.peerId);
+  const gone = disconnected(host, peer.peerId);
+  host.bar(peer.peerId, Date.now() + 1500);
+  await gone;
+  // Its peering dials again and again.
+  await connected(host, peer.peerId);
+});
+
 test('a peer that is not there does not hold the start or the stop', { timeout: 10_000 }, async (t) => {
   const host = await hostWith(t, { peers: ['/ip4/127.0.0.1/tcp/1', '/dns4/nowhere.invalid/tcp/1'] });
   await host.start();
@@ -129,4 +170,12 @@ test('peers may come as one list or many, and as none', () => {
   assert.deepEqual(texts([one, two]), [one, two]);
   assert.deepEqual(texts(['none']), []);
   assert.deepEqual(texts(['', ' ']), []);
+});
+
+test('connections are as many as the memory allows', () => {
+  const gib = 1024 ** 3;
+  assert.deepEqual(
+    [0.1, 1, 4, 8, 64].map((memory) => hostLimitsFor(memory * gib).maxConnections),
+    [113, 113, 455, 910, 910],
+  );
 });

@@ -83,6 +83,36 @@ test('what wants no answer has number 0 and no window', () => {
   assert.equal(outbox.unanswered, 3);
 });
 
+test('asks wait behind everything else, and leave half of each bound to it', () => {
+  const outbox = new LinkOutbox(
+    { outboxMessages: 6, outboxBytes: 6000, frameMessages: 10, frameTargetBytes: 10_000 },
+    new ByteBudget(10_000),
+  );
+  const offer = (type: 'AskForBid' | 'CancelExecution'): boolean =>
+    outbox.tryPush({
+      type,
+      code: type === 'AskForBid' ? 1 : 4,
+      payload: Buffer.alloc(10),
+      attachment: undefined,
+      settle: () => undefined,
+    });
+  assert.deepEqual(
+    [1, 2, 3, 4].map(() => offer('AskForBid')),
+    [true, true, true, false],
+  );
+  assert.deepEqual(
+    [1, 2, 3, 4].map(() => offer('CancelExecution')),
+    [true, true, true, false],
+  );
+  const window = { windowMessages: 8, windowBytes: 1000 };
+  const types = (): number[] => outbox.take(window, 0, () => undefined).map(({ type }) => type);
+  assert.deepEqual(types(), [4, 4, 4, 1], 'half of the window is kept');
+  for (let cancel = 0; cancel < 4; cancel += 1) offer('CancelExecution');
+  assert.deepEqual(types(), [4, 4, 4, 4], 'and used by what is not an ask');
+  for (let id = 1; id <= 8; id += 1) outbox.answered(id, undefined);
+  assert.deepEqual(types(), [1, 1]);
+});
+
 test('the end of the link is the end of all its messages', () => {
   const { outbox, offer, take, ends } = outboxWith();
   for (let index = 0; index < 5; index += 1) offer(10);

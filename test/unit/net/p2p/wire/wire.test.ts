@@ -50,15 +50,15 @@ test('what the handler throws is what the sender gets', async (t) => {
   );
 });
 
-test('ten thousand at once arrive in order, in few frames', async (t) => {
+test('eight thousand at once arrive in order, in few frames', async (t) => {
   const [first, second] = await wirePair(t);
   const spec = Buffer.alloc(300, 7);
   await Promise.all(
-    Array.from({ length: 10_000 }, (_, number) => first.wire.send(second.id, ask(number, spec))),
+    Array.from({ length: 8000 }, (_, number) => first.wire.send(second.id, ask(number, spec))),
   );
   assert.deepEqual(
     second.received.map(({ message }) => 'executionId' in message && message.executionId),
-    Array.from({ length: 10_000 }, (_, number) => `e-${number}`),
+    Array.from({ length: 8000 }, (_, number) => `e-${number}`),
   );
 });
 
@@ -220,9 +220,9 @@ test('a receiver that is slow slows its sender down, and loses nothing', { timeo
     handled += 1;
   };
   await Promise.all(
-    Array.from({ length: 3000 }, (_, number) => first.wire.send(second.id, ask(number, Buffer.alloc(2000)))),
+    Array.from({ length: 1500 }, (_, number) => first.wire.send(second.id, ask(number, Buffer.alloc(2000)))),
   );
-  assert.equal(handled, 3000);
+  assert.equal(handled, 1500);
   assert.ok(most <= 50, `${most} at once`);
 });
 
