@@ -123,8 +123,7 @@ export class Spine {
   /** Executions the node would take up now. */
   get openSlots(): number {
     if (this.#stopping) return 0;
-    const { admit } = this.#stages;
-    const decidable = this.intake.decidable(admit.queue.free);
+    const decidable = this.intake.decidable(this.#stages.admit.queue.free);
     return Math.max(0, Math.min(this.#modules.ingest.runner.queue.free, decidable));
   }
 
