@@ -75,7 +75,7 @@ export interface Item {
   /** Set once something asked for an early end; the first one counts. */
   stop: StopCause | undefined;
   /** Execution, queue and total clocks. */
-  readonly timers: Set<Timer>;
+  readonly timers: Timer[];
   /** Wakes readers of its log, and those who wait for its end. */
-  readonly watchers: Set<() => void>;
+  watchers: Set<() => void> | undefined;
 }

@@ -72,6 +72,7 @@ export class Spine {
       ranWasm: (item, outcome) => this.#stopped(item, outcome),
       published: (item, outcome) => this.#published(item, outcome),
       publisherHasRoom: () => this.#publishNext(),
+      counted: (item, change) => this.occupancy.count(item, change),
     });
     const { queue } = this.#stages.admit;
     this.#admission = new Admission({
@@ -296,7 +297,7 @@ export class Spine {
       item.ran = true;
       this.#control.running(item);
     }
-    for (const watcher of item.watchers) watcher();
+    for (const watcher of item.watchers ?? []) watcher();
   }
 
   #executed(item: Item, outcome: Outcome<ExecuteOutput>): void {
@@ -378,8 +379,8 @@ export class Spine {
   #gone(item: Item): void {
     this.items.delete(item.id);
     if (item.placement !== undefined && item.hasFiles) this.#stages.removeDirectory(item.id);
-    for (const watcher of item.watchers) watcher();
-    item.watchers.clear();
+    for (const watcher of item.watchers ?? []) watcher();
+    item.watchers = undefined;
     this.#modules.onGone(item);
   }
 
