@@ -11,6 +11,7 @@ import { wasmBench } from './micro/wasm.bench.ts';
 import { asksBench } from './node/asks.bench.ts';
 import { bidBench } from './node/bid.bench.ts';
 import { eventsBench } from './node/events.bench.ts';
+import { httpBench } from './node/http.bench.ts';
 import { jobsBench, submitBench } from './node/jobs.bench.ts';
 import { wireBench } from './node/wire.bench.ts';
 import type { Bench, BenchSize, Figure } from './support/bench.ts';
@@ -30,6 +31,7 @@ const BENCHES: readonly Bench[] = [
   wireBench,
   bidBench,
   asksBench,
+  httpBench,
   submitBench,
   jobsBench,
   eventsBench,
