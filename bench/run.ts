@@ -11,7 +11,10 @@ import { wasmBench } from './micro/wasm.bench.ts';
 import { asksBench } from './node/asks.bench.ts';
 import { bidBench } from './node/bid.bench.ts';
 import { eventsBench } from './node/events.bench.ts';
+import { footprintBench } from './node/footprint.bench.ts';
+import { httpBench } from './node/http.bench.ts';
 import { jobsBench, submitBench } from './node/jobs.bench.ts';
+import { supervisionBench, waitingBench } from './node/many.bench.ts';
 import { wireBench } from './node/wire.bench.ts';
 import type { Bench, BenchSize, Figure } from './support/bench.ts';
 import { type BenchRun, machineText, type NamedFigure, readRun } from './support/bench-run.ts';
@@ -30,15 +33,19 @@ const BENCHES: readonly Bench[] = [
   wireBench,
   bidBench,
   asksBench,
+  httpBench,
   submitBench,
   jobsBench,
   eventsBench,
+  footprintBench,
+  supervisionBench,
+  waitingBench,
 ];
 
 const USAGE = `Usage: npm run bench -- [benchmark …] [--jobs N] [--micro-ms N] [--repetitions N] [--json FILE] [--html FILE]
        npm run bench -- --compare BEFORE.json AFTER.json
 
-${BENCHES.map(({ name, doc }) => `  ${name.padEnd(8)} ${doc}`).join('\n')}
+${BENCHES.map(({ name, doc }) => `  ${name.padEnd(12)} ${doc}`).join('\n')}
 `;
 
 function whole(text: string, name: string): number {
@@ -109,7 +116,7 @@ const machine = {
 console.log(`${machineText({ machine })}\n`);
 const figures: NamedFigure[] = [];
 for (const bench of BENCHES) {
-  if (positionals.length > 0 && !positionals.includes(bench.name)) continue;
+  if (positionals.length === 0 ? bench.onlyByName : !positionals.includes(bench.name)) continue;
   const found = await runOne(bench, size);
   printFigures(`${bench.name}: ${bench.doc}`, found);
   figures.push(...found.map((figure) => ({ bench: bench.name, ...figure })));

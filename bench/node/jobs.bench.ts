@@ -1,40 +1,12 @@
 import { helloModule, mockJob, wasmJob } from '../../test/support/jobs.ts';
-import { type Scope, startTestNode, type TestNode, type Wire } from '../../test/support/node.ts';
+import { type Scope, startTestNode } from '../../test/support/node.ts';
 import { bareWasm } from '../support/bare-wasm.ts';
 import type { Bench, BenchSize, Figure } from '../support/bench.ts';
-import type { BurstResult } from '../support/load-protocol.ts';
+import { ASKED, bodyOf, boundOf, burst, costs, targetOf, watchPlaces } from '../support/bursts.ts';
 import { measure } from '../support/micro.ts';
 import { load, startBareServer } from '../support/processes.ts';
 
-const CONNECTIONS = 64;
-/** Share of a burst that runs before it, unmeasured. */
-const WARM_UP_SHARE = 0.5;
 const BARE_WASM_LOOP = 100;
-
-interface Target {
-  readonly origin: string;
-  readonly pid: number;
-}
-
-const targetOf = (node: TestNode): Target => ({ origin: node.apiUrl, pid: node.pid });
-const bodyOf = (job: Wire): string => JSON.stringify({ Job: job });
-
-function burst(
-  { origin, pid }: Target,
-  body: string,
-  count: number,
-  untilCompleted: boolean,
-): Promise<BurstResult> {
-  const warmUp = Math.ceil(count * WARM_UP_SHARE);
-  const measured = { count, connections: CONNECTIONS, untilCompleted, serverPid: pid };
-  return load({ kind: 'burst', origin, body, warmUp, ...measured });
-}
-
-function costs(result: BurstResult, count: number): string {
-  const each = (micros: number): string => `${(micros / count).toFixed(0)} µs`;
-  const refused = result.refused === 0 ? '' : `, ${result.refused} times busy`;
-  return `CPU each: server ${each(result.serverCpuMicros)}, load ${each(result.loadCpuMicros)}${refused}`;
-}
 
 async function bareHttp(scope: Scope, body: string, count: number): Promise<Figure['limit'] & object> {
   const { answeredSeconds } = await burst(await startBareServer(scope), body, count, false);
@@ -59,19 +31,19 @@ export const jobsBench: Bench = {
     const module = await helloModule();
     const figures: Figure[] = [];
     const { jobs, repetitions } = size;
-    const mock = bodyOf(mockJob());
-    const wasm = bodyOf(wasmJob(module));
+    const mock = bodyOf(mockJob({}, { resources: ASKED }));
+    const wasm = bodyOf(wasmJob(module, { resources: ASKED }));
     for (const [what, body, limit] of [
       ['mock jobs, submitted at once', mock, await bareHttp(scope, mock, jobs)],
       ['WASM jobs, submitted at once', wasm, await bareWasmRate(module, size)],
     ] as const) {
-      const result = await burst(targetOf(node), body, jobs, true);
+      const [result, places] = await watchPlaces(node, burst(targetOf(node), body, jobs, true));
       figures.push({
         what: `${jobs} ${what}`,
         value: jobs / result.seconds,
         unit: 'jobs/s',
         limit,
-        note: costs(result, jobs),
+        note: `${costs(result, jobs)}; ${boundOf(result, jobs, places)}`,
       });
     }
     const { milliseconds } = await load({
@@ -95,7 +67,7 @@ export const submitBench: Bench = {
   name: 'submit',
   doc: 'a requester without compute nodes, its store on disk: submissions over REST until they are acknowledged',
   run: async ({ jobs }, scope) => {
-    const body = bodyOf(mockJob());
+    const body = bodyOf(mockJob({}, { resources: ASKED }));
     const limit = await bareHttp(scope, body, jobs);
     const node = await startTestNode(scope, { flags: ['--node-type', 'requester'] });
     const result = await burst(targetOf(node), body, jobs, false);

@@ -26,5 +26,7 @@ export interface BenchSize {
 export interface Bench {
   readonly name: string;
   readonly doc: string;
+  /** It takes minutes, or more room than a machine may have: it is not among those that run when none is named. */
+  readonly onlyByName?: boolean;
   run(size: BenchSize, scope: Scope): Promise<readonly Figure[]>;
 }

@@ -202,7 +202,6 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
     if (ask.spec === undefined)
       throw new NodeError('MalformedBody', `ask ${ask.executionId} came without a job`);
     spine.intake.ask({
-      kind: 'ask',
       id: ask.executionId,
       priority: 0,
       jobId: ask.jobId,

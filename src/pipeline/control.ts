@@ -74,7 +74,7 @@ export class Control {
   ended(item: Item): void {
     this.#young.delete(item);
     for (const timer of item.timers) timer.cancel();
-    item.timers.clear();
+    item.timers.length = 0;
   }
 
   stop(): void {
@@ -88,7 +88,7 @@ export class Control {
   }
 
   #arm(item: Item, atMs: number, callback: () => void): void {
-    item.timers.add(this.#modules.clock.at(atMs, callback));
+    item.timers.push(this.#modules.clock.at(atMs, callback));
   }
 
   #armLook(): void {

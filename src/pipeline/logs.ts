@@ -143,12 +143,13 @@ class NextOutput {
     const resolve = (): void => done();
     item.slot?.watch();
     const timer = setTimeout(resolve, LOOK_AGAIN_MS);
+    item.watchers ??= new Set();
     item.watchers.add(resolve);
     signal.addEventListener('abort', resolve);
     this.come = promise;
     this.forget = () => {
       clearTimeout(timer);
-      item.watchers.delete(resolve);
+      item.watchers?.delete(resolve);
       signal.removeEventListener('abort', resolve);
     };
   }

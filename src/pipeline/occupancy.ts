@@ -18,6 +18,7 @@ export interface OccupancyModules {
 /** How full the node is, and what that means for the next execution. */
 export class Occupancy {
   readonly #modules: OccupancyModules;
+  readonly #waiting = { milliCores: 0, memory: 0, disk: 0, gpu: 0 };
 
   constructor(modules: OccupancyModules) {
     this.#modules = modules;
@@ -39,17 +40,19 @@ export class Occupancy {
     return items.size - this.queued - this.offered - approvals.size;
   }
 
+  /** An accepted execution has begun or ceased to wait. */
+  count({ header: { resources } }: Item, change: 1 | -1): void {
+    // Thousandths of a core are whole: sums of fractions end in digits that nobody asked for.
+    this.#waiting.milliCores += change * Math.round(resources.cpu * 1000);
+    this.#waiting.memory += change * resources.memory;
+    this.#waiting.disk += change * resources.disk;
+    this.#waiting.gpu += change * resources.gpu;
+  }
+
   /** What the accepted executions that wait ask for, together. */
   queuedCapacity(): Resources {
-    const sum = { cpu: 0, memory: 0, disk: 0, gpu: 0 };
-    for (const { header } of this.#modules.queue) {
-      sum.cpu += header.resources.cpu;
-      sum.memory += header.resources.memory;
-      sum.disk += header.resources.disk;
-      sum.gpu += header.resources.gpu;
-    }
-    // Sums of fractions of a core end in digits that nobody asked for.
-    return { ...sum, cpu: Math.round(sum.cpu * 1000) / 1000 };
+    const { milliCores, ...rest } = this.#waiting;
+    return { cpu: milliCores / 1000, ...rest };
   }
 
   /** How soon an execution would start whose promise was just made. */

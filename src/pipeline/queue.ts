@@ -40,23 +40,26 @@ export class BoundedQueue<T extends Queueable> {
   readonly #entries = new Map<string, { group: Group<T>; lane: Lane<T>; entry: Entry<T> }>();
   readonly #shapeOf: (item: T) => string;
   readonly #onSpace: (() => void) | undefined;
+  readonly #onCount: ((item: T, change: 1 | -1) => void) | undefined;
   #reserved = 0;
   #highWater = 0;
   #arrivals = 0;
 
   /**
-   * `onSpace` is called when a slot comes free of a queue that was full. `shapeOf` tells which items need the same;
-   * default: all do.
+   * `onSpace` is called when a slot comes free of a queue that was full, `onCount` with every item that comes or goes, for
+   * sums that must not be added up anew. `shapeOf` tells which items need the same; default: all do.
    */
   constructor(options: {
     name: string;
     bound: number;
     onSpace?: () => void;
+    onCount?: (item: T, change: 1 | -1) => void;
     shapeOf?: (item: T) => string;
   }) {
     this.name = options.name;
     this.bound = options.bound;
     this.#onSpace = options.onSpace;
+    this.#onCount = options.onCount;
     this.#shapeOf = options.shapeOf ?? (() => '');
   }
 
@@ -156,6 +159,7 @@ export class BoundedQueue<T extends Queueable> {
       if (entry.next === undefined) lane.tail = entry.previous ?? lane.head;
       else entry.next.previous = entry.previous;
     }
+    this.#onCount?.(entry.item, -1);
     if (wasFull) this.#onSpace?.();
     return entry.item;
   }
@@ -177,6 +181,7 @@ export class BoundedQueue<T extends Queueable> {
       lane.tail = entry;
     }
     this.#entries.set(item.id, { group, lane, entry });
+    this.#onCount?.(item, 1);
     if (this.#entries.size > this.#highWater) this.#highWater = this.#entries.size;
   }
 

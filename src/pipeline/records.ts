@@ -157,8 +157,8 @@ export class Records {
       ran: false,
       failure: record.error ?? undefined,
       stop: undefined,
-      timers: new Set(),
-      watchers: new Set(),
+      timers: [],
+      watchers: undefined,
     };
   }
 

@@ -44,7 +44,7 @@ export class Settle {
     if (item.station === 'settling') return;
     item.station = 'settling';
     for (const timer of item.timers) timer.cancel();
-    item.timers.clear();
+    item.timers.length = 0;
     const { store, admission, clock, nodeId } = this.#modules;
     const time = clock.nowMicros();
     const before = item.record;

@@ -25,6 +25,8 @@ export interface StageListener {
   ranWasm(item: Item, outcome: Outcome<WasmOutput>): void;
   published(item: Item, outcome: Outcome<PublishOutput>): void;
   publisherHasRoom(): void;
+  /** An accepted item has begun or ceased to wait for capacity. */
+  counted(item: Item, change: 1 | -1): void;
 }
 
 /** Batches of pure computation a thread has at once: the next is there when one is done. */
@@ -124,7 +126,12 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
       },
     },
     {
-      queue: new BoundedQueue({ name: 'admit', bound: limits.admitQueue, shapeOf }),
+      queue: new BoundedQueue({
+        name: 'admit',
+        bound: limits.admitQueue,
+        shapeOf,
+        onCount: (item, change) => spine.counted(item, change),
+      }),
       metrics: metrics.createStageMetrics('admit'),
       logger,
       onFatal,

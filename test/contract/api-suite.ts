@@ -5,6 +5,7 @@ import { apiEventContract } from './api-events.ts';
 import { apiServerContract } from './api-server.ts';
 import { apiSocketContract } from './api-sockets.ts';
 import { apiStreamContract } from './api-streams.ts';
+import { apiTlsContract } from './api-tls.ts';
 
 /** Everything that holds for every server of the API. */
 export function apiSuite(server: ServerUnderTest): void {
@@ -14,4 +15,5 @@ export function apiSuite(server: ServerUnderTest): void {
   apiSocketContract(server);
   apiStreamContract(server);
   apiEventContract(server);
+  apiTlsContract(server);
 }

@@ -183,7 +183,7 @@ export class WasmRunner {
       const flight: Flight = { id, item, slot, batch, isSeen: false };
       item.slot = slot;
       // Readers that came before have to be told of its output, too.
-      if (item.watchers.size > 0) slot.watch();
+      if (item.watchers !== undefined) slot.watch();
       batch.flights.set(id, flight);
       this.#flights.set(id, flight);
       this.#byItem.set(item.id, flight);

@@ -33,8 +33,14 @@ async function against(
   hostLimits: Partial<HostLimits> = {},
 ): Promise<{ node: WireNode; hostile: RawPeer }> {
   const [first, second] = await keysInOrder();
-  const node = await wireNode(t, { privateKey: second, limits, hostLimits });
-  return { node, hostile: await rawPeer(t, node, first) };
+  const ends: (() => unknown)[] = [];
+  // The hostile host goes first: one whose peer has gone waits half a second for it.
+  t.after(async () => {
+    for (const end of ends.toReversed()) await end();
+  });
+  const scope = { after: (end: () => unknown) => void ends.push(end) };
+  const node = await wireNode(scope, { privateKey: second, limits, hostLimits });
+  return { node, hostile: await rawPeer(scope, node, first) };
 }
 
 async function metric(node: WireNode, name: string, labels: Record<string, string> = {}): Promise<number> {

@@ -2,8 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { AskForBid } from '../../../src/core/messages.ts';
+import { pack } from '../../../src/net/p2p/wire/msgpack.ts';
+import { Port } from '../../../src/net/p2p/wire/port.ts';
+import { parsePrometheus, sample } from '../../support/prometheus.ts';
 import { keysInOrder, type WireNode, wireNode, wirePair } from '../../support/wire.ts';
-import { rawLink, rawPeer } from '../../support/wire-raw.ts';
+import { batchOf, rawLink, rawPeer } from '../../support/wire-raw.ts';
 
 const PER_SECOND = 1000;
 
@@ -11,6 +14,8 @@ const SMALL = Buffer.alloc(300, 's');
 const LARGE = Buffer.alloc(4_000_000, 's');
 /** Below this much the loop of a process that is both ends, on a machine with other work, says nothing. */
 const FLOOR_MS = 20;
+/** What a person or a probe would notice, on a machine that may have other work. */
+const RESPONSIVE_MS = 250;
 
 function ask(number: number, spec: Uint8Array): AskForBid {
   return { type: 'AskForBid', executionId: `e-${number}`, jobId: `j-${number}`, jobVersion: 1, spec };
@@ -45,8 +50,8 @@ test('small messages keep their latency while 4 MB asks cross', { timeout: 60_00
   second.handlers.message = () => Promise.resolve();
   await p99While(first, second, Promise.resolve(), 500);
   const ratios: number[] = [];
-  // The machine may be busy with something else: the best of three is what the wire does.
-  for (let round = 0; round < 3; round += 1) {
+  // The machine may be busy with something else: the best of four is what the wire does.
+  for (let round = 0; round < 4; round += 1) {
     const alone = await p99While(first, second, Promise.resolve(), 1000);
     let crossed = 0;
     const crossing = (async () => {
@@ -83,5 +88,48 @@ test('an honest peer stays fast while another sends what is refused', { timeout:
   })();
   const attacked = await p99While(honest, node, attack, 1500);
   t.diagnostic(`p99 alone ${alone.toFixed(2)} ms, under attack ${attacked.toFixed(2)} ms`);
-  assert.ok(attacked < 250, `p99 ${attacked} ms`);
+  assert.ok(attacked < Math.max(RESPONSIVE_MS, 3 * alone), `p99 ${attacked} ms`);
+});
+
+test('an honest peer stays fast while another sends as much as it can', { timeout: 60_000 }, async (t) => {
+  const [first, second] = await keysInOrder();
+  const node = await wireNode(t, { privateKey: second, limits: { messagesPerSecond: 5000 } });
+  node.handlers.message = () => Promise.resolve();
+  const honest = await wireNode(t, { peers: node.host.addresses() });
+  await honest.linked(node.id);
+  const alone = await p99While(honest, node, Promise.resolve(), 1000);
+  const hostile = await rawPeer(t, node, first);
+  const raw = await rawLink(hostile);
+  let sequence = 0;
+  const port = new Port(raw.stream, {
+    data: () => undefined,
+    drained: () => flood(),
+    ended: () => undefined,
+    closed: () => undefined,
+  });
+  // Made cheaply: the flood comes from this very process.
+  const payload = pack(['e-flood']);
+  const flood = (): void => {
+    const frame = (): Uint8Array =>
+      batchOf(
+        ...Array.from({ length: 100 }, () => {
+          sequence += 1;
+          return [2, sequence, sequence, payload];
+        }),
+      );
+    while (port.send(frame()));
+  };
+  flood();
+  const throttled = async (): Promise<number> =>
+    sample(parsePrometheus(await node.metrics.render()), 'bacalhau_wire_refused_total', {
+      reason: 'throttled',
+    });
+  while ((await throttled()) === 0) await pause(5);
+  const before = await throttled();
+  const flooded = await p99While(honest, node, Promise.resolve(), 1500);
+  t.diagnostic(`p99 alone ${alone.toFixed(2)} ms, beside a flood ${flooded.toFixed(2)} ms`);
+  assert.ok(flooded < Math.max(RESPONSIVE_MS, 3 * alone), `p99 ${flooded} ms`);
+  const { handling = Number.NaN } = node.wire.peers().find(({ id }) => id === hostile.id) ?? {};
+  assert.ok(handling <= 512, `${handling} messages of the flood in hand`);
+  assert.ok((await throttled()) > before, 'it went on, and was throttled');
 });

@@ -63,7 +63,7 @@ export function pipelineItem(parts: ItemParts): Item {
     ran: false,
     failure: undefined,
     stop: undefined,
-    timers: new Set(),
-    watchers: new Set(),
+    timers: [],
+    watchers: undefined,
   };
 }

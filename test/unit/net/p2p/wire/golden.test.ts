@@ -28,6 +28,8 @@ import { messageSamples, SAMPLE_PEER } from '../../../../support/wire-samples.ts
  */
 const FILE = fileURLToPath(new URL('../../../../support/recordings/wire/frames.json', import.meta.url));
 
+const WIRE_PAGE = fileURLToPath(new URL('../../../../../docs/WIRE.md', import.meta.url));
+
 function frameOf(message: Message): Buffer {
   const { code, payload, attachment } = encodeMessage(message);
   const envelope: Envelope = { type: code, id: 7, sequence: 9, payload, attachment, sender: undefined };
@@ -171,9 +173,12 @@ test('what a newer node adds at the end is passed over', async () => {
   }
 });
 
-test('every message type is recorded', async () => {
+test('every message type is recorded, and described in docs/WIRE.md', async () => {
   const golden = await recorded();
+  const page = await readFile(WIRE_PAGE, 'utf8');
   for (let code = 1; typeOfCode(code) !== undefined; code += 1) {
-    assert.ok(golden[typeOfCode(code) ?? ''] !== undefined, typeOfCode(code));
+    const type = typeOfCode(code) ?? '';
+    assert.ok(golden[type] !== undefined, type);
+    assert.ok(page.includes(`\n| ${code} | ${type} | `), type);
   }
 });
