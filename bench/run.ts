@@ -12,6 +12,7 @@ import { asksBench } from './node/asks.bench.ts';
 import { bidBench } from './node/bid.bench.ts';
 import { eventsBench } from './node/events.bench.ts';
 import { footprintBench } from './node/footprint.bench.ts';
+import { httpBench } from './node/http.bench.ts';
 import { jobsBench, submitBench } from './node/jobs.bench.ts';
 import { supervisionBench, waitingBench } from './node/many.bench.ts';
 import { wireBench } from './node/wire.bench.ts';
@@ -32,6 +33,7 @@ const BENCHES: readonly Bench[] = [
   wireBench,
   bidBench,
   asksBench,
+  httpBench,
   submitBench,
   jobsBench,
   eventsBench,
