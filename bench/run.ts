@@ -13,7 +13,11 @@ import { bidBench } from './node/bid.bench.ts';
 import { dockerBench } from './node/docker.bench.ts';
 import { eventsBench } from './node/events.bench.ts';
 import { footprintBench } from './node/footprint.bench.ts';
+
 import { historyBench } from './node/history.bench.ts';
+
+import { httpBench } from './node/http.bench.ts';
+
 import { jobsBench, submitBench } from './node/jobs.bench.ts';
 import { supervisionBench, waitingBench } from './node/many.bench.ts';
 import { stageBench } from './node/stage.bench.ts';
@@ -35,6 +39,7 @@ const BENCHES: readonly Bench[] = [
   wireBench,
   bidBench,
   asksBench,
+  httpBench,
   submitBench,
   jobsBench,
   stageBench,

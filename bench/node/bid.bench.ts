@@ -105,7 +105,7 @@ async function decide({ what, policy, count, hangEvery }: Case): Promise<Figure[
     const id = `e-${(next += 1)}`;
     const answer = new Promise<Outcome<BidOutput>>((resolve) => waiting.set(id, resolve));
     const input: BidInput = {
-      header: header({ executionId: id, engine: 'wasm' }),
+      asked: header({ executionId: id, engine: 'wasm' }),
       spec,
       explain: false,
     };

@@ -2,7 +2,7 @@ import { type Limits, limits } from '../core/limits.ts';
 import type { Setting, SettingKind, SettingReader } from './table.ts';
 
 const DOCS: Readonly<Record<keyof Limits, string>> = {
-  ingestQueue: 'Submissions and asks waiting to be checked.',
+  ingestQueue: 'Submissions waiting to be checked.',
   bidQueue: 'Asks waiting for a decision.',
   askBytes: 'Specs of asks waiting for a decision.',
   admitQueue: 'Accepted executions waiting for capacity.',

@@ -3,10 +3,13 @@
  * Sizes in items unless the name says otherwise.
  */
 export const limits = {
-  /** Bodies being checked: two full batches a thread, so that a burst is answered in milliseconds or refused. */
+  /** Submissions being checked: two full batches a thread, so that a burst is answered in milliseconds or refused. */
   ingestQueue: 512,
-  /** Asks being decided: as above; a refused ask waits at its requester, which is durable. */
-  bidQueue: 512,
+  /**
+   * Asks being decided, those whose probes or look-ups last among them: no more can be offered than there are places
+   * to wait. A refused ask waits at its requester, which is durable.
+   */
+  bidQueue: 4096,
   /** Specs of asks being decided: peers send them, and they are kept whole. One always fits. */
   askBytes: 67_108_864,
   /**

@@ -102,6 +102,7 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
       bid: {
         ...config.bid,
         nodeId,
+        defaultResources: plan.defaults,
         jobLimit: plan.jobLimit,
         allowHostNetwork: config.execute.allowHostNetwork,
         storages,
@@ -129,7 +130,6 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
       publish: { storages, archivesDirectory: paths.archives, archivesUrl: `${options.publicUrl}/results` },
     },
     {
-      ingest: modules.ingest,
       store,
       ledger,
       disk: disk.view,

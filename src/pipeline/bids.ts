@@ -59,7 +59,6 @@ export class Bids {
     const { spine, ingest } = this.#modules;
     const { header, spec } = await ingest.check(submission);
     const outcome = await spine.intake.explain({
-      kind: 'ask',
       id: newExecutionId(),
       priority: 0,
       jobId: header.id,

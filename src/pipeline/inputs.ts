@@ -4,21 +4,22 @@ import type { RunSlot } from '../core/run-slot.ts';
 import type { AdmitInput } from '../workers/admit/protocol.ts';
 import type { BidInput } from '../workers/bid/protocol.ts';
 import type { ExecuteInput, WasmInput } from '../workers/execute/protocol.ts';
-import type { IngestInput } from '../workers/ingest/protocol.ts';
 import type { PublishInput } from '../workers/publish/protocol.ts';
-import type { Item, PendingAsk, PendingJob } from './item.ts';
+import type { Item, PendingAsk } from './item.ts';
 
 /** What each stage's threads are given of an item: plain, cloneable, no more than they need. */
 
-export function ingestInput(entry: PendingJob | PendingAsk): IngestInput {
-  if (entry.kind === 'job') return { kind: 'job', submission: entry.submission };
-  const { id, jobId, jobVersion, requesterId, spec } = entry;
-  return { kind: 'ask', executionId: id, jobId, jobVersion, requesterId, spec };
-}
-
-export function bidInput(ask: PendingAsk): BidInput {
-  if (ask.header === undefined) throw new Error(`ask ${ask.id} came to the bid stage without a header`);
-  return { header: ask.header, spec: ask.spec, explain: ask.explain !== undefined };
+export function bidInput({
+  id,
+  jobId,
+  jobVersion,
+  requesterId,
+  header,
+  spec,
+  explain,
+}: PendingAsk): BidInput {
+  const asked = header ?? { executionId: id, jobId, jobVersion, requesterId };
+  return { asked, spec, explain: explain !== undefined };
 }
 
 export function admitInput(item: Item): AdmitInput {

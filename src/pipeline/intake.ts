@@ -8,20 +8,19 @@ import { formatResources } from '../core/resources.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { BidOutput, BidPolicy } from '../workers/bid/protocol.ts';
-import type { IngestOutput } from '../workers/ingest/protocol.ts';
-import type { IngestStage } from './ingest/stage.ts';
 import type { PendingAsk } from './item.ts';
 import type { Stages } from './stages.ts';
 import { faultOf, transient } from './verdicts.ts';
 
 export interface IntakeOptions {
   readonly policy: BidPolicy;
-  /** What the specs of pending asks may add up to. */
+  /** Asks decided at once: threads are given all of them, so their queue does not bound them. */
+  readonly most: number;
+  /** What their specs may add up to. */
   readonly askBytes: number;
 }
 
 export interface IntakeModules {
-  readonly ingest: IngestStage;
   readonly stages: () => Pick<Stages, 'bid' | 'admit'>;
   readonly ledger: Ledger;
   readonly disk: DiskView;
@@ -33,15 +32,18 @@ export interface IntakeModules {
   readonly onWait: (header: ExecutionHeader, spec: Uint8Array, reason: string) => Rejection | undefined;
   /** An ask was refused: its requester must hear of it. */
   readonly onRefused: (ask: PendingAsk, rejection: Rejection) => void;
+  /** Asks can be taken up again. */
+  readonly onSpace: () => void;
 }
 
 /**
- * The first half of the spine: asks, which have no record yet. They go through ingest and bid; nothing here
+ * The first half of the spine: asks, which have no record yet. They go through bid, which checks a peer's first; nothing here
  * survives a crash, and nothing needs to: an ask is sent again until it is answered.
  */
 export class Intake {
-  readonly #modules: IntakeModules;
+  readonly #most: number;
   readonly #askBytes: number;
+  readonly #modules: IntakeModules;
   readonly #pending = new Map<string, PendingAsk>();
   /** Of the specs of pending asks. */
   #bytes = 0;
@@ -50,10 +52,10 @@ export class Intake {
   #probesAtOnce = Number.POSITIVE_INFINITY;
 
   constructor(options: IntakeOptions, modules: IntakeModules) {
-    this.#modules = modules;
+    this.#most = options.most;
     this.#askBytes = options.askBytes;
+    this.#modules = modules;
     this.setPolicy(options.policy);
-    modules.ingest.onAsk((ask, outcome) => this.ingested(ask, outcome));
   }
 
   /** Asks being decided. */
@@ -72,7 +74,7 @@ export class Intake {
    * @param places free in the admit queue
    */
   decidable(places: number): number {
-    return Math.min(places - this.size, this.#probesAtOnce);
+    return Math.min(places - this.size, this.#most - this.size, this.#probesAtOnce);
   }
 
   /** Takes up an ask that has no record. One already on its way is answered when it is decided. */
@@ -83,13 +85,11 @@ export class Intake {
       return;
     } else if (this.size > 0 && this.#bytes + ask.spec.length > this.#askBytes) {
       this.#refuse(ask, transient('busy', 'this node is deciding on jobs of as many bytes as it can hold'));
+    } else if (this.size >= this.#most || !this.#modules.stages().bid.offer(ask)) {
+      this.#refuse(ask, transient('busy', 'this node is deciding on as many asks as it can hold'));
     } else {
       this.#pending.set(ask.id, ask);
       this.#bytes += ask.spec.length;
-      if (ask.header !== undefined) this.#decide(ask);
-      else if (!this.#modules.ingest.runner.offer(ask)) {
-        this.#refuse(ask, transient('busy', 'this node is checking as many asks as it can hold'));
-      }
     }
   }
 
@@ -104,8 +104,8 @@ export class Intake {
     if (ask === undefined || ask.dropped) return;
     ask.dropped = true;
     const { bid } = this.#modules.stages();
-    // Its probes end with it. Where it is still being checked, `ingested` finds it dropped.
-    if (bid.takeOut(id) !== undefined) this.#forget(ask);
+    // Its probes end with it.
+    if (bid.takeOut(id) !== undefined) this.#leave(ask);
     else bid.kill(id, 'cancelled', 'the requester wants no answer any more');
   }
 
@@ -115,8 +115,8 @@ export class Intake {
       const asked: PendingAsk = { ...ask, explain: resolve };
       if (this.#closed) {
         resolve(transient('stopping', 'this node is stopping'));
-      } else if (!this.#modules.ingest.runner.offer(asked)) {
-        resolve(transient('busy', 'this node is checking as many asks as it can hold'));
+      } else if (!this.#modules.stages().bid.offer(asked)) {
+        resolve(transient('busy', 'this node is deciding on as many asks as it can hold'));
       }
     });
   }
@@ -125,51 +125,35 @@ export class Intake {
     this.#closed = true;
   }
 
-  /** Outcome of the ingest stage. */
-  ingested(ask: PendingAsk, outcome: Outcome<IngestOutput>): void {
-    if (outcome.kind === 'advance' && outcome.value.kind === 'ask') {
-      if (ask.dropped) {
-        this.#forget(ask);
-        return;
-      }
-      ask.header = outcome.value.header;
-      this.#decide(ask);
-      return;
-    }
-    const reason = `this node can not read the job: ${faultOf(outcome).message}`;
-    this.#refuse(ask, { kind: 'reject', final: true, code: 'invalid', reason });
-  }
-
   /** Outcome of the bid stage. */
   decided(ask: PendingAsk, outcome: Outcome<BidOutput>): void {
     const { logger, metrics, onBid, onWait } = this.#modules;
     if (ask.explain !== undefined) {
       ask.explain(outcome);
     } else if (ask.dropped) {
-      this.#forget(ask);
+      this.#leave(ask);
     } else if (outcome.kind === 'reject') {
       this.#refuse(ask, outcome);
-    } else if (outcome.kind === 'wait' && ask.header !== undefined) {
-      const header = { ...ask.header, resources: outcome.value.resources };
-      const rejection = onWait(header, ask.spec, outcome.reason);
+    } else if (outcome.kind === 'wait') {
+      const rejection = onWait(headerOf(ask, outcome.value), ask.spec, outcome.reason);
       if (rejection !== undefined) {
         this.#refuse(ask, rejection);
         return;
       }
-      this.#forget(ask);
+      this.#leave(ask);
       metrics.bid('waiting', '');
-    } else if (outcome.kind !== 'advance' || ask.header === undefined) {
+    } else if (outcome.kind !== 'advance') {
       const { message } = faultOf(outcome);
       logger.error({ executionId: ask.id }, `a bid could not be decided: ${message}`);
       this.#refuse(ask, transient('busy', `this node could not decide on the job: ${message}`));
     } else {
-      const header = { ...ask.header, resources: outcome.value.resources };
+      const header = headerOf(ask, outcome.value);
       const reserved = this.reserve(header);
       if (typeof reserved !== 'number') {
         this.#refuse(ask, reserved);
         return;
       }
-      this.#forget(ask);
+      this.#leave(ask);
       metrics.bid('accepted', '');
       onBid(header, ask.spec, reserved);
     }
@@ -196,22 +180,27 @@ export class Intake {
     return { ...transient('no_room', reason), requested, available };
   }
 
-  #forget(ask: PendingAsk): void {
-    if (this.#pending.delete(ask.id)) this.#bytes -= ask.spec.length;
-  }
-
-  #decide(ask: PendingAsk): void {
-    if (this.#modules.stages().bid.offer(ask)) return;
-    this.#refuse(ask, transient('busy', 'this node is deciding on as many asks as it can hold'));
-  }
-
   #refuse(ask: PendingAsk, rejection: Rejection): void {
     if (ask.explain !== undefined) {
       ask.explain(rejection);
       return;
     }
-    this.#forget(ask);
+    this.#leave(ask);
     this.#modules.metrics.bid('rejected', rejection.code);
     if (!ask.dropped) this.#modules.onRefused(ask, rejection);
   }
+
+  #leave(ask: PendingAsk): void {
+    const wasFull = this.size >= this.#most;
+    if (!this.#pending.delete(ask.id)) return;
+    this.#bytes -= ask.spec.length;
+    if (wasFull) this.#modules.onSpace();
+  }
+}
+
+/** What is known of the execution: resources as decided, the rest as this node's requester or the bid thread has read it. */
+function headerOf(ask: PendingAsk, { header, resources }: BidOutput): ExecutionHeader {
+  const known = header ?? ask.header;
+  if (known === undefined) throw new Error(`ask ${ask.id} was decided on without being read`);
+  return known.resources === resources ? known : { ...known, resources };
 }

@@ -13,7 +13,6 @@ import type { BidOutput } from '../workers/bid/protocol.ts';
 
 /** A REST body on its way through the ingest stage. */
 export interface PendingJob {
-  readonly kind: 'job';
   readonly id: string;
   readonly priority: number;
   readonly submission: Submission;
@@ -23,7 +22,6 @@ export interface PendingJob {
 
 /** An ask that has no record yet: lost in a crash, sent again by its requester. */
 export interface PendingAsk {
-  readonly kind: 'ask';
   /** The execution id. */
   readonly id: string;
   readonly priority: number;
@@ -31,8 +29,8 @@ export interface PendingAsk {
   readonly jobVersion: number;
   readonly requesterId: NodeId;
   readonly spec: Uint8Array;
-  /** Filled in by the ingest stage where this very node's requester has not read the spec already. */
-  header: ExecutionHeader | undefined;
+  /** Known where this very node's requester has read the spec; a bid thread reads those of others. */
+  readonly header: ExecutionHeader | undefined;
   /** The requester has lost interest. */
   dropped: boolean;
   /** Nobody wants to run it: somebody wants to know what the policy says. */

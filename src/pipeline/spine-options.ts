@@ -13,7 +13,6 @@ import type { BidOptions } from '../workers/bid/protocol.ts';
 import type { ExecuteOptions } from '../workers/execute/protocol.ts';
 import type { Question } from '../workers/protocol.ts';
 import type { PublishOptions } from '../workers/publish/protocol.ts';
-import type { IngestStage } from './ingest/stage.ts';
 import type { Item, PendingAsk } from './item.ts';
 
 /** Threads of each pool. */
@@ -42,7 +41,6 @@ export interface SpineOptions {
 }
 
 export interface SpineModules {
-  readonly ingest: IngestStage;
   readonly store: ComputeStore;
   readonly ledger: Ledger;
   readonly disk: DiskView;

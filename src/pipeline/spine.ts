@@ -22,8 +22,8 @@ import { cancelled, endingOf, failureOf, givenUp } from './verdicts.ts';
 /**
  * The way of an execution through this node, in the order of the drawing in src/README.md:
  *
- *   ingest ► bid ► park: offered ► admit ► execute ► publish ► settle
- *             └──► approvals ──►┘
+ *   bid ► park: offered ► admit ► execute ► publish ► settle
+ *    └──► approvals ──►┘
  *
  * A stage says what it thinks of an item; only this file decides where the item goes next.
  */
@@ -49,21 +49,20 @@ export class Spine {
     const { clock, ledger, store, logger } = modules;
     this.records = new Records(options, { store, clock });
     this.#park = new Park({ clock, onExpired: (item) => this.#withdraw(item) });
-    this.intake = new Intake(
-      { policy: options.bid, askBytes: options.limits.askBytes },
-      {
-        ...modules,
-        stages: () => this.#stages,
-        onBid: (header, spec, ticket) => this.#offered(header, spec, ticket),
-        onWait: (header, spec, reason) => this.approvals.begin(header, spec, reason),
-        onRefused: (ask, rejection) => {
-          modules.onRefused(ask, rejection);
-          if (!rejection.final) this.#noteRoom();
-        },
+    const { bidQueue, askBytes } = options.limits;
+    const asks = { policy: options.bid, most: bidQueue, askBytes };
+    this.intake = new Intake(asks, {
+      ...modules,
+      stages: () => this.#stages,
+      onBid: (header, spec, ticket) => this.#offered(header, spec, ticket),
+      onWait: (header, spec, reason) => this.approvals.begin(header, spec, reason),
+      onRefused: (ask, rejection) => {
+        modules.onRefused(ask, rejection);
+        if (!rejection.final) this.#noteRoom();
       },
-    );
-    // Asks were refused while submissions filled the queue: nothing else would tell that there is room again.
-    modules.ingest.onSpace(() => this.#noteRoom());
+      // Asks were refused while others took all places: nothing else would tell that there is room again.
+      onSpace: () => this.#noteRoom(),
+    });
     this.#stages = createStages(options, modules, {
       bid: (ask, outcome) => this.intake.decided(ask, outcome),
       takeAdmissible: (max) => this.#admission.take(max),
@@ -123,8 +122,7 @@ export class Spine {
   /** Executions the node would take up now. */
   get openSlots(): number {
     if (this.#stopping) return 0;
-    const decidable = this.intake.decidable(this.#stages.admit.queue.free);
-    return Math.max(0, Math.min(this.#modules.ingest.runner.queue.free, decidable));
+    return Math.max(0, this.intake.decidable(this.#stages.admit.queue.free));
   }
 
   /** True when the item's request is within what the node has now. */

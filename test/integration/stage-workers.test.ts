@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { newExecutionId } from '../../src/core/ids.ts';
 import type { Outcome } from '../../src/core/outcome.ts';
+import type { CheckedJob, Submission } from '../../src/core/ports.ts';
 import type { AdmitInput, AdmitOutput } from '../../src/workers/admit/protocol.ts';
 import type { BidInput, BidOptions, BidOutput } from '../../src/workers/bid/protocol.ts';
-import type { IngestInput, IngestOutput } from '../../src/workers/ingest/protocol.ts';
 import { Pool, workerUrl } from '../../src/workers/pool.ts';
 import { OPTIONS as BID_OPTIONS } from '../support/bid.ts';
 import { temporaryFolder } from '../support/folders.ts';
@@ -45,18 +45,15 @@ function value<T>(outcome: Outcome<T> | undefined): T {
   return outcome.value;
 }
 
-const submission = (body: string): IngestInput => ({
-  kind: 'job',
-  submission: {
-    body: new TextEncoder().encode(body),
-    contentType: 'application/json',
-    clientInstanceId: '',
-    clientInstallationId: '',
-  },
+const submission = (body: string): Submission => ({
+  body: new TextEncoder().encode(body),
+  contentType: 'application/json',
+  clientInstanceId: '',
+  clientInstallationId: '',
 });
 
 test('a job goes through the threads of ingest, bid and admit', async (t) => {
-  const ingest = threads<IngestInput, IngestOutput>(t, 'ingest', INGEST_OPTIONS);
+  const ingest = threads<Submission, CheckedJob>(t, 'ingest', INGEST_OPTIONS);
   await ingest.pool.run([
     { id: 'good', input: submission(JSON.stringify(smallJob({ Engine: { Type: 'mock' } }))) },
     { id: 'bad', input: submission('{"Job": {"Type": "batch"}}') },
@@ -66,28 +63,14 @@ test('a job goes through the threads of ingest, bid and admit', async (t) => {
   assert.equal(bad?.kind === 'fail' && bad.error.code, 'ValidationFailed');
   const broken = ingest.outcomes.get('broken');
   assert.equal(broken?.kind === 'fail' && broken.error.code, 'MalformedBody');
-  const checked = value(ingest.outcomes.get('good'));
-  assert.equal(checked.kind, 'job');
-  if (checked.kind !== 'job') return;
-
+  const { header, spec } = value(ingest.outcomes.get('good'));
   const executionId = newExecutionId();
-  const { header, spec } = checked.job;
-  const asked: IngestInput = {
-    kind: 'ask',
-    executionId,
-    jobId: header.id,
-    jobVersion: 1,
-    requesterId: 'r',
-    spec,
-  };
-  await ingest.pool.run([{ id: 'ask', input: asked }]);
-  const execution = value(ingest.outcomes.get('ask'));
-  assert.equal(execution.kind, 'ask');
-  if (execution.kind !== 'ask') return;
+  const asked = { executionId, jobId: header.id, jobVersion: 1, requesterId: 'r' };
 
   const folder = await temporaryFolder(t);
   const options: BidOptions = {
     ...BID_OPTIONS,
+    defaultResources: INGEST_OPTIONS.defaultResources,
     locality: 'local',
     minExecutionTimeoutMs: 0,
     maxExecutionTimeoutMs: Number.POSITIVE_INFINITY,
@@ -102,12 +85,13 @@ test('a job goes through the threads of ingest, bid and admit', async (t) => {
     name: 'offer',
     value: { engines: ['mock'], storages: ['inline', 'urldownload'], publishers: [] },
   });
-  const withInput = (Type: string, URL: string): Uint8Array => {
-    const job = JSON.parse(new TextDecoder().decode(spec)) as { Tasks: [Record<string, unknown>] };
-    job.Tasks[0]['InputSources'] = [{ Source: { Type, Params: { URL } }, Alias: '', Target: '/in' }];
-    return new TextEncoder().encode(JSON.stringify(job));
+  const withTask = (task: Record<string, unknown>): Uint8Array => {
+    const job = JSON.parse(new TextDecoder().decode(spec)) as { Tasks: [object] };
+    return new TextEncoder().encode(JSON.stringify({ ...job, Tasks: [{ ...job.Tasks[0], ...task }] }));
   };
-  const asking = { header: execution.header, explain: false };
+  const withInput = (Type: string, URL: string): Uint8Array =>
+    withTask({ InputSources: [{ Source: { Type, Params: { URL } }, Alias: '', Target: '/in' }] });
+  const asking = { asked, explain: false };
   await bid.pool.run([
     { id: 'plain', input: { ...asking, spec } },
     { id: 'inline', input: { ...asking, spec: withInput('inline', 'data:,twelve%20bytes') } },
@@ -115,14 +99,22 @@ test('a job goes through the threads of ingest, bid and admit', async (t) => {
       id: 'url',
       input: { ...asking, spec: withInput('urlDownload', 'http://example.com/a') },
     },
-    { id: 'other', input: { header: { ...execution.header, engine: 'docker' }, spec, explain: false } },
+    {
+      id: 'other',
+      input: { ...asking, spec: withTask({ Engine: { Type: 'docker', Params: { Image: 'x' } } }) },
+    },
+    { id: 'unread', input: { ...asking, spec: new TextEncoder().encode('{}') } },
   ]);
-  assert.deepEqual(value(bid.outcomes.get('plain')).resources, execution.header.resources);
+  const plain = value(bid.outcomes.get('plain'));
+  assert.deepEqual(plain.resources, header.resources);
+  assert.equal(plain.header?.executionId, executionId);
   assert.equal(value(bid.outcomes.get('inline')).resources.disk, 12);
   const url = bid.outcomes.get('url');
   assert.match(url?.kind === 'reject' ? url.reason : '', /--job-selection-data-locality/);
   const other = bid.outcomes.get('other');
   assert.equal(other?.kind === 'reject' && other.code, 'engine');
+  const unread = bid.outcomes.get('unread');
+  assert.match(unread?.kind === 'reject' ? unread.reason : '', /can not read the job/);
 
   const admit = threads<AdmitInput, AdmitOutput>(t, 'admit', { executionsDirectory: folder });
   await admit.pool.run([

@@ -23,6 +23,7 @@ export const OPTIONS: BidOptions = {
   maxExecutionTimeoutMs: 60_000,
   defaultExecutionTimeoutMs: 30_000,
   timeoutBypass: ['trusted'],
+  defaultResources: { cpu: 0.5, memory: 5e8, disk: 0, gpu: 0 },
   jobLimit: { cpu: 2, memory: 4e9, disk: 1e9, gpu: 0 },
   probeExec: '',
   probeHttp: '',

@@ -25,10 +25,8 @@ export function submit(
     clientInstanceId: 'client-instance',
     clientInstallationId: '',
   };
-  const output = new Ingest({ ...INGEST_OPTIONS, ...options }).handle({ kind: 'job', submission });
-  assert.equal(output.kind, 'job');
-  if (output.kind !== 'job') throw new Error('not a job');
-  return { ...output.job, job: JSON.parse(new TextDecoder().decode(output.job.spec)) as JobSpec };
+  const output = new Ingest({ ...INGEST_OPTIONS, ...options }).handle(submission);
+  return { ...output, job: JSON.parse(new TextDecoder().decode(output.spec)) as JobSpec };
 }
 
 /** The faults a body is refused with, one a line. */

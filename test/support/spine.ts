@@ -128,6 +128,7 @@ export async function testSpine(t: TestContext, options: TestSpineOptions = {}):
         maxExecutionTimeoutMs: Number.POSITIVE_INFINITY,
         defaultExecutionTimeoutMs: 600_000,
         timeoutBypass: [],
+        defaultResources: NO_RESOURCES,
         jobLimit: MACHINE,
         storages,
         ledger: ledger.share(),
@@ -139,7 +140,6 @@ export async function testSpine(t: TestContext, options: TestSpineOptions = {}):
       publish: { storages, archivesDirectory: archives, archivesUrl: 'http://127.0.0.1/results' },
     },
     {
-      ingest,
       store,
       ledger,
       disk,
@@ -165,7 +165,7 @@ export async function testSpine(t: TestContext, options: TestSpineOptions = {}):
   const askBytes = (spec: Uint8Array, jobId: string): string => {
     const id = newExecutionId();
     const requesterId = TEST_NODE;
-    const plain = { kind: 'ask', id, priority: 0, jobId, jobVersion: 1, requesterId, spec } as const;
+    const plain = { id, priority: 0, jobId, jobVersion: 1, requesterId, spec };
     spine.intake.ask({ ...plain, header: undefined, dropped: false });
     return id;
   };

@@ -1,14 +1,12 @@
 import { NodeError } from '../../core/errors.ts';
 import { uuidv7 } from '../../core/ids.ts';
 import type { Limits } from '../../core/limits.ts';
-import type { Outcome } from '../../core/outcome.ts';
 import type { CheckedJob, Submission } from '../../core/ports.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
-import type { IngestInput, IngestOptions, IngestOutput } from '../../workers/ingest/protocol.ts';
+import type { IngestOptions } from '../../workers/ingest/protocol.ts';
 import { workerUrl } from '../../workers/pool.ts';
-import { ingestInput } from '../inputs.ts';
-import type { PendingAsk, PendingJob } from '../item.ts';
+import type { PendingJob } from '../item.ts';
 import { BoundedQueue } from '../queue.ts';
 import { StageRunner } from '../runner.ts';
 import { faultOf } from '../verdicts.ts';
@@ -22,28 +20,20 @@ export interface IngestStageOptions {
   readonly ingest: IngestOptions;
 }
 
-/** What an ask's requester hears when ingest could not read it, or what it read. */
-export type AskListener = (ask: PendingAsk, outcome: Outcome<IngestOutput>) => void;
-
-/**
- * The ingest stage: bytes become checked jobs (for the requester role) and checked asks (for the compute role).
- * Both roles of a node share it; a requester alone has it too.
- */
+/** The ingest stage: bytes become checked jobs. The requester role takes them, and the compute role explains bids on them. */
 export class IngestStage {
-  readonly runner: StageRunner<PendingJob | PendingAsk, IngestInput, IngestOutput>;
-  #onAsk: AskListener = () => undefined;
-  #onSpace = (): void => undefined;
+  readonly runner: StageRunner<PendingJob, Submission, CheckedJob>;
   #closed = false;
 
   constructor(
     options: IngestStageOptions,
     modules: { readonly logger: Logger; readonly metrics: Metrics; readonly onFatal: (error: Error) => void },
   ) {
-    this.runner = new StageRunner<PendingJob | PendingAsk, IngestInput, IngestOutput>(
+    this.runner = new StageRunner<PendingJob, Submission, CheckedJob>(
       {
         batchItems: options.limits.batchItems,
         onThreadDeath: 'again',
-        toInput: ingestInput,
+        toInput: ({ submission }) => submission,
         pool: {
           name: 'ingest',
           file: workerUrl('../../workers/ingest/ingest.worker', import.meta.url),
@@ -55,27 +45,16 @@ export class IngestStage {
         },
       },
       {
-        queue: new BoundedQueue({
-          name: 'ingest',
-          bound: options.limits.ingestQueue,
-          onSpace: () => this.#onSpace(),
-        }),
+        queue: new BoundedQueue({ name: 'ingest', bound: options.limits.ingestQueue }),
         metrics: modules.metrics.createStageMetrics('ingest'),
         logger: modules.logger,
         onFatal: modules.onFatal,
-        onOutcome: (entry, outcome) => this.#route(entry, outcome),
+        onOutcome: (job, outcome) => {
+          if (outcome.kind === 'advance') job.resolve(outcome.value);
+          else job.reject(faultOf(outcome));
+        },
       },
     );
-  }
-
-  /** Where outcomes of asks go; the compute role says so once. */
-  onAsk(listener: AskListener): void {
-    this.#onAsk = listener;
-  }
-
-  /** Who hears that a full queue has room again; the compute role says so once. */
-  onSpace(listener: () => void): void {
-    this.#onSpace = listener;
   }
 
   /** @throws NodeError ValidationFailed, MalformedBody, Busy, Stopping */
@@ -84,7 +63,7 @@ export class IngestStage {
       return Promise.reject(new NodeError('Stopping', 'the node is stopping and takes no more jobs'));
     }
     return new Promise((resolve, reject) => {
-      if (this.runner.offer({ kind: 'job', id: uuidv7(), priority: 0, submission, resolve, reject })) return;
+      if (this.runner.offer({ id: uuidv7(), priority: 0, submission, resolve, reject })) return;
       const { bound } = this.runner.queue;
       reject(
         new NodeError(
@@ -99,11 +78,5 @@ export class IngestStage {
   async stop(): Promise<void> {
     this.#closed = true;
     await this.runner.stop();
-  }
-
-  #route(entry: PendingJob | PendingAsk, outcome: Outcome<IngestOutput>): void {
-    if (entry.kind === 'ask') this.#onAsk(entry, outcome);
-    else if (outcome.kind === 'advance' && outcome.value.kind === 'job') entry.resolve(outcome.value.job);
-    else entry.reject(faultOf(outcome));
   }
 }

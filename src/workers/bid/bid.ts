@@ -1,9 +1,11 @@
 import type { Explanation } from '../../core/bids.ts';
 import { toErrorData } from '../../core/errors.ts';
-import type { JobSpec, Resources } from '../../core/job.ts';
+import type { JobSpec } from '../../core/job.ts';
 import type { Outcome } from '../../core/outcome.ts';
 import type { Storage } from '../../storages/storage.ts';
+import { type CheckedAsk, checkAsk } from '../checks/ask.ts';
 import {
+  BID,
   type Decision,
   decideQuickly,
   decideSlowly,
@@ -12,7 +14,7 @@ import {
   type SlowOptions,
   slowOnes,
 } from './decide.ts';
-import { inputBytes } from './input-bytes.ts';
+import { inlineBytes, inputBytes, isInline } from './input-bytes.ts';
 import { rememberLookUps } from './look-ups.ts';
 import { createStrategies, type PolicyModules } from './policy.ts';
 import type { CommandRunner } from './probes/exec.ts';
@@ -36,6 +38,13 @@ export interface BidModules {
   /** Called with the first Docker job. */
   readonly platforms: () => Promise<PlatformLookup>;
 }
+
+/** Of the one that is decided on; its signal is made for who asks for it. */
+export interface BidContext {
+  readonly signal: AbortSignal;
+}
+
+const decoder = new TextDecoder();
 
 /** Decides which jobs this node offers to run. Holds no reservation: the spine makes it when the answer is yes. */
 export class Bidder {
@@ -72,28 +81,50 @@ export class Bidder {
   }
 
   /** Never rejects: what goes wrong is a rejection with the reason. */
-  async bid(input: BidInput, signal: AbortSignal): Promise<Outcome<BidOutput>> {
+  async bid(input: BidInput, context: BidContext): Promise<Outcome<BidOutput>> {
+    const { asked } = input;
+    const isKnown = 'engine' in asked;
+    let checked: CheckedAsk;
+    try {
+      checked = isKnown
+        ? { header: asked, spec: parse(input.spec) }
+        : checkAsk(asked, input.spec, this.#options.defaultResources);
+    } catch (thrown) {
+      return invalid(`this node can not read the job: ${toErrorData(thrown).message}`);
+    }
+    const outcome = await this.#decide(checked, input.explain, context);
+    if (isKnown || !('value' in outcome)) return outcome;
+    return { ...outcome, value: { ...outcome.value, header: checked.header } };
+  }
+
+  async #decide(
+    { header, spec }: CheckedAsk,
+    isExplained: boolean,
+    context: BidContext,
+  ): Promise<Outcome<BidOutput>> {
     const offer = this.#offer;
     if (offer === undefined) {
       const reason = 'this node does not know yet what it can run';
       return { kind: 'reject', final: false, code: 'busy', reason };
     }
     const strategies = this.#strategies;
-    const slow: SlowOptions = { signal, deadlineMs: this.#slowDeadlineMs, observe: this.#observe };
-    let job: AskedJob;
+    const job: AskedJob = { header, spec, resources: header.resources, offer };
     try {
-      const spec = JSON.parse(new TextDecoder().decode(input.spec)) as JobSpec;
-      job = { header: input.header, spec, resources: input.header.resources, offer };
-      if (input.explain) return await this.#explain(strategies, job, slow);
+      if (isExplained) return await this.#explain(strategies, job, this.#slow(context.signal));
       const decision = decideQuickly(strategies, job, this.#observe);
       if (decision.kind === 'reject') return decision;
     } catch (thrown) {
-      const reason = `this node does not accept the job: ${toErrorData(thrown).message}`;
-      return { kind: 'reject', final: true, code: 'invalid', reason };
+      return invalid(`this node does not accept the job: ${toErrorData(thrown).message}`);
     }
-    const hasInputs = (job.spec.Tasks[0].InputSources?.length ?? 0) > 0;
-    if (!hasInputs && slowOnes(strategies, job).length === 0) return advance(job.resources);
-    return this.#bidSlowly(strategies, job, slow);
+    const inputs = spec.Tasks[0].InputSources ?? [];
+    if (!inputs.every(isInline) || slowOnes(strategies, job).length > 0) {
+      return this.#bidSlowly(strategies, job, this.#slow(context.signal));
+    }
+    return outcomeOf(strategies, job, { decision: BID, bytes: inlineBytes(inputs) });
+  }
+
+  #slow(signal: AbortSignal): SlowOptions {
+    return { signal, deadlineMs: this.#slowDeadlineMs, observe: this.#observe };
   }
 
   async #bidSlowly(
@@ -107,13 +138,7 @@ export class Bidder {
       this.#bytes(job, signal),
     ]);
     if (signal.aborted) return { kind: 'cancelled', reason: 'the ask was withdrawn' };
-    if (decision.kind === 'reject') return decision;
-    const raised = withDisk(job, bytes);
-    // What the inputs take on disk may be more than a job may have, or more than there is.
-    const again: Decision = raised === job ? decision : decideQuickly(strategies, raised);
-    if (again.kind === 'reject') return again;
-    if (decision.kind === 'bid') return advance(raised.resources);
-    return { kind: 'wait', reason: decision.reason, value: { resources: raised.resources } };
+    return outcomeOf(strategies, job, { decision, bytes });
   }
 
   async #explain(
@@ -172,6 +197,27 @@ function verdictName(decision: Decision): 'yes' | 'no' | 'not now' | 'wait' {
   }
 }
 
-function advance(resources: Resources): Outcome<BidOutput> {
-  return { kind: 'advance', value: { resources } };
+/** `bytes` is what the inputs take on disk, which may be more than a job may have, or more than there is. */
+function outcomeOf(
+  strategies: readonly Strategy[],
+  job: AskedJob,
+  { decision, bytes }: { readonly decision: Decision; readonly bytes: number },
+): Outcome<BidOutput> {
+  if (decision.kind === 'reject') return decision;
+  const raised = withDisk(job, bytes);
+  const again: Decision = raised === job ? decision : decideQuickly(strategies, raised);
+  if (again.kind === 'reject') return again;
+  const value: BidOutput = { resources: raised.resources };
+  return decision.kind === 'bid'
+    ? { kind: 'advance', value }
+    : { kind: 'wait', reason: decision.reason, value };
+}
+
+function invalid(reason: string): Outcome<BidOutput> {
+  return { kind: 'reject', final: true, code: 'invalid', reason };
+}
+
+/** Of a spec that is known to be one. */
+function parse(spec: Uint8Array): JobSpec {
+  return JSON.parse(decoder.decode(spec)) as JobSpec;
 }

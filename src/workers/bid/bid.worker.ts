@@ -65,7 +65,7 @@ const run: (batch: WorkBatch<BidInput>) => Promise<unknown> = serve<BidInput, Bi
   return {
     handle: (input, itemContext) => {
       context = itemContext;
-      return bidder.bid(input, itemContext.signal);
+      return bidder.bid(input, itemContext);
     },
     onLive: (name, value) => {
       if (name === 'offer') bidder.setOffer(value as Offer);

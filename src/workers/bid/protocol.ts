@@ -1,12 +1,17 @@
 import type { SharedLedger } from '../../capacity/ledger-words.ts';
 import type { Explanation } from '../../core/bids.ts';
+import type { AskedExecution } from '../../core/headers.ts';
 import type { NodeId } from '../../core/ids.ts';
 import type { ExecutionHeader } from '../../core/item.ts';
 import type { Resources } from '../../core/job.ts';
 
 export interface BidInput {
-  readonly header: ExecutionHeader;
-  /** JobSpec JSON bytes, checked by ingest. */
+  /**
+   * What this very node's requester has read in the spec, which it has checked; or only who asks: then the spec is as a
+   * peer sent it, and is checked first.
+   */
+  readonly asked: ExecutionHeader | AskedExecution;
+  /** JobSpec JSON bytes. */
   readonly spec: Uint8Array;
   /** Every strategy is asked, and the answer is always `advance` with what they said. */
   readonly explain: boolean;
@@ -16,6 +21,8 @@ export interface BidInput {
 export interface BidOutput {
   /** The request; disk raised to the inputs' size where that is known. */
   readonly resources: Resources;
+  /** What was read in the spec, where it was not known. */
+  readonly header?: ExecutionHeader;
   /** Where an explanation was asked for. */
   readonly explanation?: Explanation;
 }
@@ -84,6 +91,8 @@ export interface BidOptions extends BidPolicy {
   /** Jobs may share the host's network, where `acceptNetworked` is set too. Absent means no. */
   readonly allowHostNetwork: boolean;
   readonly defaultExecutionTimeoutMs: number;
+  /** A peer's job that states no resources asks for these. */
+  readonly defaultResources: Resources;
   /** Most that one job may ask for. */
   readonly jobLimit: Resources;
   /** For locality of `localDirectory` and `ipfs` inputs. */

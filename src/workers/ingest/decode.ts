@@ -1,8 +1,9 @@
 import { parseDocument } from 'yaml';
 import { NodeError } from '../../core/errors.ts';
 import { limits } from '../../core/limits.ts';
-import { describe } from './faults.ts';
-import { isObject, type Source } from './keys.ts';
+import { describe } from '../checks/faults.ts';
+import { decodeJson, decodeText, jsonFault, malformed } from '../checks/json.ts';
+import { isObject, type Source } from '../checks/keys.ts';
 
 /** Aliases may stand for this many nodes: room for shared blocks, none for exponential ones. */
 const YAML_ALIASES = 100;
@@ -10,8 +11,6 @@ const YAML_ALIASES = 100;
 const YAML_MARKS = 100_000;
 /** Nesting of a whole body: a job needs about ten levels. */
 const DEEPEST_BODY = 64;
-
-const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /**
  * The object that a request body holds. JSON or YAML as the content type says; when it says neither, JSON is
@@ -38,28 +37,6 @@ export function decodeBody(
   if (value === null || value === undefined) return {};
   if (!isObject(value)) throw malformed(`expected an object that holds a job, got ${describe(value)}`);
   return value;
-}
-
-/** A value from JSON bytes of a peer. @throws NodeError MalformedBody */
-export function decodeJsonBytes(bytes: Uint8Array): unknown {
-  return decodeJson(decodeText(bytes));
-}
-
-function decodeText(bytes: Uint8Array): string {
-  try {
-    return utf8.decode(bytes);
-  } catch {
-    throw malformed('it is not UTF-8 text');
-  }
-}
-
-function decodeJson(text: string): unknown {
-  if (text.trim() === '') return null;
-  try {
-    return JSON.parse(text);
-  } catch (thrown) {
-    throw malformed(`it is not JSON: ${jsonFault(thrown)}`);
-  }
 }
 
 function decodeEither(text: string): unknown {
@@ -123,18 +100,4 @@ function measure(value: unknown, budget: { left: number }, depth: number): void 
       measure(value[key], budget, depth + 1);
     }
   }
-}
-
-function malformed(what: string): NodeError {
-  return new NodeError('MalformedBody', `malformed body: ${what}`);
-}
-
-/** The part of a parser's message that says where and what, without the text around it. */
-function jsonFault(thrown: unknown): string {
-  const message = thrown instanceof Error ? thrown.message : '';
-  if (message.startsWith('Unexpected end')) return 'unexpected end of the text';
-  const where = /\(line \d+ column \d+\)|at position \d+/.exec(message)?.[0];
-  const token = /^Unexpected token '(.{1,2})'/u.exec(message)?.[1];
-  if (token !== undefined) return `unexpected character '${token}'${where === undefined ? '' : ` ${where}`}`;
-  return where === undefined ? 'syntax error' : `syntax error ${where}`;
 }

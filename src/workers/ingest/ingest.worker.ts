@@ -1,14 +1,13 @@
+import type { CheckedJob, Submission } from '../../core/ports.ts';
 import { serve } from '../entry.ts';
 import type { WorkBatch } from '../protocol.ts';
 import { Ingest } from './ingest.ts';
-import type { IngestInput, IngestOptions, IngestOutput } from './protocol.ts';
+import type { IngestOptions } from './protocol.ts';
 
 /** Thread of the ingest pool. What it throws becomes a `fail` outcome with the error's code. */
-const run: (batch: WorkBatch<IngestInput>) => Promise<unknown> = serve<IngestInput, IngestOutput>(
-  (options) => {
-    const ingest = new Ingest(options as IngestOptions);
-    return { handle: (input) => ({ kind: 'advance', value: ingest.handle(input) }) };
-  },
-);
+const run: (batch: WorkBatch<Submission>) => Promise<unknown> = serve<Submission, CheckedJob>((options) => {
+  const ingest = new Ingest(options as IngestOptions);
+  return { handle: (submission) => ({ kind: 'advance', value: ingest.handle(submission) }) };
+});
 
 export default run;

@@ -2,10 +2,10 @@ import { typeKey } from '../../core/headers.ts';
 import { newJobId } from '../../core/ids.ts';
 import type { JobSpec, Resources, ResourcesConfig, SpecConfig, Task } from '../../core/job.ts';
 import type { Submission } from '../../core/ports.ts';
-import type { Faults } from './faults.ts';
-import type { DraftJob, NormalisedJob } from './normalise.ts';
+import type { Faults } from '../checks/faults.ts';
+import type { DraftJob, NormalisedJob } from '../checks/normalise.ts';
+import { isJobType } from '../checks/validate.ts';
 import type { IngestOptions } from './protocol.ts';
-import { isJobType } from './validate.ts';
 
 /** Meta keys that begin so belong to the nodes. */
 const META_RESERVED = 'bacalhau.org/';

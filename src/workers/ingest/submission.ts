@@ -1,5 +1,5 @@
-import { Faults } from './faults.ts';
-import { isObject, type Source } from './keys.ts';
+import { Faults } from '../checks/faults.ts';
+import { isObject, type Source } from '../checks/keys.ts';
 import { translate } from './translate/translate.ts';
 
 /** The job a request body holds, in the newest form. */

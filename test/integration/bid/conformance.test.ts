@@ -25,7 +25,7 @@ async function policySays(
   const storages = new Map([['inline', storage('inline')]]);
   const bidder = bidderOf(options, { runner: () => helper, storages: () => Promise.resolve(storages) });
   const signal = new AbortController().signal;
-  const outcome = await bidder.bid({ header: header(), spec: spec(task), explain: false }, signal);
+  const outcome = await bidder.bid({ asked: header(), spec: spec(task), explain: false }, { signal });
   switch (outcome.kind) {
     case 'advance':
       return 'bid';

@@ -59,8 +59,8 @@ async function ask(
   const bidder = bidderOf({ locality: 'local' }, { storages: () => Promise.resolve(storages) });
   bidder.setOffer({ ...OFFER, storages: [...OFFER.storages, 'urldownload'] });
   const outcome = await bidder.bid(
-    { header: header(), spec: spec({ InputSources: [...InputSources] }), explain: false },
-    new AbortController().signal,
+    { asked: header(), spec: spec({ InputSources: [...InputSources] }), explain: false },
+    new AbortController(),
   );
   if (outcome.kind === 'advance') return `yes ${outcome.value.resources.disk > 1_200_000}`;
   return outcome.kind === 'reject' ? `${outcome.code} ${outcome.final}` : outcome.kind;
@@ -166,8 +166,8 @@ test('a daemon that hangs costs a bid its deadline, not more, and is no final no
   };
   const startedAt = performance.now();
   const outcome = await bidder.bid(
-    { header: header(), spec: spec(task), explain: false },
-    new AbortController().signal,
+    { asked: header(), spec: spec(task), explain: false },
+    new AbortController(),
   );
   assert.equal(outcome.kind === 'reject' && `${outcome.code} ${outcome.final}`, 'locality false');
   assert.ok(performance.now() - startedAt < 8000);

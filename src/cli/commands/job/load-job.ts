@@ -85,7 +85,7 @@ async function checkJob(job: JobFile): Promise<void> {
       ? [job.text, job.contentType]
       : [JSON.stringify({ Job: job.job }), 'application/json'];
   const submission = { body: Buffer.from(text), contentType, clientInstanceId: '', clientInstallationId: '' };
-  ingest.handle({ kind: 'job', submission });
+  ingest.handle(submission);
 }
 
 /** Checks as the node would. @throws NodeError ValidationFailed, MalformedBody */

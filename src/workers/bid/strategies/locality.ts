@@ -20,8 +20,10 @@ const LOOK_UPS = 8;
  */
 export function inputLocality(options: LocalityOptions, find: FindStorage): SlowStrategy {
   const looked = (task: Task): readonly InputSource[] =>
-    (task.InputSources ?? []).filter(
-      (input) => options.locality === 'local' || storageKey(input.Source.Type) === 'localdirectory',
+    (task.InputSources ?? []).filter(({ Source }) =>
+      options.locality === 'local'
+        ? storageKey(Source.Type) !== 'inline'
+        : storageKey(Source.Type) === 'localdirectory',
     );
   return {
     speed: 'slow',

@@ -1,4 +1,4 @@
-import { isObject, type Source } from '../keys.ts';
+import { isObject, type Source } from '../../checks/keys.ts';
 
 /** An object of the older forms: keys in any casing, with or without underscores. */
 export class Folded {

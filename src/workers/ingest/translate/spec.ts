@@ -1,6 +1,6 @@
 import { NO_TIMEOUT_SECONDS } from '../../../core/duration.ts';
-import type { Faults } from '../faults.ts';
-import { isObject, type Source } from '../keys.ts';
+import type { Faults } from '../../checks/faults.ts';
+import { isObject, type Source } from '../../checks/keys.ts';
 import { Folded, given } from './folded.ts';
 import { type OldStorage, translateStorage } from './storage.ts';
 

@@ -1,4 +1,4 @@
-import type { Source } from '../keys.ts';
+import type { Source } from '../../checks/keys.ts';
 import { type Folded, given } from './folded.ts';
 
 /** An input, output or module of the older forms. */

@@ -1,5 +1,5 @@
-import type { Faults } from '../faults.ts';
-import { isObject, type Source } from '../keys.ts';
+import type { Faults } from '../../checks/faults.ts';
+import { isObject, type Source } from '../../checks/keys.ts';
 import { Folded } from './folded.ts';
 import { translateSpec } from './spec.ts';
 

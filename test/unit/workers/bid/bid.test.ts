@@ -24,8 +24,8 @@ async function bid(ask: Ask = {}): Promise<Outcome<BidOutput>> {
   const storages = new Map((ask.storages ?? []).map((storage) => [storage.type, storage] as const));
   const bidder = bidderOf(ask.options, { storages: () => Promise.resolve(storages) });
   return bidder.bid(
-    { header: header(ask.header), spec: spec(ask.task, ask.namespace), explain: false },
-    ask.signal ?? new AbortController().signal,
+    { asked: header(ask.header), spec: spec(ask.task, ask.namespace), explain: false },
+    { signal: ask.signal ?? new AbortController().signal },
   );
 }
 
@@ -42,10 +42,7 @@ test('a plain job is bid on with what it asks for', async () => {
 
 test('before the offer is known, the answer is not final', async () => {
   const bidder = new Bidder(OPTIONS, MODULES);
-  const outcome = await bidder.bid(
-    { header: header(), spec: spec(), explain: false },
-    new AbortController().signal,
-  );
+  const outcome = await bidder.bid({ asked: header(), spec: spec(), explain: false }, new AbortController());
   assert.equal(outcome.kind === 'reject' && outcome.final, false);
 });
 
@@ -267,8 +264,8 @@ test('bytes that are no job are refused, not thrown', async () => {
   const bidder = bidderOf();
   for (const text of ['', '{', 'null', '{"Tasks":[]}']) {
     const outcome = await bidder.bid(
-      { header: header(), spec: new TextEncoder().encode(text), explain: false },
-      new AbortController().signal,
+      { asked: header(), spec: new TextEncoder().encode(text), explain: false },
+      new AbortController(),
     );
     assert.equal(outcome.kind === 'reject' && outcome.code, 'invalid', text);
   }

@@ -3,10 +3,10 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { NodeError } from '../../../../src/core/errors.ts';
 import { newExecutionId } from '../../../../src/core/ids.ts';
-import { Faults } from '../../../../src/workers/ingest/faults.ts';
-import { Ingest } from '../../../../src/workers/ingest/ingest.ts';
-import { normaliseJob } from '../../../../src/workers/ingest/normalise.ts';
-import { validateJob } from '../../../../src/workers/ingest/validate.ts';
+import { checkAsk } from '../../../../src/workers/checks/ask.ts';
+import { Faults } from '../../../../src/workers/checks/faults.ts';
+import { normaliseJob } from '../../../../src/workers/checks/normalise.ts';
+import { validateJob } from '../../../../src/workers/checks/validate.ts';
 import { INGEST_OPTIONS, submit } from '../../../support/ingest.ts';
 
 const PATH = /^(?:Job|Spec|Force)(?:\.[\w./-]+|\[(?:\d+|"(?:[^"\\]|\\.)*")\])*: ./;
@@ -126,7 +126,6 @@ const validJob = fc.record({
 });
 
 test('property: a valid job round-trips, and a compute node takes what the requester made of it', () => {
-  const ingest = new Ingest(INGEST_OPTIONS);
   fc.assert(
     fc.property(validJob, (job) => {
       const { spec, job: stored, header } = submit({ Job: job });
@@ -135,16 +134,10 @@ test('property: a valid job round-trips, and a compute node takes what the reque
       validateJob(again, 'Job', faults);
       assert.deepEqual(faults.lines, []);
       assert.equal(JSON.stringify(again), new TextDecoder().decode(spec));
-      const asked = ingest.handle({
-        kind: 'ask',
-        executionId: newExecutionId(),
-        jobId: stored.ID,
-        jobVersion: 1,
-        requesterId: 'r',
-        spec,
-      });
-      assert.ok(asked.kind === 'ask');
-      assert.deepEqual(asked.kind === 'ask' && asked.header.resources, header.resources);
+      const ids = { executionId: newExecutionId(), jobId: stored.ID, jobVersion: 1, requesterId: 'r' };
+      const asked = checkAsk(ids, spec, INGEST_OPTIONS.defaultResources);
+      assert.deepEqual(asked.header.resources, header.resources);
+      assert.deepEqual(asked.spec, stored);
     }),
     { numRuns: 300 },
   );

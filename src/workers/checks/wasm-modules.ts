@@ -1,4 +1,4 @@
-import { isObject, type Source } from '../keys.ts';
+import { isObject, type Source } from './keys.ts';
 
 /** Where a module without a target of its own is put. */
 const ENTRY_TARGET = 'main.wasm';

@@ -23,7 +23,7 @@ import {
   type Source,
 } from './keys.ts';
 import { normaliseSpecConfig } from './params.ts';
-import { translateWasmModules } from './translate/wasm-modules.ts';
+import { translateWasmModules } from './wasm-modules.ts';
 
 /** A job of the right shape whose values are not checked yet. */
 export interface DraftJob extends Omit<JobSpec, 'Type' | 'Tasks'> {

@@ -4,27 +4,21 @@ import { NodeError } from '../../../../src/core/errors.ts';
 import { newExecutionId } from '../../../../src/core/ids.ts';
 import type { ExecutionHeader } from '../../../../src/core/item.ts';
 import type { JobSpec } from '../../../../src/core/job.ts';
-import { Ingest } from '../../../../src/workers/ingest/ingest.ts';
-import type { IngestInput } from '../../../../src/workers/ingest/protocol.ts';
+import { checkAsk } from '../../../../src/workers/checks/ask.ts';
 import { INGEST_OPTIONS, smallJob, submit } from '../../../support/ingest.ts';
 
-type Ask = Extract<IngestInput, { kind: 'ask' }>;
+type Ask = Parameters<typeof checkAsk>[0] & { readonly spec: Uint8Array };
 
 function ask(job: unknown, change: Partial<Ask> = {}): ExecutionHeader {
-  const spec = new TextEncoder().encode(JSON.stringify(job));
-  const jobId = (job as JobSpec).ID;
-  const output = new Ingest(INGEST_OPTIONS).handle({
-    kind: 'ask',
+  const { spec, ...ids } = {
     executionId: newExecutionId(),
-    jobId,
+    jobId: (job as JobSpec).ID,
     jobVersion: 2,
     requesterId: 'requester',
-    spec,
+    spec: new TextEncoder().encode(JSON.stringify(job)),
     ...change,
-  });
-  assert.equal(output.kind, 'ask');
-  if (output.kind !== 'ask') throw new Error('not an ask');
-  return output.header;
+  };
+  return checkAsk(ids, spec, INGEST_OPTIONS.defaultResources).header;
 }
 
 function refused(job: unknown, text: RegExp, change: Partial<Ask> = {}): void {
