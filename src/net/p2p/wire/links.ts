@@ -207,7 +207,12 @@ export class Links {
 
   #open(peer: NodeId, stream: Stream, connection: Connection): void {
     const { clock, counts, handlers } = this.#modules;
-    const sender = new BodySender(this.#limits, { connection, counts, budget: this.#outboxBudget });
+    const sender = new BodySender(this.#limits, {
+      connection,
+      counts,
+      budget: this.#outboxBudget,
+      isShared: () => link.isActive,
+    });
     const bodies = new BodyInbox(peer, this.#limits, {
       budget: this.#bodyBudget,
       counts,
