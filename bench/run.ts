@@ -10,10 +10,17 @@ import { recordsBench } from './micro/records.bench.ts';
 import { wasmBench } from './micro/wasm.bench.ts';
 import { asksBench } from './node/asks.bench.ts';
 import { bidBench } from './node/bid.bench.ts';
+import { dockerBench } from './node/docker.bench.ts';
 import { eventsBench } from './node/events.bench.ts';
 import { footprintBench } from './node/footprint.bench.ts';
+
+import { historyBench } from './node/history.bench.ts';
+
+import { httpBench } from './node/http.bench.ts';
+
 import { jobsBench, submitBench } from './node/jobs.bench.ts';
 import { supervisionBench, waitingBench } from './node/many.bench.ts';
+import { stageBench } from './node/stage.bench.ts';
 import { wireBench } from './node/wire.bench.ts';
 import type { Bench, BenchSize, Figure } from './support/bench.ts';
 import { type BenchRun, machineText, type NamedFigure, readRun } from './support/bench-run.ts';
@@ -32,10 +39,14 @@ const BENCHES: readonly Bench[] = [
   wireBench,
   bidBench,
   asksBench,
+  httpBench,
   submitBench,
   jobsBench,
+  stageBench,
   eventsBench,
   footprintBench,
+  dockerBench,
+  historyBench,
   supervisionBench,
   waitingBench,
 ];

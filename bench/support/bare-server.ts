@@ -13,7 +13,7 @@ const server = createServer((request, response) => {
   request.on('data', (chunk: Buffer) => void chunks.push(chunk));
   request.on('end', () => {
     JSON.parse(Buffer.concat(chunks).toString());
-    response.writeHead(200, { 'content-type': 'application/json', 'content-length': ANSWER.length });
+    response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': ANSWER.length });
     response.end(ANSWER);
   });
 });

@@ -22,6 +22,8 @@ export type LoadOrder =
       readonly origin: string;
       readonly body: string;
       readonly count: number;
+      /** Between two looks at a job; absent where looking all the time takes nothing from it. */
+      readonly lookEveryMs?: number;
     };
 
 /** What came of a burst. */

@@ -122,7 +122,9 @@ async function alone(order: LoadOrder & { kind: 'alone' }): Promise<AloneResult>
   while (milliseconds.length < order.count) {
     const started = performance.now();
     const id = jobId((await submit(connection, request)).answer);
-    while (!(await isCompleted(connection, id)));
+    while (!(await isCompleted(connection, id))) {
+      if (order.lookEveryMs !== undefined) await pause(order.lookEveryMs);
+    }
     milliseconds.push(performance.now() - started);
   }
   connection.close();

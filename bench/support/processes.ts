@@ -27,15 +27,30 @@ export async function load(order: LoadOrder): Promise<BurstResult | AloneResult>
 
 /** A bare node:http server in a process of its own; ends with the scope. */
 export async function startBareServer(scope: Scope): Promise<{ origin: string; pid: number }> {
-  const child = spawn(process.execPath, [file('bare-server.ts')], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const { word, pid } = await startServer(scope, [file('bare-server.ts')]);
+  return { origin: `http://127.0.0.1:${word}`, pid };
+}
+
+/** A server of the API in a process of its own, or why there can be none here; ends with the scope. */
+export async function startApiServer(
+  scope: Scope,
+  kind: 'node' | 'uws',
+): Promise<{ origin: string; pid: number } | string> {
+  const { word, pid } = await startServer(scope, [file('api-server.ts'), kind]);
+  return /^\d+$/.test(word) ? { origin: `http://127.0.0.1:${word}`, pid } : word;
+}
+
+/** Starts Node.js with `args`; the first word it says. */
+async function startServer(scope: Scope, args: readonly string[]): Promise<{ word: string; pid: number }> {
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const kill = (): void => void child.kill('SIGKILL');
   process.once('exit', kill);
   scope.after(() => {
     process.removeListener('exit', kill);
     kill();
   });
-  const [port] = (await once(child.stdout.setEncoding('utf8'), 'data')) as [string];
-  return { origin: `http://127.0.0.1:${port.trim()}`, pid: child.pid ?? 0 };
+  const [word] = (await once(child.stdout.setEncoding('utf8'), 'data')) as [string];
+  return { word: word.trim(), pid: child.pid ?? 0 };
 }
 
 /** The other end of the wire; ends with the scope. */

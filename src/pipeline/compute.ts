@@ -76,12 +76,13 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
   async handle(from: NodeId, message: ComputeBound): Promise<void> {
     const { spine, store } = this.#modules;
     const item = spine.items.get(message.executionId);
+    const known = item === undefined ? store.get(message.executionId) : undefined;
     // Only the requester that asked may say anything about an execution.
-    const owner = item?.header.requesterId ?? this.requesterOf(message.executionId);
+    const owner = (item ?? known)?.header.requesterId ?? spine.intake.requesterOf(message.executionId);
     if (owner !== undefined && owner !== from) return this.#foreign(from, message);
     switch (message.type) {
       case 'AskForBid':
-        return this.#asked(from, message, item);
+        return this.#asked(from, message, item, known);
       case 'BidAccepted':
         if (item === undefined) return this.#acceptedUnknown(from, message.executionId);
         spine.accept(item.id);
@@ -175,17 +176,17 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
     this.#refuse(from, message, 'invalid', `execution ${message.executionId} belongs to another requester`);
   }
 
-  #asked(from: NodeId, ask: AskForBid, item: Item | undefined): void {
-    const { spine, store, post } = this.#modules;
+  #asked(from: NodeId, ask: AskForBid, item: Item | undefined, known: LocalExecution | undefined): void {
+    const { spine, post } = this.#modules;
     if (item !== undefined) {
       if (item.station === 'approval') post(from, waitingMessage(item.record));
       else if (item.station !== 'settling')
         post(from, { ...acceptance(item.record), ...spine.occupancy.outlookOf(item) });
       return;
     }
-    const ended = store.get(ask.executionId);
-    if (ended !== undefined) {
-      post(from, endingMessage(ended));
+    if (known !== undefined) {
+      // One that has not ended waits for its turn after a restart: it was accepted.
+      post(from, isLocalTerminal(known.state) ? endingMessage(known) : acceptance(known));
       return;
     }
     if (!this.#takesFrom(from)) {

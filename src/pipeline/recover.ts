@@ -70,7 +70,8 @@ export async function recover(modules: RecoverModules): Promise<Recovered> {
   }
   sortOffers(items);
   for (const item of items) {
-    live.add(item.id);
+    // An offer has no folder, unless the crash took back that it was accepted.
+    if (item.record.state !== 'Created') live.add(item.id);
     if (item.record.wait?.kind === 'approval') {
       counts.approval += 1;
       spine.approvals.restore(item);

@@ -142,9 +142,11 @@ export class Inbox implements MessageHandler<RequesterBound> {
         this.#store.transition({
           outbox: [{ to: from, message: { type: 'BidRejected', executionId, reason } }],
         });
-      } else if (known === undefined) {
-        // Strangers may make up as many as they like: nothing is written for them.
-        this.#post(from, { type: 'BidRejected', executionId, reason: 'execution is unknown' });
+      } else if (known === undefined || state === 'Completed') {
+        // Strangers may make up as many as they like: nothing is written for them. Nor for a node that has forgotten,
+        // in a crash, how its offer went on.
+        const reason = `execution is ${state ?? 'unknown'}`;
+        this.#post(from, { type: 'BidRejected', executionId, reason });
       }
       return;
     }

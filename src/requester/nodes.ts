@@ -139,8 +139,10 @@ export class Nodes {
       old.disconnectedSince = 0;
       this.#tell({ kind: 'connection', info, from: 'DISCONNECTED', to: 'CONNECTED' });
     } else if (fresh) this.#tell({ kind: 'offer', info, from: 'CONNECTED', to: 'CONNECTED' });
-    if (fresh) this.#keep(old);
-    this.#list();
+    if (fresh) {
+      this.#keep(old);
+      this.#list();
+    }
     return fresh;
   }
 

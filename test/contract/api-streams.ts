@@ -162,6 +162,48 @@ export function apiStreamContract({ name, create: createServer }: ServerUnderTes
       assert.equal(await ended, false);
     });
 
+    it('sends what waits before it closes, and closes a peer that does not take it', async () => {
+      const own = start({ pingIntervalMs: 300 });
+      const { port: ownPort } = await own.listen('127.0.0.1', 0);
+      let sent = 0;
+      let end: () => void = () => {};
+      const left: Promise<void>[] = [];
+      script.open = async (_request, socket) => {
+        left.push(gone(socket.signal).then(() => {}));
+        const ended = new Promise<boolean>((resolve) => (end = () => resolve(false)));
+        // Until it has to wait.
+        for (let open = true; open; open = await Promise.race([socket.send(Buffer.alloc(5000)), ended]))
+          sent += 1;
+        socket.close(4000, 'enough');
+        assert.equal(await socket.send('late'), false);
+      };
+      const stalled = async (socket: WebSocket): Promise<void> => {
+        await once(socket, 'open');
+        socket.pause();
+        let before = -1;
+        for (let still = 0; still < 3; still = sent === before ? still + 1 : 0) {
+          before = sent;
+          await new Promise((resolve) => setTimeout(resolve, 20));
+        }
+        end();
+      };
+      const slow = dial('/events', [], ownPort);
+      let received = 0;
+      slow.on('message', () => (received += 1));
+      await stalled(slow);
+      slow.resume();
+      const [code, reason] = (await once(slow, 'close')) as [number, Buffer];
+      assert.deepEqual([code, reason.toString()], [4000, 'enough']);
+      // The last one was being sent when it ended.
+      assert.ok(received === sent || received === sent - 1, `${received} of ${sent}`);
+
+      const mute = dial('/events', [], ownPort);
+      await stalled(mute);
+      await Promise.all(left);
+      mute.terminate();
+      await own.close(Date.now() + 1000);
+    });
+
     it('bounds each kind of WebSocket by itself, and counts them', async () => {
       script.open = (_request, socket) => gone(socket.signal).then(() => {});
       const open = Array.from({ length: SUBSCRIBERS }, () => dial('/events'));

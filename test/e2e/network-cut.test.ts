@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { computeStateCodes } from '../../src/core/states.ts';
+import { countedJob, runsOf } from '../support/counted.ts';
 import { temporaryFolder } from '../support/folders.ts';
-import { countedModule, wasmJob } from '../support/jobs.ts';
+import type { JobParts } from '../support/jobs.ts';
 import { connection, sitesIfPossible, startNetwork, type TestNetwork } from '../support/network.ts';
 import type { TestNode, Wire } from '../support/node.ts';
 import { untilLocal } from '../support/node-facts.ts';
@@ -25,28 +26,7 @@ interface Points extends TestNetwork {
   /** How often the job's program has been started. */
   runs(name: string): Promise<number>;
   /** A job that counts its runs under a name. */
-  job(name: string, ms: number, parts?: Parameters<typeof wasmJob>[1]): Promise<Wire>;
-}
-
-/** Adds a byte to `<folder>/<name>/runs` whenever it is run. */
-async function countedJob(
-  folder: string,
-  name: string,
-  ms: number,
-  parts: Parameters<typeof wasmJob>[1] = {},
-): Promise<Wire> {
-  const directory = join(folder, name);
-  await mkdir(directory);
-  await writeFile(join(directory, 'runs'), '');
-  const made = wasmJob(await countedModule(ms), { name, ...parts });
-  const [task] = made['Tasks'] as [Record<string, unknown>];
-  const Source = { Type: 'localDirectory', Params: { SourcePath: directory, ReadWrite: true } };
-  const count = { Source, Alias: 'count', Target: '/count' };
-  return { ...made, Tasks: [{ ...task, InputSources: [...(task['InputSources'] as unknown[]), count] }] };
-}
-
-async function runsOf(folder: string, name: string): Promise<number> {
-  return (await stat(join(folder, name, 'runs'))).size;
+  job(name: string, ms: number, parts?: JobParts): Promise<Wire>;
 }
 
 async function everywhere(t: TestContext): Promise<Points> {

@@ -23,6 +23,8 @@ export interface RunRequestParts {
   readonly publisher?: string;
   readonly maxStreamBytes?: number;
   readonly maxResultBytes?: number;
+  /** Nobody has made a folder for it. */
+  readonly fileless?: boolean;
 }
 
 const MIB = 1024 * 1024;
@@ -32,7 +34,7 @@ export async function runRequest(scope: Scope, parts: RunRequestParts): Promise<
   const directory = await mkdtemp(join(tmpdir(), 'bacalhau-run-'));
   scope.after(() => rm(directory, { recursive: true, force: true }));
   const resultsDirectory = join(directory, 'results');
-  await mkdir(resultsDirectory);
+  if (parts.fileless !== true) await mkdir(resultsDirectory);
   for (const path of parts.task?.ResultPaths ?? []) {
     await mkdir(join(resultsDirectory, path.Name), { mode: 0o777 });
   }
@@ -54,7 +56,7 @@ export async function runRequest(scope: Scope, parts: RunRequestParts): Promise<
       executionTimeoutMs: 0,
       queueTimeoutMs: 0,
       totalTimeoutMs: 0,
-      fileless: false,
+      fileless: parts.fileless ?? false,
     },
     spec: {
       ID: jobId,

@@ -13,6 +13,7 @@ export class UwsSocket implements PeerSocket {
   #waiting: ((open: boolean) => void)[] = [];
   /** Undefined before it is open and after it is closed: it may not be touched then. */
   #socket: UwsWebSocket<unknown> | undefined;
+  #ending: { readonly code: number; readonly reason: string } | undefined;
 
   /** @param bufferBytes what may be unsent before `send` waits for the peer */
   constructor(protocol: string, bufferBytes: number) {
@@ -27,7 +28,7 @@ export class UwsSocket implements PeerSocket {
 
   send(data: string | Uint8Array, as?: 'text'): Promise<boolean> {
     const socket = this.#socket;
-    if (socket === undefined) return Promise.resolve(false);
+    if (socket === undefined || this.#ending !== undefined) return Promise.resolve(false);
     // 2: more waits than any patient caller leaves, and the connection is being closed for it.
     if (socket.send(data, typeof data !== 'string' && as !== 'text') === 2) return Promise.resolve(false);
     if (socket.getBufferedAmount() < this.#bufferBytes) return Promise.resolve(true);
@@ -35,7 +36,10 @@ export class UwsSocket implements PeerSocket {
   }
 
   close(code: number, reason: string): void {
-    this.#socket?.end(code, reason);
+    if (this.#ending !== undefined) return;
+    this.#ending = { code, reason };
+    this.#release(false);
+    this.#end();
   }
 
   ping(): void {
@@ -61,7 +65,8 @@ export class UwsSocket implements PeerSocket {
   /** The peer took some of what waited. */
   drained(): void {
     this.#heartbeat.alive();
-    if (this.buffered < this.#bufferBytes) this.#release(true);
+    if (this.#ending !== undefined) this.#end();
+    else if (this.buffered < this.#bufferBytes) this.#release(true);
   }
 
   /** It is closed, by whichever side. */
@@ -69,6 +74,12 @@ export class UwsSocket implements PeerSocket {
     this.#socket = undefined;
     this.#release(false);
     this.#controller.abort();
+  }
+
+  /** Once nothing waits any more: uWebSockets.js forgets a peer that it has said goodbye to, and whether it takes it. */
+  #end(): void {
+    if (this.#ending === undefined || this.buffered > 0) return;
+    this.#socket?.end(this.#ending.code, this.#ending.reason);
   }
 
   #release(open: boolean): void {

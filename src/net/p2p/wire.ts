@@ -110,6 +110,7 @@ class PeerWire implements Wire {
       counts: this.#counts,
       isLinked: (peer) => this.#links.to(peer) !== undefined,
       hear: (peer) => this.#links.to(peer)?.link.hear(),
+      isShared: (peer) => this.#links.to(peer)?.link.isActive ?? false,
       onFault: (peer, fault) => this.#links.offended(peer, fault),
     });
     this.#counts.show(metrics, {

@@ -163,7 +163,8 @@ test('folders of what has ended go, and half-written archives; those of what goe
   const { found, run, executions, archives } = await setup(t);
   const live = found({ state: 'Running', attempts: 1 });
   const ended = found({ state: 'Failed' });
-  for (const id of [live, ended, 'e-unknown'])
+  const offered = found({ wait: { kind: 'offered', untilMs: 1, reason: '' } });
+  for (const id of [live, ended, offered, 'e-unknown'])
     await mkdir(join(executions, id, 'results'), { recursive: true });
   const kept = `${ended}.tar.gz`;
   for (const name of [kept, `.${live}.tar.gz.partial`]) await writeFile(join(archives, name), 'x');

@@ -22,6 +22,8 @@ export type BodySenderLimits = Pick<
 export interface BodySenderModules {
   readonly connection: Connection;
   readonly counts: WireCounts;
+  /** True while messages pass over the connection. */
+  readonly isShared: () => boolean;
   /** Bytes that wait to be sent, to all peers together. */
   readonly budget: ByteBudget;
 }
@@ -32,6 +34,7 @@ export class BodySender {
   readonly #connection: Connection;
   readonly #counts: WireCounts;
   readonly #budget: ByteBudget;
+  readonly #isShared: () => boolean;
   readonly #closing = new AbortController();
   readonly #waiting: (() => void)[] = [];
   #crossing = 0;
@@ -44,6 +47,7 @@ export class BodySender {
     this.#connection = modules.connection;
     this.#counts = modules.counts;
     this.#budget = modules.budget;
+    this.#isShared = modules.isShared;
   }
 
   /** Resolves with the body's number when the peer has all of it. @throws NodeError LinkLost, Busy */
@@ -96,6 +100,7 @@ export class BodySender {
     const { bodyIdleMs } = this.#limits;
     const writer = new PacedWriter(stream, {
       idleMs: bodyIdleMs,
+      isShared: this.#isShared,
       onData: (chunk) => {
         try {
           writer.taken(chunk);

@@ -35,6 +35,8 @@ export interface FetchServerModules {
   /** False for a peer without a link. */
   readonly isLinked: (peer: NodeId) => boolean;
   readonly hear: (peer: NodeId) => void;
+  /** True while messages pass over the connection to the peer. */
+  readonly isShared: (peer: NodeId) => boolean;
   readonly onFault: (peer: NodeId, fault: WireFault) => void;
 }
 
@@ -63,6 +65,7 @@ export class FetchServer {
     const late = setTimeout(() => writer.abort(new Error('no request came')), this.#limits.helloMs);
     const writer = new PacedWriter(stream, {
       idleMs: this.#limits.fetchIdleMs,
+      isShared: () => this.#modules.isShared(from),
       onData: (chunk) => {
         this.#modules.hear(from);
         try {

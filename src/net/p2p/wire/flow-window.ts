@@ -7,6 +7,8 @@ const MOST_BYTES = 524_288;
 const STEP_BYTES = 32_768;
 /** How much longer than the shortest round trip a piece may take: that long it keeps small messages waiting. */
 const DELAY_MS = 2;
+/** On a long path as a share of it: it varies more, and small messages take as long anyway. */
+const DELAY_SHARE = 0.25;
 const SHRINK = 0.7;
 /** The path may have become longer: the shortest round trip is forgotten, little by little. */
 const FORGET = 0.001;
@@ -53,7 +55,7 @@ export class FlowWindow {
     if (last === undefined) return;
     const tripMs = nowMs - last.atMs;
     this.#shortestMs = Math.min(this.#shortestMs + tripMs * FORGET, tripMs);
-    if (tripMs - this.#shortestMs <= DELAY_MS) {
+    if (tripMs - this.#shortestMs <= Math.max(DELAY_MS, this.#shortestMs * DELAY_SHARE)) {
       this.#window = Math.min(MOST_BYTES, this.#window + STEP_BYTES);
     } else if (last.end > this.#changedAt) {
       this.#window = Math.max(LEAST_BYTES, this.#window * SHRINK);

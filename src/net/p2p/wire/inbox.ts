@@ -122,15 +122,18 @@ export class Inbox {
       this.#leave(request);
       return undefined;
     }
-    return this.#handled(message).then(
+    let handling: Promise<void>;
+    try {
+      handling = this.#modules.handle(message);
+    } catch (thrown) {
+      // A handler that throws before it promises anything has refused too.
+      this.#done(request, thrown);
+      return undefined;
+    }
+    return handling.then(
       () => this.#done(request, undefined),
       (thrown: unknown) => this.#done(request, thrown),
     );
-  }
-
-  /** A handler that throws before it promises anything has refused too. */
-  async #handled(message: Message): Promise<void> {
-    return this.#modules.handle(message);
   }
 
   #done(request: Request, thrown: unknown): void {

@@ -62,6 +62,9 @@ export interface LinkEnd {
 
 type State = 'greeting' | 'up' | 'down';
 
+/** A link over which nothing passed for so long leaves its connection to others. */
+const ACTIVE_MS = 20;
+
 /** The one stream of messages with a peer: both directions, answers, back-pressure, signs of life. */
 export class Link {
   readonly peer: NodeId;
@@ -78,6 +81,8 @@ export class Link {
   #acks: number[] = [];
   #nacks: Nack[] = [];
   #isScheduled = false;
+  /** When the last batch passed, either way. */
+  #activeMs = Number.NEGATIVE_INFINITY;
   /** The stream takes no more until it drains. */
   #isBlocked = false;
   readonly #pulse: Pulse;
@@ -130,6 +135,11 @@ export class Link {
 
   get isUp(): boolean {
     return this.#state === 'up';
+  }
+
+  /** True while messages pass. */
+  get isActive(): boolean {
+    return performance.now() - this.#activeMs < ACTIVE_MS;
   }
 
   /** Round trip of the last ping, in milliseconds. */
@@ -237,6 +247,7 @@ export class Link {
       if (acks === this.#acks) this.#acks = [];
       const nacks = this.#nacks.splice(0, 64);
       if (envelopes.length === 0 && acks.length === 0 && nacks.length === 0) return;
+      this.#activeMs = performance.now();
       this.#write(encodeBatch({ envelopes, acks, nacks }));
     }
   }
@@ -275,6 +286,7 @@ export class Link {
         break;
       case 'batch': {
         const { envelopes, acks, nacks } = frame.batch;
+        this.#activeMs = performance.now();
         this.#charge(1 + envelopes.length);
         for (const id of acks) this.#answered(id, undefined);
         for (const { id, error } of nacks) this.#answered(id, error);

@@ -207,7 +207,12 @@ export class Links {
 
   #open(peer: NodeId, stream: Stream, connection: Connection): void {
     const { clock, counts, handlers } = this.#modules;
-    const sender = new BodySender(this.#limits, { connection, counts, budget: this.#outboxBudget });
+    const sender = new BodySender(this.#limits, {
+      connection,
+      counts,
+      budget: this.#outboxBudget,
+      isShared: () => link.isActive,
+    });
     const bodies = new BodyInbox(peer, this.#limits, {
       budget: this.#bodyBudget,
       counts,
@@ -266,8 +271,9 @@ export class Links {
       handlers.peerDown(peer, text);
     }
     if (fault !== undefined) this.offended(peer, fault);
-    // A connection that carries nothing any more is no use to anybody: the next one is dialled afresh.
-    if (reason === 'silent' || reason === 'stalled') connection.abort(new Error(text));
+    // Connections that carry nothing any more are no use to anybody: the next one is dialled afresh.
+    const dead = reason === 'silent' ? host.libp2p.getConnections(connection.remotePeer) : [connection];
+    if (reason === 'silent' || reason === 'stalled') for (const one of dead) one.abort(new Error(text));
     if (isCurrent) this.#opener.linkDown(peer, reason === 'goodbye');
   }
 

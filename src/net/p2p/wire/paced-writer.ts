@@ -8,12 +8,16 @@ import { Port } from './port.ts';
 
 /** A frame that says how many bytes have been taken. */
 const TAKEN_BYTES = 32;
+/** Between two pieces, where messages pass too: without it encryption takes all the time both ends have. */
+const POLITE_MS = 1;
 
 export interface PacedWriterOptions {
   /** A reader that takes nothing for so long is given up. */
   readonly idleMs: number;
   /** Bytes of the reader; those that say what it has taken belong into `taken`. */
   readonly onData: (chunk: Uint8Array) => void;
+  /** True while messages pass over the same connection. */
+  readonly isShared: () => boolean;
   readonly onClosed?: (error: Error | undefined) => void;
 }
 
@@ -23,12 +27,13 @@ export function takenFrame(total: number): Uint8Array {
 }
 
 /**
- * Writes a large transfer piece by piece, each in a turn of the loop of its own, and only as much ahead of its
- * reader as keeps queues short: other streams of the connection pass between.
+ * Writes a large transfer piece by piece, each in a turn of the loop of its own, with a pause where messages pass
+ * over the same connection, and only as much ahead of its reader as keeps queues short.
  */
 export class PacedWriter {
   readonly port: Port;
   readonly #idleMs: number;
+  readonly #isShared: () => boolean;
   readonly #flow = new FlowWindow();
   readonly #reader = new FrameReader(TAKEN_BYTES);
   #isBlocked = false;
@@ -38,6 +43,7 @@ export class PacedWriter {
 
   constructor(stream: Stream, options: PacedWriterOptions) {
     this.#idleMs = options.idleMs;
+    this.#isShared = options.isShared;
     this.port = new Port(stream, {
       data: options.onData,
       drained: () => {
@@ -71,7 +77,10 @@ export class PacedWriter {
     this.#check();
     this.#isBlocked = !this.port.send(bytes);
     this.#flow.sent(bytes.length, performance.now());
-    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => {
+      if (this.#isShared()) setTimeout(resolve, POLITE_MS);
+      else setImmediate(resolve);
+    });
     this.#check();
   }
 

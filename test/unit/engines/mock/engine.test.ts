@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { readdir, stat } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { MockEngine } from '../../../../src/engines/mock/engine.ts';
@@ -10,10 +11,14 @@ const engine = new MockEngine();
 const KILL = { kind: 'kill', why: 'cancelled', cause: 'enough' } as const;
 
 describe('MockEngine', () => {
-  it('writes no files where nothing is printed and nothing is published', async (t) => {
-    const request = await runRequest(t, { engine: 'mock', publisher: '' });
-    assert.equal((await engine.run(request, recordingContext())).ExitCode, 0);
-    assert.deepEqual(await readdir(request.resultsDirectory), []);
+  it('makes no folder for a fileless run that prints nothing, and one for its output', async (t) => {
+    const silent = await runRequest(t, { engine: 'mock', publisher: '', fileless: true });
+    assert.equal((await engine.run(silent, recordingContext())).ExitCode, 0);
+    assert.equal(existsSync(silent.resultsDirectory), false);
+    const params = { Stdout: 'said' };
+    const printing = await runRequest(t, { engine: 'mock', publisher: '', fileless: true, params });
+    await engine.run(printing, recordingContext());
+    assert.equal(await readFile(join(printing.resultsDirectory, 'stdout'), 'utf8'), 'said');
   });
 
   it('fails as it is told, after its output', async (t) => {

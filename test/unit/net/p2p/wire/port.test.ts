@@ -110,7 +110,11 @@ test('a paced writer has a bounded amount under way, and ends when all is taken'
   timeout: 30_000,
 }, async (t) => {
   const { local, remote } = await streamPair(t);
-  const writer = new PacedWriter(local, { idleMs: 10_000, onData: (chunk) => writer.taken(chunk) });
+  const writer = new PacedWriter(local, {
+    idleMs: 10_000,
+    isShared: () => false,
+    onData: (chunk) => writer.taken(chunk),
+  });
   let taken = 0;
   let waiting = 0;
   let most = 0;
@@ -136,7 +140,7 @@ test('a paced writer gives up a reader that takes nothing, and one that takes wh
   timeout: 30_000,
 }, async (t) => {
   const idle = await streamPair(t);
-  const stalled = new PacedWriter(idle.local, { idleMs: 50, onData: () => undefined });
+  const stalled = new PacedWriter(idle.local, { idleMs: 50, isShared: () => true, onData: () => undefined });
   await assert.rejects(
     (async () => {
       for (;;) await stalled.write(Buffer.alloc(32_768));
@@ -144,7 +148,11 @@ test('a paced writer gives up a reader that takes nothing, and one that takes wh
     /nothing was read for 50 ms/,
   );
   const lying = await streamPair(t);
-  const writer = new PacedWriter(lying.local, { idleMs: 5000, onData: () => undefined });
+  const writer = new PacedWriter(lying.local, {
+    idleMs: 5000,
+    isShared: () => false,
+    onData: () => undefined,
+  });
   await writer.write(Buffer.alloc(100));
   assert.throws(() => writer.taken(takenFrame(101)), /101 bytes taken, of 100 sent/);
 });
