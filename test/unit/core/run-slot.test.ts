@@ -9,7 +9,8 @@ const slots = (count: number): RunSlot[] =>
 describe('a run slot', () => {
   it('is won once: by a thread, or by who takes it back', () => {
     const [started, takenBack] = slots(2);
-    assert.ok(started?.claim(7) && takenBack?.takeBack());
+    assert.ok(started !== undefined && takenBack !== undefined);
+    assert.ok(started.claim(7) && takenBack.takeBack());
     assert.deepEqual([started.takeBack(), started.claim(8), takenBack.claim(7)], [false, false, false]);
     assert.deepEqual([started.thread, started.endedOn, takenBack.thread, takenBack.endedOn], [7, 0, 0, 0]);
     started.end();
@@ -30,10 +31,12 @@ describe('a run slot', () => {
   });
 
   it('tells a whole result once the run has said so', () => {
-    const [slot] = slots(1);
-    slot?.append('stderr', Buffer.from('no'));
-    assert.equal(slot?.result, undefined);
-    slot?.finish(0);
-    assert.deepEqual([slot?.result?.ExitCode, slot?.result?.Stdout, slot?.result?.stderr], [0, '', 'no']);
+    const [open, over] = slots(2);
+    assert.ok(open !== undefined && over !== undefined);
+    over.append('stderr', Buffer.from('no'));
+    over.finish(0);
+    const { ExitCode, Stdout, stderr } = over.result ?? assert.fail('it is over');
+    assert.deepEqual([ExitCode, Stdout, stderr], [0, '', 'no']);
+    assert.equal(open.result, undefined);
   });
 });
