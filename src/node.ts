@@ -173,8 +173,7 @@ export async function startNode(
         : createRequester({
             options: {
               ...requesterDefaults,
-              // This node's own probes may take as long as its operator says.
-              askTimeoutMs: Math.max(config.requester.askTimeoutMs, config.bid.probeTimeoutMs * 2),
+              askTimeoutMs: askTimeoutMs(config),
               nodeLostTimeoutMs: config.requester.nodeLostTimeoutMs,
               nodeId,
               resultsUrl: `${publicUrl}/results`,
@@ -303,4 +302,10 @@ export async function startNode(
       ? error
       : new NodeError('Internal', toErrorData(error).message, { cause: error });
   }
+}
+
+/** As the operator says; but this node's own probes are waited for. */
+function askTimeoutMs({ requester, bid, node }: NodeConfig): number {
+  const hasProbe = node.roles.compute && (bid.probeExec !== '' || bid.probeHttp !== '');
+  return hasProbe ? Math.max(requester.askTimeoutMs, bid.probeTimeoutMs * 2) : requester.askTimeoutMs;
 }

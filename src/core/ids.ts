@@ -8,19 +8,31 @@ export type JobId = string;
 export type ExecutionId = string;
 
 const POOL_BYTES = 4096;
+const VARIANTS = '89ab';
 const pool: Buffer = Buffer.alloc(POOL_BYTES);
-let poolOffset = POOL_BYTES;
+/** The pool as text: cutting text costs less than making bytes and turning them into it. */
+let digits = '';
+let digitsUsed = 0;
 let lastMillis = 0;
 let counter = 0;
+/** What all ids of this millisecond begin with. */
+let prefix = '';
 
-function randomBytes(count: number): Buffer {
-  if (poolOffset + count > POOL_BYTES) {
+/** @param count hexadecimal digits */
+function randomDigits(count: number): string {
+  if (digitsUsed + count > digits.length) {
     randomFillSync(pool);
-    poolOffset = 0;
+    digits = pool.toString('hex');
+    digitsUsed = 0;
   }
-  const bytes = pool.subarray(poolOffset, poolOffset + count);
-  poolOffset += count;
-  return bytes;
+  digitsUsed += count;
+  return digits.slice(digitsUsed - count, digitsUsed);
+}
+
+function beginAt(millis: number): void {
+  lastMillis = millis;
+  const time = millis.toString(16).padStart(12, '0');
+  prefix = `${time.slice(0, 8)}-${time.slice(8)}-7`;
 }
 
 /**
@@ -30,21 +42,19 @@ function randomBytes(count: number): Buffer {
 export function uuidv7(): string {
   const now = Date.now();
   if (now > lastMillis) {
-    lastMillis = now;
-    counter = randomBytes(1)[0] ?? 0;
+    beginAt(now);
+    counter = Number.parseInt(randomDigits(2), 16);
   } else {
     counter += 1;
     if (counter > 0xfff) {
-      lastMillis += 1;
+      beginAt(lastMillis + 1);
       counter = 0;
     }
   }
-  const time = lastMillis.toString(16).padStart(12, '0');
-  const tail = randomBytes(8);
-  tail[0] = ((tail[0] ?? 0) & 0x3f) | 0x80;
-  const hex = tail.toString('hex');
   const sequence = counter.toString(16).padStart(3, '0');
-  return `${time.slice(0, 8)}-${time.slice(8)}-7${sequence}-${hex.slice(0, 4)}-${hex.slice(4)}`;
+  const tail = randomDigits(16);
+  const variant = VARIANTS[(tail.codePointAt(0) ?? 0) & 3] ?? '8';
+  return `${prefix}${sequence}-${variant}${tail.slice(1, 4)}-${tail.slice(4)}`;
 }
 
 /** A new job id. */

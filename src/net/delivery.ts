@@ -96,8 +96,9 @@ function isRequesterBound(message: Message): message is RequesterBound {
   }
 }
 
-function isEnd({ type }: Message): boolean {
-  return type === 'RunResult' || type === 'ComputeError';
+/** True for what others build on: their node must not forget it once it is told. */
+function isPromise({ type }: Message): boolean {
+  return type === 'BidResult' || type === 'BidWaiting' || type === 'RunResult' || type === 'ComputeError';
 }
 
 /**
@@ -237,8 +238,10 @@ export class Delivery implements Component {
       for (const row of rows) {
         const lane = side.lanes.get(row.to);
         if (lane !== undefined) lane.append(row);
-        else if (row.fleeting) side.early.push(row);
-        else if (this.#running) this.#unreachable.set(row.to, (this.#unreachable.get(row.to) ?? 0) + 1);
+        else if (row.fleeting) {
+          // A peer that comes back asks again.
+          if (row.to === this.#options.nodeId) side.early.push(row);
+        } else if (this.#running) this.#unreachable.set(row.to, (this.#unreachable.get(row.to) ?? 0) + 1);
       }
     });
   }
@@ -273,8 +276,8 @@ export class Delivery implements Component {
 
   async #sendRow({ to, message }: OutboxRow): Promise<void> {
     if (message.type !== 'AskForBid') {
-      // An end that its own node could forget is not told to others: the execution would run again.
-      if (to !== this.#options.nodeId && isEnd(message)) await this.#compute?.store.flushed();
+      // An end that its own node could forget would make the execution run again, an offer end in an error.
+      if (to !== this.#options.nodeId && isPromise(message)) await this.#compute?.store.flushed();
       return this.#hand(to, message);
     }
     const { executionId, jobId, jobVersion } = message;

@@ -1,7 +1,6 @@
 import { systemClock } from '../core/clock.ts';
 import { NodeError } from '../core/errors.ts';
-import { type ExecutionId, type NodeId, newExecutionId } from '../core/ids.ts';
-import type { JobSpec } from '../core/job.ts';
+import { type ExecutionId, type JobId, type NodeId, newExecutionId } from '../core/ids.ts';
 import type { BidResult, BidWaiting, Message } from '../core/messages.ts';
 import { createHost } from '../net/p2p/host.ts';
 import { newIdentity } from '../net/p2p/identity.ts';
@@ -19,11 +18,18 @@ const REASON = 'nobody wants to run this job: a bench asked';
 /** A node's answer to an ask. */
 export type BidAnswer = BidResult | BidWaiting;
 
+/** A job as it is asked for. */
+export interface AskedJob {
+  readonly jobId: JobId;
+  /** JobSpec JSON bytes; not changed any more. */
+  readonly spec: Uint8Array;
+}
+
 /** Asks one node for bids, and turns down what it offers. */
 export interface BidAsker {
   readonly nodeId: NodeId;
   /** Resolves with the answer; an offer is turned down in the same turn. @throws NodeError LinkLost, Busy, … */
-  ask(job: JobSpec): Promise<BidAnswer>;
+  ask(job: AskedJob): Promise<BidAnswer>;
   /** Waits until the node has forgotten all that it offered, and leaves. False where that is not known. */
   close(): Promise<boolean>;
 }
@@ -121,13 +127,12 @@ class Asker implements BidAsker {
     this.#leave = leave;
   }
 
-  ask(job: JobSpec): Promise<BidAnswer> {
+  ask({ jobId, spec }: AskedJob): Promise<BidAnswer> {
     return new Promise((resolve, reject) => {
       const executionId = newExecutionId();
       this.#asked.set(executionId, { resolve, reject });
-      const spec = new TextEncoder().encode(JSON.stringify(job));
       this.#wire
-        .send(this.nodeId, { type: 'AskForBid', executionId, jobId: job.ID, jobVersion: 1, spec })
+        .send(this.nodeId, { type: 'AskForBid', executionId, jobId, jobVersion: 1, spec })
         .catch((error: Error) => {
           this.#asked.delete(executionId);
           reject(error);

@@ -5,8 +5,9 @@ import { executionCodec, headerCodec } from './codecs.ts';
 import type { ComputeStore, ExecutionChange, Outbox } from './compute-store.ts';
 import type { Environment, Key, Table } from './environment.ts';
 import { LAST_TEXT } from './keys.ts';
+import { OpenBids } from './open-bids.ts';
 import { Recent } from './recent.ts';
-import type { HistoryInput, HistoryRow, LocalExecution } from './records.ts';
+import type { HistoryInput, HistoryRow, LocalExecution, OutboxRow } from './records.ts';
 import { type HistoryReader, RoleLog, type RoleStoreModules } from './role-log.ts';
 import {
   executionHeadersTable,
@@ -27,6 +28,7 @@ const PAGE = 256;
 const LIVE = 'live';
 
 type Tuple = readonly unknown[];
+type Written = ReturnType<RoleLog<LocalExecutionState>['append']>;
 
 function groupOf(state: LocalExecutionState): string {
   return isLocalTerminal(state) ? state : LIVE;
@@ -36,8 +38,9 @@ function lastElement(key: Key): string {
   return String(typeof key === 'object' ? key.at(-1) : key);
 }
 
-function rowSeq(row: HistoryRow): number {
-  return row.seq;
+function newest(records: LocalExecution[], limit: number): LocalExecution[] {
+  records.sort((a, b) => (a.header.executionId < b.header.executionId ? 1 : -1));
+  return records.slice(0, limit);
 }
 
 class EnvironmentComputeStore implements ComputeStore, HistoryReader {
@@ -52,8 +55,7 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
   readonly #byGroup: Table<Uint8Array>;
   /** Null stands for one that was forgotten. */
   readonly #recent = new Recent<LocalExecution | null>(RECENT_RECORDS);
-  /** Seqs of the history of bids made in this life: as many as are offered or wait for approval. */
-  readonly #bids = new Map<ExecutionId, readonly number[]>();
+  readonly #bids: OpenBids;
   readonly #recentSpecs = new Recent<Uint8Array | null>(RECENT_SPEC_BYTES);
 
   constructor(modules: RoleStoreModules) {
@@ -66,7 +68,9 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
     this.#specs = environment.table(executionSpecsTable);
     this.#byJob = environment.table(executionsByJobTable);
     this.#byGroup = environment.table(executionsByGroupTable);
+    this.#bids = new OpenBids(environment);
     this.#log.afterCommit(() => {
+      this.#bids.age();
       this.#recent.age();
       this.#recentSpecs.age();
     });
@@ -86,50 +90,63 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
         `execution ${id}: the spec is given when the execution is new, and only then`,
       );
     }
-    let written: ReturnType<RoleLog<LocalExecutionState>['append']> = { rows: [], outbox: [] };
-    this.#environment.write((batch) => {
-      const { header, ...changing } = record;
-      batch.put(this.#executions, id, executionCodec.encode(changing));
-      if (spec !== undefined) {
-        batch.put(this.#headers, id, headerCodec.encode(header));
-        batch.put(this.#specs, id, spec);
-        batch.put(this.#byJob, [header.jobId, id], NOTHING);
-      }
-      const group = groupOf(record.state);
-      if (from === null || groupOf(from) !== group) {
-        if (from !== null) batch.remove(this.#byGroup, [groupOf(from), id]);
-        batch.put(this.#byGroup, [group, id], NOTHING);
-      }
-      written = this.#log.append(batch, change.history, change.outbox ?? []);
-    });
+    const written = spec === undefined ? this.#change(change) : this.#bid(change, spec);
     this.#recent.set(id, record);
-    if (spec !== undefined) this.#recentSpecs.set(id, spec, spec.length + PAGE);
-    if (from === null) this.#bids.set(id, written.rows.map(rowSeq));
-    else this.#bids.delete(id);
     this.#log.count(from, record.state);
     this.#log.announce(written);
   }
 
+  #bid({ record, history, outbox = [] }: ExecutionChange, spec: Uint8Array): Written {
+    const id = record.header.executionId;
+    const bid = { record, rows: history.map((row) => this.#log.number(row)) };
+    let sent: readonly OutboxRow[] = [];
+    this.#environment.write((batch) => {
+      batch.put(this.#specs, id, spec);
+      this.#bids.put(batch, bid);
+      sent = outbox.map((message) => this.#log.send(batch, message));
+    });
+    this.#bids.add(bid);
+    this.#recentSpecs.set(id, spec, spec.length + PAGE);
+    return { rows: bid.rows, outbox: sent };
+  }
+
+  #change({ from, record, history, outbox = [] }: ExecutionChange): Written {
+    const { header, ...changing } = record;
+    const id = header.executionId;
+    const bid = this.#bids.get(id);
+    const group = groupOf(record.state);
+    let written: Written = { rows: [], outbox: [] };
+    this.#environment.write((batch) => {
+      batch.put(this.#executions, id, executionCodec.encode(changing));
+      if (bid !== undefined) {
+        this.#bids.remove(batch, id);
+        batch.put(this.#headers, id, headerCodec.encode(header));
+        batch.put(this.#byJob, [header.jobId, id], NOTHING);
+        batch.put(this.#byGroup, [group, id], NOTHING);
+        this.#log.put(batch, bid.rows);
+      } else if (from !== null && groupOf(from) !== group) {
+        batch.remove(this.#byGroup, [groupOf(from), id]);
+        batch.put(this.#byGroup, [group, id], NOTHING);
+      }
+      written = this.#log.append(batch, history, outbox);
+    });
+    this.#bids.moved(id);
+    return written;
+  }
+
   async forget(id: ExecutionId, last: HistoryInput): Promise<void> {
-    // Of one that an earlier life has made, the index of its history tells when all is committed.
-    if (!this.#bids.has(id)) await this.committed();
     const record = this.get(id);
     if (record === undefined) return;
-    if (record.state !== 'Created') {
-      throw new NodeError('IllegalTransition', `execution ${id} is ${record.state}; only a bid is forgotten`);
+    if (this.#bids.get(id) === undefined) {
+      throw new NodeError('IllegalTransition', `execution ${id} is more than an open bid: ${record.state}`);
     }
-    const seqs = this.#bids.get(id) ?? this.#log.seqsOf(id);
-    this.#bids.delete(id);
     // Its number is given out with this commit, and to nobody else later.
-    const row = this.#log.passing(last);
+    const row = this.#log.number(last);
     this.#environment.write((batch) => {
-      batch.remove(this.#executions, id);
-      batch.remove(this.#headers, id);
       batch.remove(this.#specs, id);
-      batch.remove(this.#byJob, [record.header.jobId, id]);
-      batch.remove(this.#byGroup, [groupOf(record.state), id]);
-      this.#log.forget(batch, id, seqs);
+      this.#bids.remove(batch, id);
     });
+    this.#bids.forgotten(id);
     this.#recent.set(id, null);
     this.#recentSpecs.set(id, null);
     this.#log.count(record.state, null);
@@ -148,6 +165,8 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
   get(id: ExecutionId): LocalExecution | undefined {
     const recent = this.#recent.get(id);
     if (recent !== undefined) return recent ?? undefined;
+    const bid = this.#bids.get(id);
+    if (bid !== undefined) return bid.record;
     const row = this.#executions.get(id);
     if (row === undefined) return undefined;
     const header = this.#headers.get(id);
@@ -165,6 +184,19 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
   list(options: Parameters<ComputeStore['list']>[0]): LocalExecution[] {
     const { states, jobId, limit } = options;
     if (limit <= 0) return [];
+    const found = this.#moved(options);
+    const moved = found.length;
+    for (const { record } of this.#bids.committed()) {
+      const { header } = record;
+      const latest = this.get(header.executionId);
+      const isAsked = latest !== undefined && (jobId === undefined || header.jobId === jobId);
+      if (isAsked && (states === undefined || states.includes(latest.state))) found.push(latest);
+    }
+    return found.length === moved ? found : newest(found, limit);
+  }
+
+  /** Those of the list that are no open bids. */
+  #moved({ states, jobId, limit }: Parameters<ComputeStore['list']>[0]): LocalExecution[] {
     if (jobId !== undefined) return this.#newest(this.#byJob, jobId, states, limit);
     if (states === undefined || states.length === STATES.length) {
       return this.#load(this.#executions.keys({ reverse: true, limit }), undefined, limit);
@@ -176,25 +208,30 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
     if (states.some((state) => !isLocalTerminal(state))) {
       found.push(this.#newest(this.#byGroup, LIVE, states, limit));
     }
-    const merged = found.flat();
-    merged.sort((a, b) => (a.header.executionId < b.header.executionId ? 1 : -1));
-    return merged.slice(0, limit);
+    return newest(found.flat(), limit);
   }
 
   live(options: { after?: ExecutionId; limit: number }): { record: LocalExecution; spec: Uint8Array }[] {
     const start = options.after === undefined ? [LIVE] : [LIVE, `${options.after}\u0020`];
-    const keys = this.#byGroup.keys({ start, end: [LIVE, LAST_TEXT], limit: options.limit });
+    const ids = this.#byGroup.keys({ start, end: [LIVE, LAST_TEXT], limit: options.limit }).map(lastElement);
+    const moved = ids.length;
+    for (const { record } of this.#bids.committed()) {
+      const id = record.header.executionId;
+      if (options.after === undefined || id > options.after) ids.push(id);
+    }
+    if (ids.length > moved) ids.sort();
     const items: { record: LocalExecution; spec: Uint8Array }[] = [];
-    for (const key of keys) {
-      const record = this.get(lastElement(key));
-      const spec = this.spec(lastElement(key));
+    for (const id of ids.slice(0, options.limit)) {
+      const record = this.get(id);
+      const spec = this.spec(id);
       if (record !== undefined && spec !== undefined) items.push({ record, spec });
     }
     return items;
   }
 
   history(id: ExecutionId): HistoryRow[] {
-    return this.#log.historyOf(id, { offset: 0, limit: Number.MAX_SAFE_INTEGER });
+    const bid = this.#bids.historyOf(id);
+    return [...bid, ...this.#log.historyOf(id, { offset: 0, limit: Number.MAX_SAFE_INTEGER })];
   }
 
   counts(): Readonly<Record<LocalExecutionState, number>> {
@@ -202,7 +239,10 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
   }
 
   log(options: { readonly after: number; readonly limit: number }): HistoryRow[] {
-    return this.#log.log(options);
+    const moved = this.#log.log(options);
+    const bids = this.#bids.rowsAfter(options.after);
+    if (bids.length === 0) return moved;
+    return [...moved, ...bids].sort((a, b) => a.seq - b.seq).slice(0, options.limit);
   }
 
   floor(): number {

@@ -151,11 +151,13 @@ export interface StoredNode {
   readonly membership: 'PENDING' | 'APPROVED' | 'REJECTED';
   /** Microseconds. */
   readonly lastHeartbeat: number;
+  /** Microseconds; 0 while it is connected. */
+  readonly disconnectedSince: number;
 }
 
 /** One undelivered message. */
 export interface OutboxRow extends OutboxMessage {
   readonly seq: number;
-  /** It is in no table: between the roles of one process, what a restart finds out again is not kept. */
+  /** It is in no table: what a restart, or an ask that is repeated, brings up again is not kept. */
   readonly fleeting?: true;
 }

@@ -86,6 +86,11 @@ function isFoundAgain({ type }: Message): boolean {
   }
 }
 
+/** True for an offer: its requester asks again over every new way to this node, until it has heard of it. */
+function isAskedAgain(message: Message): boolean {
+  return message.type === 'BidResult' && message.accepted;
+}
+
 /** History, outbox and counters: what both role stores write the same way, in the transaction of the change. */
 export class RoleLog<S extends string> implements Outbox, HistoryReader {
   readonly counts: Record<S, number>;
@@ -147,41 +152,33 @@ export class RoleLog<S extends string> implements Outbox, HistoryReader {
     history: readonly HistoryInput[],
     messages: readonly OutboxMessage[],
   ): { readonly rows: readonly HistoryRow[]; readonly outbox: readonly OutboxRow[] } {
-    const rows = history.map(({ unlisted, ...input }): HistoryRow => {
-      const seq = this.#nextSeq();
-      batch.put(this.#history, seq, historyCodec.encode(input));
-      const isListed = unlisted !== true && (input.level === 'job' || input.level === 'execution');
-      if (isListed) batch.put(this.#historyByOwner, [this.#owner(input), seq], NOTHING);
-      this.#lastSeq = seq;
-      return { ...input, seq, role: this.role };
-    });
-    const outbox = messages.map((message): OutboxRow => {
-      this.#lastOutboxSeq += 1;
-      const row: OutboxRow = { to: message.to, message: message.message, seq: this.#lastOutboxSeq };
-      if (row.to === this.#ownNode && isFoundAgain(row.message)) return { ...row, fleeting: true };
-      batch.put(this.#messages, [row.to, row.seq], row.message);
+    const rows = history.map((input): HistoryRow => {
+      const row = this.number(input);
+      this.#put(batch, row, input.unlisted !== true);
       return row;
     });
-    return { rows, outbox };
+    return { rows, outbox: messages.map((message) => this.send(batch, message)) };
   }
 
-  /** Removes rows of one job or execution. To be called inside `environment.write`. */
-  forget(batch: WriteBatch, owner: string, seqs: readonly number[]): void {
-    for (const seq of seqs) {
-      batch.remove(this.#history, seq);
-      batch.remove(this.#historyByOwner, [owner, seq]);
-    }
+  /** Puts rows where they belong that were numbered before. To be called inside `environment.write`. */
+  put(batch: WriteBatch, rows: readonly HistoryRow[]): void {
+    for (const row of rows) this.#put(batch, row, true);
   }
 
-  /** A row for `announce` that is kept nowhere. */
-  passing({ unlisted: _unlisted, ...input }: HistoryInput): HistoryRow {
+  /** Writes a message into the outbox. To be called inside `environment.write`. */
+  send(batch: WriteBatch, { to, message }: OutboxMessage): OutboxRow {
+    this.#lastOutboxSeq += 1;
+    const seq = this.#lastOutboxSeq;
+    if (isAskedAgain(message) || (to === this.#ownNode && isFoundAgain(message)))
+      return { to, message, seq, fleeting: true };
+    batch.put(this.#messages, [to, seq], message);
+    return { to, message, seq };
+  }
+
+  /** A row for `announce` that is kept elsewhere, or nowhere. */
+  number({ unlisted: _unlisted, ...input }: HistoryInput): HistoryRow {
     this.#lastSeq = this.#nextSeq();
     return { ...input, seq: this.#lastSeq, role: this.role };
-  }
-
-  /** Seqs of the rows of one job or execution, oldest first. */
-  seqsOf(owner: string): number[] {
-    return this.#historyByOwner.keys({ start: [owner, 0], end: [owner, LAST_NUMBER] }).map(seqOf);
   }
 
   /** Tells the listeners what was written. */
@@ -250,6 +247,12 @@ export class RoleLog<S extends string> implements Outbox, HistoryReader {
 
   onAppend(listener: (rows: readonly OutboxRow[]) => void): void {
     this.#onAppend = listener;
+  }
+
+  #put(batch: WriteBatch, { seq, role: _role, ...row }: HistoryRow, isShown: boolean): void {
+    batch.put(this.#history, seq, historyCodec.encode(row));
+    const isListed = isShown && (row.level === 'job' || row.level === 'execution');
+    if (isListed) batch.put(this.#historyByOwner, [this.#owner(row), seq], NOTHING);
   }
 
   #owner(input: StoredHistory): string {

@@ -8,6 +8,8 @@ import type { TableSpec } from './environment.ts';
  *   messages               [receiver, seq] → message  undelivered ones: rows for a node that is away are in nobody's way
  *
  * executions.db
+ *   bids                   execution id → record, header and history of a bid that nobody has answered (open-bids.ts):
+ *                          of these only the spec is elsewhere
  *   executions             execution id → the changing part of LocalExecution
  *   execution-headers      execution id → ExecutionHeader     ┐ written once
  *   execution-specs        execution id → JobSpec JSON bytes  ┘
@@ -32,7 +34,7 @@ import type { TableSpec } from './environment.ts';
  */
 
 /** What this code writes, and the newest it reads. */
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
 
 /** The value of an index row: the key says it all. */
 export const NOTHING: Uint8Array = new Uint8Array(0);
@@ -45,6 +47,7 @@ export const historyTable: TableSpec = rows('history');
 export const historyByOwnerTable: TableSpec = bytes('history-by-owner');
 export const messagesTable: TableSpec = rows('messages');
 
+export const bidsTable: TableSpec = rows('bids');
 export const executionsTable: TableSpec = rows('executions');
 export const executionHeadersTable: TableSpec = rows('execution-headers');
 export const executionSpecsTable: TableSpec = bytes('execution-specs');

@@ -63,7 +63,7 @@ export function computeContract(factory: () => StoreFactory): void {
         record,
         spec: TEST_SPEC,
         history: [row('Created')],
-        outbox: [{ to: TEST_NODE, message: { ...message, accepted: true, reason: '' } }],
+        outbox: [{ to: TEST_NODE, message: { ...message, accepted: false, reason: '' } }],
       });
       await store.forget(id, row('Cancelled'));
       for (let look = 0; look < 2; look += 1) {

@@ -3,9 +3,13 @@ import { test } from 'node:test';
 import { computeStateCodes } from '../../src/core/states.ts';
 import { countedJob, runsOf } from '../support/counted.ts';
 import { temporaryFolder } from '../support/folders.ts';
+import { mockJob } from '../support/jobs.ts';
 import { connection, onlyAt, startNetwork } from '../support/network.ts';
+import { startTestNode } from '../support/node.ts';
 import { localOf, untilLocal } from '../support/node-facts.ts';
+import { nodeInfo } from '../support/requester/kit.ts';
 import { completed, said } from '../support/results.ts';
+import { wireNode } from '../support/wire.ts';
 
 const { Completed, Failed } = computeStateCodes;
 const LOST_AFTER = '8s';
@@ -68,4 +72,24 @@ test('a node that stays away: its work runs elsewhere; back again, what it did i
     (row) => row.type === 'JobLevel' && row.message === 'Completed',
   );
   assert.equal(ends.length, 1);
+});
+
+test('a node that takes asks and never answers is passed over', { timeout: 60_000 }, async (t) => {
+  const silent = await wireNode(t);
+  const [far = ''] = silent.host.addresses();
+  const requester = await startTestNode(t, {
+    flags: ['--node-type', 'requester', '--ask-timeout', '2s', '--peer', far],
+  });
+  await silent.linked(requester.nodeId);
+  await silent.wire.send(requester.nodeId, { type: 'NodeInfo', info: nodeInfo({}, silent.id) });
+  const id = await requester.submit(mockJob());
+  const got = (type: string): boolean => silent.received.some(({ message }) => message.type === type);
+  await requester.waitUntil(() => got('AskForBid'), 'it is asked');
+  await startTestNode(t, {
+    flags: ['--node-type', 'compute', '--peer', requester.swarmAddresses[0] ?? ''],
+  });
+  await completed(requester, id);
+  const withdrawn = (await requester.history(id)).find(({ message }) => message.startsWith('Ask withdrawn'));
+  assert.match(withdrawn?.message ?? '', /gave no answer in 2s/);
+  await requester.waitUntil(() => got('CancelExecution'), 'it is told that nobody waits for it');
 });

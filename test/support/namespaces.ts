@@ -27,6 +27,11 @@ export async function whyNoSites(): Promise<string | undefined> {
   if (process.platform !== 'linux') return 'network namespaces are a thing of Linux';
   if (process.getuid?.() !== 0) return 'network namespaces need root';
   if ((await which('ip')) === undefined) return 'network namespaces need iproute2';
+  // Root of a container may not be allowed to.
+  const probe = `bacprobe${process.pid}`;
+  const { code, stderr } = await run('ip', ['netns', 'add', probe]);
+  if (code !== 0) return `network namespaces are not allowed here (${stderr.trim()})`;
+  await run('ip', ['netns', 'del', probe]);
   return undefined;
 }
 

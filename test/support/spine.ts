@@ -101,8 +101,10 @@ export async function testSpine(t: TestContext, options: TestSpineOptions = {}):
     asking.get(id)?.(answer);
     asking.delete(id);
   };
+  const told: RequesterBound[] = [];
   store.outbox.onAppend((rows) => {
     for (const { message } of rows) {
+      told.push(message as RequesterBound);
       if (message.type === 'BidResult' && message.accepted) answered(message.executionId, 'offered');
       else if (message.type === 'BidWaiting') answered(message.executionId, 'waiting');
     }
@@ -204,11 +206,7 @@ export async function testSpine(t: TestContext, options: TestSpineOptions = {}):
     },
     store,
     stateOf: (id) => store.get(id)?.state,
-    messages: (id) =>
-      store.outbox
-        .pending(TEST_NODE, { limit: 1000 })
-        .map(({ message }) => message as RequesterBound)
-        .filter((message) => 'executionId' in message && message.executionId === id),
+    messages: (id) => told.filter((message) => 'executionId' in message && message.executionId === id),
     metric: async (name, labels) => sample(parsePrometheus(await metrics.render()), name, labels),
   };
 }

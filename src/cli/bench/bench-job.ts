@@ -1,5 +1,6 @@
 import { newJobId } from '../../core/ids.ts';
 import type { JobSpec, Task } from '../../core/job.ts';
+import type { AskedJob } from '../../node/bid-asker.ts';
 import { HELLO_WASM_BASE64 } from '../hello-wasm.ts';
 import { submissionBody } from '../submit.ts';
 
@@ -35,8 +36,22 @@ export function benchSubmission(engine: BenchEngine): Uint8Array {
   return Buffer.from(JSON.stringify(submissionBody(job, { force: false })));
 }
 
+/** Makes one job after another that differ in their ids only: the text is made once, because the load must cost little. */
+export function benchSpecs(engine: BenchEngine): () => AskedJob {
+  const job = benchJob(engine);
+  const template = Buffer.from(JSON.stringify(job));
+  const places: number[] = [];
+  for (let at = template.indexOf(job.ID); at >= 0; at = template.indexOf(job.ID, at + 1)) places.push(at);
+  return () => {
+    const jobId = newJobId();
+    const spec = Buffer.from(template);
+    for (const at of places) spec.write(jobId, at, 'latin1');
+    return { jobId, spec };
+  };
+}
+
 /** One of a bench's jobs, as a node keeps it. */
-export function benchJob(engine: BenchEngine): JobSpec {
+function benchJob(engine: BenchEngine): JobSpec {
   const ID = newJobId();
   return {
     ID,

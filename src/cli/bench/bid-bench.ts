@@ -1,10 +1,10 @@
-import type { BidAnswer, BidAsker } from '../../node/bid-asker.ts';
+import type { BidAnswer } from '../../node/bid-asker.ts';
 import { createLogger } from '../../telemetry/logger.ts';
 import type { ApiClient } from '../client.ts';
 import type { CliContext } from '../context.ts';
 import { wireText } from '../wire.ts';
 import { BenchHttp } from './bench-http.ts';
-import { type BenchEngine, benchJob, benchSubmission } from './bench-job.ts';
+import { type BenchEngine, benchSpecs, benchSubmission } from './bench-job.ts';
 import { type LoadOptions, runLoad } from './load.ts';
 import { type BenchReport, progressOf } from './report.ts';
 
@@ -30,11 +30,12 @@ export async function benchBidsOfPeer(
   const logger = createLogger({ level: 'silent', mode: 'json', colour: false });
   const asker = await connectBidAsker(peer, { logger, signal: context.signal });
   const progress = progressOf(context);
+  const next = benchSpecs(engine);
   let isForgotten = false;
   let result: Awaited<ReturnType<typeof runLoad>>;
   try {
     result = await runLoad(load, {
-      operate: () => bidOf(asker, engine),
+      operate: () => asker.ask(next()).then(outcomeOf),
       signal: context.signal,
       onProgress: (now) => progress.show(now),
     });
@@ -54,10 +55,6 @@ export async function benchBidsOfPeer(
       ? []
       : ['Offers that could not be turned down end at the node by themselves within a minute.'],
   };
-}
-
-async function bidOf(asker: BidAsker, engine: BenchEngine): Promise<string> {
-  return outcomeOf(await asker.ask(benchJob(engine)));
 }
 
 function outcomeOf(answer: BidAnswer): string {

@@ -35,6 +35,8 @@ function setup(bound = 10): Setup {
   const offered: Item[] = [];
   const gone: string[] = [];
   const room = { free: true };
+  const told: RequesterBound[] = [];
+  store.outbox.onAppend((rows) => told.push(...rows.map(({ message }) => message as RequesterBound)));
   const queue = new BoundedQueue<Item>({ name: 'admit', bound: 10 });
   const admission = new Admission({
     queue,
@@ -78,11 +80,7 @@ function setup(bound = 10): Setup {
       const header = { ...testExecution().header, resources: { ...NO_RESOURCES, cpu: 1 }, ...parts };
       return approvals.begin(header, TEST_SPEC, reason) ?? header.executionId;
     },
-    messages: (id) =>
-      store.outbox
-        .pending(TEST_NODE, { limit: 1000 })
-        .map(({ message }) => message as RequesterBound)
-        .filter((message) => 'executionId' in message && message.executionId === id),
+    messages: (id) => told.filter((message) => 'executionId' in message && message.executionId === id),
     restarted() {
       approvals.stop();
       const next = create();
