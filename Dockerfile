@@ -2,7 +2,7 @@
 ARG BASE=node:24-trixie-slim
 
 FROM ${BASE} AS build
-WORKDIR /build
+WORKDIR /opt/bacalhau
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci
 COPY tsconfig.json ./
@@ -12,9 +12,7 @@ COPY src src
 RUN npm run build \
  && npm prune --omit=dev \
  && find node_modules/uWebSockets.js -name 'uws_*.node' \
-      ! -name "$(node -p '["uws", process.platform, process.arch, process.versions.modules].join("_")').node" -delete \
- && mkdir /app \
- && mv dist node_modules package.json /app/
+      ! -name "$(node -p '["uws", process.platform, process.arch, process.versions.modules].join("_")').node" -delete
 
 FROM ${BASE}
 ARG VERSION=0.1.0
@@ -27,7 +25,9 @@ RUN groupadd --system --gid 10001 bacalhau \
  && mkdir --mode=0700 /data \
  && chown bacalhau:bacalhau /data \
  && ln -s /opt/bacalhau/dist/main.js /usr/local/bin/bacalhau
-COPY --from=build /app /opt/bacalhau
+COPY --from=build /opt/bacalhau/package.json /opt/bacalhau/
+COPY --from=build /opt/bacalhau/dist /opt/bacalhau/dist
+COPY --from=build /opt/bacalhau/node_modules /opt/bacalhau/node_modules
 # In a container the loopback is out of reach: what is published decides who reaches the API.
 ENV NODE_ENV=production \
     BACALHAU_DIR=/data \

@@ -1,17 +1,18 @@
-import { RUN_OUTPUT_BYTES } from './job.ts';
+import { RUN_OUTPUT_BYTES, type RunCommandResult } from './job.ts';
 
 const STATE = 0;
 const RAN = 1;
 const WATCHED = 2;
 /** Bytes of stdout and of stderr that can be read here. */
 const LENGTHS = { stdout: 3, stderr: 4 } as const;
+/** Exit code of a run that is told here, and one more. */
+const EXIT = 5;
 const WORDS = 6;
 const HEAD_BYTES = WORDS * Int32Array.BYTES_PER_ELEMENT;
 const OFFSETS = { stdout: HEAD_BYTES, stderr: HEAD_BYTES + RUN_OUTPUT_BYTES } as const;
 
 const FREE = 0;
 const TAKEN_BACK = -1;
-const OVER = -2;
 /** In the place of a length: all of the stream is in its file. */
 const IN_FILE = -1;
 
@@ -55,7 +56,13 @@ export class RunSlot {
 
   /** The thread is done with it. */
   end(): void {
-    Atomics.store(this.words, STATE, OVER);
+    // Below -1, so that it can still be told which one it was.
+    Atomics.store(this.words, STATE, TAKEN_BACK - this.thread);
+  }
+
+  /** The thread that had it; 0 where it is not over. */
+  get endedOn(): number {
+    return Math.max(0, TAKEN_BACK - Atomics.load(this.words, STATE));
   }
 
   /** The thread that has it now; 0 for none. */
@@ -70,6 +77,26 @@ export class RunSlot {
 
   get hasRun(): boolean {
     return Atomics.load(this.words, RAN) === 1;
+  }
+
+  /** All there is to tell of the run is here: what it printed, and this. */
+  finish(exitCode: number): void {
+    Atomics.store(this.words, EXIT, exitCode + 1);
+  }
+
+  /** The result of a run that `finish` was called for; undefined of any other. */
+  get result(): RunCommandResult | undefined {
+    const exit = Atomics.load(this.words, EXIT);
+    if (exit === 0) return undefined;
+    const text = (stream: StreamName): string => String(this.read(stream, 0) ?? '');
+    return {
+      Stdout: text('stdout'),
+      StdoutTruncated: false,
+      stderr: text('stderr'),
+      StderrTruncated: false,
+      ExitCode: exit - 1,
+      ErrorMsg: '',
+    };
   }
 
   /** Somebody reads the log: from now on new output is told. */

@@ -27,6 +27,7 @@ export class Control {
   /** Runs not yet known to be long, in order of their start. */
   readonly #young = new Map<Item, number>();
   #look: Timer | undefined;
+  #stopped = false;
 
   constructor(options: ControlOptions, modules: ControlModules) {
     this.#options = options;
@@ -58,6 +59,7 @@ export class Control {
 
   /** The job's own code has started. */
   running(item: Item): void {
+    if (this.#stopped) return;
     const asked = item.header.executionTimeoutMs;
     const limitMs = asked > 0 ? asked : this.#options.defaultExecutionTimeoutMs;
     const now = this.#modules.clock.nowMs();
@@ -77,7 +79,9 @@ export class Control {
     item.timers.length = 0;
   }
 
+  /** Runs that are told of from now on, while their threads let go of them, get no clocks. */
   stop(): void {
+    this.#stopped = true;
     this.#look?.cancel();
     this.#look = undefined;
     this.#young.clear();

@@ -41,8 +41,8 @@ const DETACH_MS = 3000;
 /** An idle WASM thread is kept this long: starting one takes 33 ms, keeping one about 12 MB. */
 const WASM_IDLE_MS = 30_000;
 
-/** Items of one batch for WASM threads: more gains nothing, and a runaway job makes its batch's others wait. */
-const WASM_BATCH_ITEMS = 16;
+/** Items of one batch for WASM threads: a thread is idle between two batches, and these take it a few milliseconds. */
+const WASM_BATCH_ITEMS = 64;
 
 /** The stages behind ingest: a bounded queue, a pool and a handler each (execute has two such pairs). */
 export interface Stages {

@@ -41,6 +41,11 @@ export interface NodeChange {
   readonly to: string;
 }
 
+/** A node that has been away for so long is not waited for any more. */
+const FORGET_AFTER_MS = 7 * 24 * 3_600_000;
+/** How often such nodes are looked for. */
+const SWEEP_EVERY_MS = 3_600_000;
+
 const NO_OFFER: Offer = { engines: new Set(), publishers: new Set(), storages: new Set() };
 
 function lower(names: readonly string[]): Set<string> {
@@ -68,6 +73,7 @@ export class Nodes {
   /** Kept apart from the nodes: executions of an earlier life are counted before their node is heard of. */
   readonly #rooms = new Map<NodeId, NodeRoom>();
   #compute: readonly NodeState[] = [];
+  #sweptAt = 0;
 
   constructor(
     options: { readonly asksInFlight: number; readonly bound: number },
@@ -87,14 +93,15 @@ export class Nodes {
   /** Takes up what an earlier life knew. All are away until they are heard of. */
   recover(): void {
     const now = this.#clock.nowMicros();
-    for (const { info, membership, lastHeartbeat } of this.#store.nodes()) {
+    for (const { info, membership, lastHeartbeat, disconnectedSince } of this.#store.nodes()) {
       const node = this.#add(info);
       node.membership = membership;
       node.connection = 'DISCONNECTED';
       node.lastHeartbeat = lastHeartbeat;
-      node.disconnectedSince = Math.min(now, lastHeartbeat);
+      // Those that were there when the earlier life ended are looked for from now on.
+      node.disconnectedSince = disconnectedSince === 0 ? now : disconnectedSince;
     }
-    this.#list();
+    this.#forgetGone();
   }
 
   /** All nodes with a compute role. The array is replaced, never changed, when a node comes or goes. */
@@ -114,6 +121,7 @@ export class Nodes {
   /** Takes a node's word about itself. True when something a job could depend on is new. */
   heard(info: NodeInfo): boolean {
     const now = this.#clock.nowMicros();
+    if (now - this.#sweptAt > SWEEP_EVERY_MS * 1000) this.#forgetGone();
     const old = this.#nodes.get(info.nodeId);
     if (old === undefined && !this.#makePlace(info.nodeId)) return false;
     if (info.compute !== null) this.room(info.nodeId).told(info.compute);
@@ -248,8 +256,8 @@ export class Nodes {
     return node;
   }
 
-  #keep({ info, membership, lastHeartbeat }: NodeState): void {
-    this.#store.putNode({ info, membership, lastHeartbeat });
+  #keep({ info, membership, lastHeartbeat, disconnectedSince }: NodeState): void {
+    this.#store.putNode({ info, membership, lastHeartbeat, disconnectedSince });
   }
 
   /** Room for one more: the node that has been away longest, with nothing of ours, is forgotten. */
@@ -266,6 +274,17 @@ export class Nodes {
     }
     this.#forget(oldest.info.nodeId);
     return true;
+  }
+
+  /** Jobs do not wait for ever for nodes that do not come back. What the operator has decided is kept. */
+  #forgetGone(): void {
+    this.#sweptAt = this.#clock.nowMicros();
+    const before = this.#sweptAt - FORGET_AFTER_MS * 1000;
+    for (const { info, connection, membership, disconnectedSince } of [...this.#nodes.values()]) {
+      const isGone = connection === 'DISCONNECTED' && disconnectedSince < before;
+      if (isGone && membership === 'APPROVED') this.#forget(info.nodeId);
+    }
+    this.#list();
   }
 
   #forget(nodeId: NodeId): void {

@@ -151,6 +151,8 @@ export interface StoredNode {
   readonly membership: 'PENDING' | 'APPROVED' | 'REJECTED';
   /** Microseconds. */
   readonly lastHeartbeat: number;
+  /** Microseconds; 0 while it is connected. */
+  readonly disconnectedSince: number;
 }
 
 /** One undelivered message. */

@@ -17,6 +17,8 @@ export interface HandlerContext<Report> {
     text: string,
     fields?: Readonly<Record<string, string | number>>,
   ): void;
+  /** Of a blocking handler: its outcome may wait for the end of the batch, because it can be seen elsewhere, too. */
+  mayWait(): void;
   /** Asks the main thread; rejects with the NodeError it answers. */
   ask(question: Question, signal?: AbortSignal): Promise<unknown>;
 }
@@ -52,6 +54,7 @@ class RunningItem<Out, Report> implements HandlerContext<Report> {
   readonly #isBlocking: boolean;
   #stop: Control | undefined;
   #controller: AbortController | undefined;
+  #waits = false;
 
   constructor(
     id: string,
@@ -75,6 +78,15 @@ class RunningItem<Out, Report> implements HandlerContext<Report> {
   stop(control: Control): void {
     this.#stop ??= control;
     this.#controller?.abort(control);
+  }
+
+  /** The outcome goes with the end of its batch. */
+  get waits(): boolean {
+    return this.#waits;
+  }
+
+  mayWait(): void {
+    this.#waits = true;
   }
 
   report(report: Report): void {
@@ -205,7 +217,10 @@ export function serve<In, Out, Report = never>(
       running.delete(id);
     }
     const durationMs = performance.now() - startedAt;
-    send({ kind: 'outcome', id, outcome, durationMs, thread: threadId }, isBlocking && !isLast);
+    send(
+      { kind: 'outcome', id, outcome, durationMs, thread: threadId },
+      isBlocking && !isLast && !context.waits,
+    );
   };
 
   return async ({ items }) => {

@@ -11,7 +11,7 @@ import { createStageMetrics, type StageMetrics } from '../../src/telemetry/metri
 import type { WasmOutput } from '../../src/workers/execute/protocol.ts';
 import { executeOptions } from '../support/execute-options.ts';
 import { temporaryFolder } from '../support/folders.ts';
-import { endlessModule, helloModule, sleepModule } from '../support/jobs.ts';
+import { endlessModule, helloModule, sleepModule, wasmJob } from '../support/jobs.ts';
 import { waitUntil } from '../support/node.ts';
 import { MIB, pipelineKit, request, silentLogger } from '../support/pipeline.ts';
 
@@ -22,6 +22,8 @@ interface Setup {
   /** Ids of runs that have reported that they run. */
   readonly ran: ReadonlySet<string>;
   item(module: Uint8Array): Promise<Item>;
+  /** The same without a folder, its module inside the job. */
+  fileless(module: Uint8Array): Item;
   /** Hands them over in one turn, so that one look of the runner sees them all. */
   offer(items: readonly Item[]): void;
 }
@@ -84,6 +86,11 @@ async function setup(t: TestContext, threads: number): Promise<Setup> {
         inputs: [{ path, target: 'main.wasm', alias: '', readOnly: true }],
       };
     },
+    fileless(module) {
+      const item = kit.item({ engine: 'wasm', fileless: true });
+      const spec = new TextEncoder().encode(JSON.stringify(wasmJob(module)));
+      return { ...item, spec, placement: { directory: join(folder, item.id), gpus: [] } };
+    },
     offer(items) {
       for (const item of items) {
         assert.ok(runner.queue.tryReserve());
@@ -131,6 +138,29 @@ test('ending a runaway job ends its thread and nothing else', async (t) => {
     error: { code: 'ExecutionTimedOut', message: 'it took too long' },
   });
   for (const { id } of others) assert.equal(stdoutOf(outcomes.get(id)), 'hello\n');
+});
+
+test('what is over waits neither for a long job behind it nor for the end of its thread', async (t) => {
+  const { fileless, offer, outcomes, runner, metrics } = await setup(t, 1);
+  const [first, second] = [fileless(await helloModule()), fileless(await helloModule())];
+  const endless = fileless(await endlessModule());
+  offer([first, second, endless]);
+  await waitUntil(() => outcomes.size === 2, 'both are told while the endless one blocks their thread');
+  for (const { id } of [first, second]) assert.equal(stdoutOf(outcomes.get(id)), 'hello\n');
+  assert.equal(
+    [...metrics.threads.values()].reduce((sum, count) => sum + count, 0),
+    2,
+  );
+  const cause = { why: 'cancelled', cause: 'enough' } as const;
+  assert.ok(runner.kill(endless.id, cause));
+  await waitUntil(() => outcomes.has(endless.id), 'it has ended');
+  const last = fileless(await helloModule());
+  const next = fileless(await endlessModule());
+  offer([last, next]);
+  await waitUntil(() => next.slot?.hasRun === true, 'the next endless one runs');
+  assert.ok(runner.kill(next.id, cause));
+  await waitUntil(() => outcomes.has(next.id), 'it has ended at once');
+  assert.equal(stdoutOf(outcomes.get(last.id)), 'hello\n');
 });
 
 test('a job that was taken back is killed at the thread that has it now', async (t) => {

@@ -95,7 +95,7 @@ export interface ServerOptions {
   readonly bodyBytes: number;
   readonly headerBytes: number;
   readonly maxConnections: number;
-  /** From the first byte of a connection, or of a request on it, to the end of the headers. */
+  /** From the first byte of a connection, or of a request on it, to the end of the headers. A server may allow `requestTimeoutMs`. */
   readonly headerTimeoutMs: number;
   /** From the first byte of a request to the end of its body. */
   readonly requestTimeoutMs: number;

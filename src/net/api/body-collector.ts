@@ -1,3 +1,4 @@
+import { BodyBytes } from './body-bytes.ts';
 import { NO_BODY, tooLarge } from './exchange.ts';
 
 /** Puts a body together that comes in pieces, up to a bound; what is over it is thrown away as it comes. */
@@ -5,8 +6,8 @@ export class BodyCollector {
   /** True when its last piece has come, or never will. */
   complete = false;
   readonly #limit: number;
-  #chunks: Buffer[] = [];
-  #bytes = 0;
+  /** Undefined once nobody wants it any more. */
+  #bytes: BodyBytes | undefined = new BodyBytes();
   readonly #whole: PromiseWithResolvers<Uint8Array> = Promise.withResolvers();
 
   /** @param limit bytes */
@@ -16,21 +17,24 @@ export class BodyCollector {
     this.#whole.promise.catch(() => {});
   }
 
-  /** One piece, copied: its memory belongs to the server. */
+  /** One piece, whose memory belongs to the server. */
   take(chunk: ArrayBuffer, last: boolean): void {
-    this.#bytes += chunk.byteLength;
-    if (this.#bytes > this.#limit) this.fail(tooLarge(this.#limit));
-    else if (chunk.byteLength > 0) this.#chunks.push(Buffer.from(Buffer.from(chunk)));
+    const bytes = this.#bytes;
+    if (bytes !== undefined) {
+      const piece = Buffer.from(chunk);
+      if (bytes.length + piece.length > this.#limit) this.fail(tooLarge(this.#limit));
+      // The first one is kept as it is.
+      else bytes.append(bytes.length === 0 ? Buffer.from(piece) : piece);
+    }
     if (!last) return;
     this.complete = true;
-    const [first, second] = this.#chunks;
-    this.#whole.resolve(second === undefined ? (first ?? NO_BODY) : Buffer.concat(this.#chunks));
-    this.#chunks = [];
+    this.#whole.resolve(bytes?.whole() ?? NO_BODY);
+    this.#bytes = undefined;
   }
 
   /** It will not come, or is not wanted. */
   fail(error: Error): void {
-    this.#chunks = [];
+    this.#bytes = undefined;
     this.#whole.reject(error);
   }
 

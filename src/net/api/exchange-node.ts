@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { BodyBytes } from './body-bytes.ts';
 import {
   clientGone,
   discard,
@@ -41,9 +42,7 @@ export class NodeExchange extends Exchange {
       return Promise.resolve(NO_BODY);
     if (declared !== undefined && Number(declared) > bodyBytes) return Promise.reject(tooLarge(bodyBytes));
     return new Promise((resolve, reject) => {
-      let first: Buffer | undefined;
-      let chunks: Buffer[] | undefined;
-      let bytes = 0;
+      const bytes = new BodyBytes();
       const stop = (): void => {
         raw.off('data', onData);
         raw.off('end', onEnd);
@@ -52,21 +51,18 @@ export class NodeExchange extends Exchange {
         raw.on('error', ignore);
       };
       const onData = (chunk: Buffer): void => {
-        bytes += chunk.length;
-        if (bytes > bodyBytes) {
+        if (bytes.length + chunk.length > bodyBytes) {
           stop();
           // The rest is read and thrown away, so that the answer is not lost to a reset; requestTimeoutMs bounds it.
           raw.resume();
           reject(tooLarge(bodyBytes));
           return;
         }
-        if (first === undefined) first = chunk;
-        else if (chunks === undefined) chunks = [first, chunk];
-        else chunks.push(chunk);
+        bytes.append(chunk);
       };
       const onEnd = (): void => {
         stop();
-        resolve(chunks === undefined ? (first ?? NO_BODY) : Buffer.concat(chunks, bytes));
+        resolve(bytes.whole());
       };
       const onGone = (): void => {
         stop();

@@ -211,9 +211,20 @@ export class WasmRunner {
       if (running === undefined) continue;
       this.#noteRun(running);
       if (!running.isSeen) running.isSeen = true;
-      else for (const flight of batch.flights.values()) this.#takeBack(flight);
+      else for (const flight of [...batch.flights.values()]) this.#doNotWait(flight);
     }
     this.wake();
+  }
+
+  /** An item whose thread is busy with another for long, or has ended: nothing of it waits for that. */
+  #doNotWait(flight: Flight): void {
+    const { result, endedOn } = flight.slot;
+    if (result === undefined) {
+      this.#takeBack(flight);
+    } else {
+      this.#modules.metrics.ranOn(endedOn);
+      this.#land(flight, { kind: 'advance', value: { kind: 'finished', result, hasFiles: false } });
+    }
   }
 
   #noteRun({ item, slot }: Flight): void {
@@ -230,8 +241,8 @@ export class WasmRunner {
   #ended(batch: Batch, error?: unknown): void {
     this.#batches.delete(batch);
     if (this.#pump.paused) return;
-    for (const flight of batch.flights.values()) {
-      this.#takeBack(flight);
+    for (const flight of [...batch.flights.values()]) {
+      this.#doNotWait(flight);
       if (!batch.flights.has(flight.id) || batch.stopping?.flight === flight) continue;
       const lost = new NodeError(
         'ExecutionLost',

@@ -30,7 +30,14 @@ const worker: (batch: WorkBatch<WasmInput>) => Promise<unknown> = serve<WasmInpu
             report: (report) => (report.kind === 'running' ? slot.markRunning() : context.report(report)),
             ...(input.header.fileless ? { live: slot } : {}),
           });
-          return { kind: 'advance', value: { kind: 'finished', result, hasFiles: hasFiles(input) } };
+          const value = { kind: 'finished', result, hasFiles: hasFiles(input) } as const;
+          const isWhole = !result.StdoutTruncated && !result.StderrTruncated && result.ErrorMsg === '';
+          if (!value.hasFiles && isWhole) {
+            // One message a job is most of what a small one costs: the batch's end tells, or the slot if that is late.
+            slot.finish(result.ExitCode);
+            context.mayWait();
+          }
+          return { kind: 'advance', value };
         } finally {
           slot.end();
         }

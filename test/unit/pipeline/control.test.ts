@@ -124,3 +124,13 @@ test('only a run that lasts is told of', () => {
   clock.advance(LAZY_RUNNING_MS * 10);
   assert.deepEqual(long, [first.id, second.id], 'once');
 });
+
+test('a run that is told of while the node stops gets no clock', () => {
+  const { accepted, control, long, clock } = setup();
+  const item = accepted();
+  control.stop();
+  control.running(item);
+  clock.advance(LAZY_RUNNING_MS * 2);
+  assert.deepEqual(long, []);
+  assert.equal(clock.pendingTimers, 0);
+});

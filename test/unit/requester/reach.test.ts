@@ -242,6 +242,31 @@ describe('after a restart of the requester', () => {
   });
 });
 
+it('a node that stays away for a week is forgotten, and jobs that only it could run fail', async () => {
+  const DAY_MS = 86_400_000;
+  const { kit, b, c } = await network();
+  await b.connect({ engines: ['docker'] });
+  const { jobId } = await kit.requester.submit(checked({ engine: 'docker' }));
+  await turns();
+  b.disconnect();
+  await c.connect();
+  for (let day = 0; day < 6; day += 1) {
+    kit.clock.advance(DAY_MS);
+    await turns();
+  }
+  assert.equal(state(kit, jobId), 'Queued');
+  kit.clock.advance(DAY_MS + 1000);
+  // Nodes say what they have from time to time.
+  await c.node.reply({ type: 'NodeInfo', info: nodeInfo({}, C) });
+  kit.clock.advance(1000);
+  await turns();
+  assert.equal(state(kit, jobId), 'Failed');
+  assert.deepEqual(
+    kit.requester.nodes().map(({ info }) => info.nodeId),
+    [C],
+  );
+});
+
 describe('whose word counts', () => {
   it('only that of the node an execution was given to; the rest is refused and counted', async () => {
     const { kit, b, c } = await network();
