@@ -58,6 +58,56 @@ export function executionHeader(spec: JobSpec, asked: AskedExecution, defaults: 
   };
 }
 
+/**
+ * What of an execution's header its spec says, but for the resources: values in a fixed order, because between threads
+ * the names of fields cost more than what is in them.
+ */
+export type ReadSpec = readonly [
+  namespace: string,
+  jobType: ExecutionHeader['jobType'],
+  priority: number,
+  engine: string,
+  publisher: string,
+  executionTimeoutMs: number,
+  queueTimeoutMs: number,
+  totalTimeoutMs: number,
+  fileless: boolean,
+];
+
+export function readSpec(header: ExecutionHeader): ReadSpec {
+  return [
+    header.namespace,
+    header.jobType,
+    header.priority,
+    header.engine,
+    header.publisher,
+    header.executionTimeoutMs,
+    header.queueTimeoutMs,
+    header.totalTimeoutMs,
+    header.fileless,
+  ];
+}
+
+/** The header again. */
+export function headerOfRead(asked: AskedExecution, resources: Resources, read: ReadSpec): ExecutionHeader {
+  return {
+    executionId: asked.executionId,
+    jobId: asked.jobId,
+    jobVersion: asked.jobVersion,
+    requesterId: asked.requesterId,
+    namespace: read[0],
+    jobType: read[1],
+    priority: read[2],
+    engine: read[3],
+    publisher: read[4],
+    resources,
+    executionTimeoutMs: read[5],
+    queueTimeoutMs: read[6],
+    totalTimeoutMs: read[7],
+    fileless: read[8],
+  };
+}
+
 /** A type's name as it is compared. */
 export function typeKey(type: string): string {
   return type.trim().toLowerCase();

@@ -1,6 +1,7 @@
 import type { DiskView } from '../capacity/disk-view.ts';
 import type { Ledger } from '../capacity/ledger.ts';
 import type { Ticket } from '../capacity/ledger-view.ts';
+import { headerOfRead } from '../core/headers.ts';
 import type { NodeId } from '../core/ids.ts';
 import type { ExecutionHeader } from '../core/item.ts';
 import type { Outcome, Rejection } from '../core/outcome.ts';
@@ -199,8 +200,10 @@ export class Intake {
 }
 
 /** What is known of the execution: resources as decided, the rest as this node's requester or the bid thread has read it. */
-function headerOf(ask: PendingAsk, { header, resources }: BidOutput): ExecutionHeader {
-  const known = header ?? ask.header;
-  if (known === undefined) throw new Error(`ask ${ask.id} was decided on without being read`);
-  return known.resources === resources ? known : { ...known, resources };
+function headerOf(ask: PendingAsk, { read, resources }: BidOutput): ExecutionHeader {
+  const { id, jobId, jobVersion, requesterId, header } = ask;
+  if (read !== undefined)
+    return headerOfRead({ executionId: id, jobId, jobVersion, requesterId }, resources, read);
+  if (header === undefined) throw new Error(`ask ${id} was decided on without being read`);
+  return { ...header, resources };
 }

@@ -45,6 +45,44 @@ function create(store: ComputeStore, change: Parameters<typeof testExecution>[0]
   return record;
 }
 
+const idsOf = (records: readonly LocalExecution[]): string[] =>
+  records.map(({ header }) => header.executionId);
+
+/** Every way to look shows the newest of these two, in that state, as it shows the other. */
+function looksLike(
+  store: ComputeStore & HistoryReader,
+  [newest, older]: readonly [LocalExecution, LocalExecution],
+  state: LocalExecution['state'],
+): void {
+  const { executionId: id, jobId } = newest.header;
+  const after = older.header.executionId;
+  assert.equal(store.get(id)?.state, state);
+  assert.deepEqual(Buffer.from(store.spec(id) ?? []), Buffer.from(TEST_SPEC));
+  assert.deepEqual(idsOf(store.list({ limit: 9 })), [id, after]);
+  assert.deepEqual(idsOf(store.list({ limit: 1 })), [id]);
+  assert.deepEqual(idsOf(store.list({ jobId, limit: 9 })), [id]);
+  assert.deepEqual(idsOf(store.list({ states: [state], jobId, limit: 9 })), [id]);
+  assert.deepEqual(store.list({ states: ['Completed'], limit: 9 }), []);
+  assert.deepEqual(
+    store.live({ limit: 9 }).map(({ record }) => record.header.executionId),
+    [after, id],
+  );
+  assert.equal(store.live({ after, limit: 9 }).length, 1);
+  assert.deepEqual(store.live({ after: id, limit: 9 }), []);
+  const log = store.log({ after: 0, limit: 9 });
+  assert.deepEqual(
+    log.filter(({ executionId }) => executionId === id),
+    store.history(id),
+  );
+  const seqs = log.map(({ seq }) => seq);
+  assert.deepEqual(
+    seqs,
+    seqs.map((_, at) => at + 1),
+  );
+  assert.deepEqual(store.log({ after: 0, limit: 1 }), log.slice(0, 1));
+  assert.deepEqual(store.log({ after: 1, limit: 9 }), log.slice(1));
+}
+
 /** What the compute role's store must do over any environment. */
 export function computeContract(factory: () => StoreFactory): void {
   it('forgets a bid that came to nothing, and tells how it ended', () =>
@@ -89,6 +127,33 @@ export function computeContract(factory: () => StoreFactory): void {
       await store.forget('e-unknown', row('Cancelled'));
       store.transition(step(record, 'BidAccepted'));
       await assert.rejects(store.forget(id, row('Cancelled')), illegal);
+    }));
+
+  it('shows a bid wherever an execution is shown: open, found again, accepted; never twice, never not at all', () =>
+    withCompute(factory(), async (store, environment) => {
+      const older = create(store);
+      const record = testExecution();
+      const { jobId, executionId: id } = record.header;
+      const history = [testHistory({ jobId, executionId: id, from: '', to: 'Created' })];
+      store.transition({ from: null, record, spec: TEST_SPEC, history });
+      store.transition(step(older, 'BidAccepted'));
+      await store.flushed();
+      // The same store as another life would find it.
+      const sequencer = createSequencer(lastSeq(environment));
+      const again = createComputeStore({ environment, nextSeq: () => sequencer.next() });
+      looksLike(store, [record, older], 'Created');
+      looksLike(again, [record, older], 'Created');
+      const [made] = again.history(id);
+      again.transition(step(record, 'BidAccepted'));
+      for (let turn = 0; turn < 3; turn += 1) {
+        assert.equal(again.get(id)?.state, 'BidAccepted');
+        assert.equal(again.list({ limit: 9 }).length, 2);
+        assert.deepEqual(again.history(id)[0], made);
+        await environment.flushed();
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      assert.equal(again.history(id).length, 2);
+      looksLike(again, [record, older], 'BidAccepted');
     }));
 
   it('writes record, history and outbox of a transition together', () =>

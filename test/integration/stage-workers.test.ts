@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { headerOfRead } from '../../src/core/headers.ts';
 import { newExecutionId } from '../../src/core/ids.ts';
 import type { Outcome } from '../../src/core/outcome.ts';
 import type { CheckedJob, Submission } from '../../src/core/ports.ts';
@@ -107,7 +108,8 @@ test('a job goes through the threads of ingest, bid and admit', async (t) => {
   ]);
   const plain = value(bid.outcomes.get('plain'));
   assert.deepEqual(plain.resources, header.resources);
-  assert.equal(plain.header?.executionId, executionId);
+  assert.ok(plain.read !== undefined);
+  assert.equal(headerOfRead(asked, plain.resources, plain.read).engine, 'mock');
   assert.equal(value(bid.outcomes.get('inline')).resources.disk, 12);
   const url = bid.outcomes.get('url');
   assert.match(url?.kind === 'reject' ? url.reason : '', /--job-selection-data-locality/);

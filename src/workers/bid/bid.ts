@@ -1,5 +1,6 @@
 import type { Explanation } from '../../core/bids.ts';
 import { toErrorData } from '../../core/errors.ts';
+import { readSpec } from '../../core/headers.ts';
 import type { JobSpec } from '../../core/job.ts';
 import type { Outcome } from '../../core/outcome.ts';
 import type { Storage } from '../../storages/storage.ts';
@@ -94,7 +95,7 @@ export class Bidder {
     }
     const outcome = await this.#decide(checked, input.explain, context);
     if (isKnown || !('value' in outcome)) return outcome;
-    return { ...outcome, value: { ...outcome.value, header: checked.header } };
+    return { ...outcome, value: { ...outcome.value, read: readSpec(checked.header) } };
   }
 
   async #decide(

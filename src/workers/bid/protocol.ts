@@ -1,6 +1,6 @@
 import type { SharedLedger } from '../../capacity/ledger-words.ts';
 import type { Explanation } from '../../core/bids.ts';
-import type { AskedExecution } from '../../core/headers.ts';
+import type { AskedExecution, ReadSpec } from '../../core/headers.ts';
 import type { NodeId } from '../../core/ids.ts';
 import type { ExecutionHeader } from '../../core/item.ts';
 import type { Resources } from '../../core/job.ts';
@@ -22,7 +22,7 @@ export interface BidOutput {
   /** The request; disk raised to the inputs' size where that is known. */
   readonly resources: Resources;
   /** What was read in the spec, where it was not known. */
-  readonly header?: ExecutionHeader;
+  readonly read?: ReadSpec;
   /** Where an explanation was asked for. */
   readonly explanation?: Explanation;
 }
