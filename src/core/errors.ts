@@ -84,7 +84,7 @@ const registry = {
     wireCode: 'ServiceUnavailable',
     component: 'NodesManager',
     retryable: true,
-    hint: 'The node that ran the execution is not connected now: "bacalhau node list" shows since when. Try again when it is back.',
+    hint: 'The node that ran the execution is not connected now: "bacalhau node list --show seen" says since when. Try again when it is back.',
   },
   NodeNotFound: { status: 404, wireCode: 'NotFound', component: 'NodesManager', retryable: false },
   JobUnchanged: {

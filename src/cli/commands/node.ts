@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { formatDuration } from '../../core/duration.ts';
+import { NodeError } from '../../core/errors.ts';
 import { shortId } from '../../core/ids.ts';
 import { shortTime, size } from '../format.ts';
 import { addOutputFlags, type Column, type OutputOptions, printDocument, printRows } from '../output.ts';
@@ -27,12 +28,8 @@ function capacity(kind: 'CPU' | 'Memory' | 'Disk' | 'GPU'): (node: Wire) => stri
 
 const LABELS_WIDTH = 49;
 
-/** A name that only repeats the id is left out where there is no room for the id itself. */
-function labels(node: Wire, wide: boolean): string {
-  const info = wire(node['Info']);
-  const id = wireText(info['NodeID']);
-  return Object.entries(wire(info['Labels']))
-    .filter(([key, value]) => wide || key !== 'name' || wireText(value) !== id)
+function labels(node: Wire): string {
+  return Object.entries(wire(wire(node['Info'])['Labels']))
     .sort(([left], [right]) => (left < right ? -1 : 1))
     .map(([key, value]) => `${key}=${wireText(value)}`)
     .join(' ');
@@ -49,7 +46,17 @@ function seen(node: Wire): string {
   return isLost ? `lost ${ago}` : ago;
 }
 
-const columns: readonly Column<Wire>[] = [
+/** What is supported, by a key of ComputeNodeInfo. */
+function features(key: string): (node: Wire) => string {
+  return (node) => {
+    const names = wire(wire(node['Info'])['ComputeNodeInfo'])[key];
+    return Array.isArray(names) ? names.map(wireText).sort().join(' ') : '';
+  };
+}
+
+const FEATURES_WIDTH = 24;
+
+const idColumns: readonly Column<Wire>[] = [
   {
     title: 'ID',
     value: (node, wide) => {
@@ -63,14 +70,50 @@ const columns: readonly Column<Wire>[] = [
     title: 'STATUS',
     value: (node) => wireText(wire(node['ConnectionState'])['Status']) || wireText(node['Connection']),
   },
-  { title: 'SEEN', value: seen },
-  { title: 'VERSION', value: (node) => wireText(wire(wire(node['Info'])['BacalhauVersion'])['GitVersion']) },
-  { title: 'LABELS', value: labels, max: LABELS_WIDTH },
-  { title: 'CPU', value: capacity('CPU') },
-  { title: 'MEMORY', value: capacity('Memory') },
-  { title: 'DISK', value: capacity('Disk') },
-  { title: 'GPU', value: capacity('GPU') },
 ];
+
+/** Columns by the words of `--show`: Bacalhau's, and "seen". */
+const shownColumns = {
+  seen: [{ title: 'SEEN', value: seen }],
+  labels: [{ title: 'LABELS', value: labels, max: LABELS_WIDTH }],
+  version: [
+    {
+      title: 'VERSION',
+      value: (node) => wireText(wire(wire(node['Info'])['BacalhauVersion'])['GitVersion']),
+    },
+  ],
+  features: [
+    { title: 'ENGINES', value: features('ExecutionEngines'), max: FEATURES_WIDTH },
+    { title: 'INPUTS FROM', value: features('StorageSources'), max: FEATURES_WIDTH },
+    { title: 'OUTPUTS', value: features('Publishers'), max: FEATURES_WIDTH },
+  ],
+  capacity: [
+    { title: 'CPU', value: capacity('CPU') },
+    { title: 'MEMORY', value: capacity('Memory') },
+    { title: 'DISK', value: capacity('Disk') },
+    { title: 'GPU', value: capacity('GPU') },
+  ],
+} as const satisfies Readonly<Record<string, readonly Column<Wire>[]>>;
+
+type Shown = keyof typeof shownColumns;
+
+const SHOWN: readonly Shown[] = ['seen', 'version', 'labels', 'features', 'capacity'];
+
+/** @throws NodeError InvalidArgument for a word that names no columns */
+function columnsOf(show: string): readonly Column<Wire>[] {
+  const words = show.split(',').map((word) => word.trim().toLowerCase());
+  const unknown = words.find((word) => !SHOWN.some((name) => name === word));
+  if (unknown !== undefined) {
+    throw new NodeError(
+      'CommandInvalid',
+      `--show ${show}: "${unknown}" is not known; expected some of ${SHOWN.join(', ')}`,
+    );
+  }
+  return [
+    ...idColumns,
+    ...SHOWN.filter((name) => words.includes(name)).flatMap((name) => [...shownColumns[name]]),
+  ];
+}
 
 interface ListFlags extends OutputOptions {
   readonly labels: readonly string[];
@@ -80,11 +123,13 @@ interface ListFlags extends OutputOptions {
   readonly orderReversed?: boolean;
   readonly filterApproval?: string;
   readonly filterStatus?: string;
+  readonly show: string;
 }
 
 function list(modules: CommandModules): Command {
   const list = command('list', 'List the nodes that the requester knows', [
     'bacalhau node list',
+    'bacalhau node list --show seen,version,features',
     'bacalhau node list --labels os_type=linux --output json',
   ]);
   addOutputFlags(list, 'rows')
@@ -98,7 +143,9 @@ function list(modules: CommandModules): Command {
     .option('--order-reversed', 'turn the order round')
     .option('--filter-approval <state>', 'only approved, pending or rejected nodes')
     .option('--filter-status <state>', 'only connected or disconnected nodes')
+    .option('--show <columns>', `columns: ${SHOWN.join(', ')}`, 'labels,capacity')
     .action(async (flags: ListFlags) => {
+      const columns = columnsOf(flags.show);
       const reply = await clientOf(modules.context, list).get(NODES, {
         labels: flags.labels,
         limit: flags.limit,
