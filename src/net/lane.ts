@@ -31,6 +31,9 @@ export interface LaneModules {
   readonly random: () => number;
 }
 
+/** Rows sent in one turn: what they lead to at the other role of this process must not hold up threads that are done. */
+const SEND_PER_TURN = 32;
+
 interface Failed {
   readonly row: OutboxRow;
   attempts: number;
@@ -39,8 +42,8 @@ interface Failed {
 }
 
 /**
- * The rows of one outbox for one receiver, in order. New rows go straight from the write to the receiver, all
- * of one turn together; what does not fit in the window stays in the store and is read later. A row is removed
+ * The rows of one outbox for one receiver, in order. New rows go straight from the write to the receiver, those
+ * of one turn together, some a turn; what does not fit in the window stays in the store and is read later. A row is removed
  * when its receiver has it, an ask when it has been answered. Fleeting ones are in memory only.
  */
 export class Lane {
@@ -163,8 +166,8 @@ export class Lane {
     setImmediate(() => {
       this.#scheduled = false;
       this.#flushRemovals();
-      const rows = this.#waiting;
-      this.#waiting = [];
+      const rows = this.#waiting.splice(0, SEND_PER_TURN);
+      if (this.#waiting.length > 0) this.#schedule();
       if (this.#running) for (const row of rows) this.#send(row);
       if (this.#isBehind && this.#running) this.#readOn();
     });

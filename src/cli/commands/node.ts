@@ -27,8 +27,12 @@ function capacity(kind: 'CPU' | 'Memory' | 'Disk' | 'GPU'): (node: Wire) => stri
 
 const LABELS_WIDTH = 49;
 
-function labels(node: Wire): string {
-  return Object.entries(wire(wire(node['Info'])['Labels']))
+/** A name that only repeats the id is left out where there is no room for the id itself. */
+function labels(node: Wire, wide: boolean): string {
+  const info = wire(node['Info']);
+  const id = wireText(info['NodeID']);
+  return Object.entries(wire(info['Labels']))
+    .filter(([key, value]) => wide || key !== 'name' || wireText(value) !== id)
     .sort(([left], [right]) => (left < right ? -1 : 1))
     .map(([key, value]) => `${key}=${wireText(value)}`)
     .join(' ');

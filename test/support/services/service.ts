@@ -158,7 +158,8 @@ export async function aptInstall(packages: readonly string[]): Promise<string | 
   if (servicesForbidden()) return `TEST_SERVICES=none, and these packages are missing: ${missing.join(', ')}`;
   say(`apt-get install ${missing.join(' ')}`);
   const env = { DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
-  const install = ['install', '-y', '--no-install-recommends', ...missing];
+  // Test files may want packages at the same time.
+  const install = ['-o', 'DPkg::Lock::Timeout=300', 'install', '-y', '--no-install-recommends', ...missing];
   const first = await run('apt-get', install, { env, timeoutMs: 600_000 });
   if (first.code === 0) return undefined;
   await run('apt-get', ['update'], { env, timeoutMs: 300_000 });
