@@ -19,10 +19,12 @@ type Places<T> = Readonly<Record<keyof T, number>>;
 function tuple<T extends object>(places: Places<T>): Codec<T> {
   const names = Object.keys(places) as (keyof T)[];
   const width = Math.max(...Object.values<number>(places)) + 1;
+  const byPlace = Array.from({ length: width }, (_, place) => names.find((name) => places[name] === place));
   return {
     encode(record) {
-      const row: unknown[] = new Array(width).fill(null);
-      for (const name of names) row[places[name]] = record[name];
+      // Filled from the front: setting places in any order costs twice as much.
+      const row: unknown[] = [];
+      for (const name of byPlace) row.push(name === undefined ? null : record[name]);
       return row;
     },
     decode(row) {
