@@ -261,7 +261,8 @@ export class Change {
   /** The wish is fulfilled, or void. */
   unblock(status: 'complete' | 'cancelled' = 'complete'): void {
     if (!this.blocked && !this.pending) return;
-    this.#evaluations.push({ ...this.ticket, status });
+    this.ticket = { ...this.ticket, status };
+    this.#evaluations.push(this.ticket);
     this.blocked = false;
     this.pending = false;
   }
@@ -294,7 +295,9 @@ export class Change {
   /** One a wish whose status in the store changes. */
   #evaluationRows(): HistoryInput[] {
     const { ticket, blocked, pending } = this.live;
-    const stored = blocked ? 'blocked' : pending ? 'pending' : '';
+    // A wish that was fulfilled waits again when the node that was asked had no room after all.
+    const isKnown = blocked || pending || ticket.status === 'complete' || ticket.status === 'cancelled';
+    const stored = isKnown ? ticket.status : '';
     const last = new Map(this.#evaluations.map((evaluation) => [evaluation.id, evaluation]));
     return [...last.values()].flatMap((evaluation) => {
       const from = evaluation.id === ticket.id ? stored : '';

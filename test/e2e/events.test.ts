@@ -60,12 +60,12 @@ async function quiet(node: TestNode, jobs: number): Promise<number> {
 }
 
 /** Submits jobs, many at a time, so that some find no room. */
-async function submitAll(node: TestNode, count: number, ids: string[]): Promise<void> {
+async function submitAll(node: TestNode, count: number, duration: string, ids: string[]): Promise<void> {
   let left = count;
   const lane = async (): Promise<void> => {
     while (left > 0) {
       left -= 1;
-      ids.push(await node.submit(mockJob({ Duration: '150ms' }, { resources: { CPU: '50m' } })));
+      ids.push(await node.submit(mockJob({ Duration: duration }, { resources: { CPU: '50m' } })));
     }
   };
   await Promise.all(Array.from({ length: 64 }, lane));
@@ -121,7 +121,7 @@ test('20 subscribers see each of 1,000 jobs change, once and in order, over cuts
   subscribe('msgpack', `node=${node.nodeId}`, ({ nodeID }) => nodeID === node.nodeId, { cuts: true });
 
   const ids: string[] = [];
-  await submitAll(node, JOBS * BEFORE_KILL, ids);
+  await submitAll(node, JOBS * BEFORE_KILL, '300ms', ids);
   const some = [ids[3], ids[77], ids.at(-1)].map((id) => id ?? '');
   subscribe('json', some.map((id) => `job=${id}`).join('&'), ({ jobID }) => some.includes(jobID), {
     cuts: false,
@@ -150,7 +150,7 @@ test('20 subscribers see each of 1,000 jobs change, once and in order, over cuts
   await node.restart();
   t.diagnostic(`killed when ${done} of ${ids.length} jobs were completed`);
   assert.ok(done < ids.length * 0.9, 'too few jobs were under way to show anything');
-  await submitAll(node, JOBS - ids.length, ids);
+  await submitAll(node, JOBS - ids.length, '100ms', ids);
   const last = await quiet(node, ids.length);
   const truth = await storedEvents(node.apiUrl);
   t.diagnostic(`${truth.length} events, the last ${last}; ${ids.length} jobs`);

@@ -22,6 +22,7 @@ import type { Outbox } from '../../../src/store/compute-store.ts';
 import type { Environment } from '../../../src/store/environment.ts';
 import { createRequesterStore } from '../../../src/store/environment-requester-store.ts';
 import type { RequesterStore } from '../../../src/store/requester-store.ts';
+import type { HistoryReader } from '../../../src/store/role-log.ts';
 import { lastSeq } from '../../../src/store/role-log.ts';
 import { LazyEnvironment } from './lazy-environment.ts';
 import { ManualClock } from './manual-clock.ts';
@@ -247,7 +248,7 @@ export class SmallNode {
 
 export interface Kit {
   readonly clock: ManualClock;
-  readonly store: RequesterStore;
+  readonly store: RequesterStore & HistoryReader;
   readonly requester: Requester;
   readonly delivery: Delivery;
   readonly node: FakeNode;

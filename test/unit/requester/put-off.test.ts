@@ -50,6 +50,14 @@ describe('a job that a node puts off for a reason of the job’s own', () => {
     await node.bid(last);
     assert.equal((await requester.ended(jobId)).state.type, 'Completed');
     assert.ok((await told(kit, jobId)).some((line) => line.includes('its exec probe has not answered')));
+    const states = new Map<string, string>();
+    for (const row of kit.store.log({ after: 0, limit: 1000 })) {
+      if (row.level !== 'evaluation') continue;
+      const id = row.details['EvaluationID'] ?? '';
+      assert.equal(row.from, states.get(id) ?? '', `seq ${row.seq}: ${row.from} → ${row.to}`);
+      states.set(id, row.to);
+    }
+    assert.ok([...states.values()].includes('complete'));
   });
 
   it('keeps no room: others go to the same node meanwhile, however long it waits', async () => {
