@@ -160,6 +160,18 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
     return { stream: createReadStream(path), bytes: facts.size };
   }
 
+  /** What a record says. Another node hears it when that is on disk: it may have been written just now. */
+  #repeat(to: NodeId, message: RequesterBound): void {
+    const { store, post } = this.#modules;
+    if (to === this.#options.nodeId) post(to, message);
+    // Where the disk fails it is asked again.
+    else
+      store.flushed().then(
+        () => post(to, message),
+        () => undefined,
+      );
+  }
+
   #takesFrom(from: NodeId): boolean {
     return from === this.#options.nodeId || this.#accepts === 'any' || this.#accepts.includes(from);
   }
@@ -177,16 +189,16 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
   }
 
   #asked(from: NodeId, ask: AskForBid, item: Item | undefined, known: LocalExecution | undefined): void {
-    const { spine, post } = this.#modules;
+    const { spine } = this.#modules;
     if (item !== undefined) {
-      if (item.station === 'approval') post(from, waitingMessage(item.record));
+      if (item.station === 'approval') this.#repeat(from, waitingMessage(item.record));
       else if (item.station !== 'settling')
-        post(from, { ...acceptance(item.record), ...spine.occupancy.outlookOf(item) });
+        this.#repeat(from, { ...acceptance(item.record), ...spine.occupancy.outlookOf(item) });
       return;
     }
     if (known !== undefined) {
       // One that has not ended waits for its turn after a restart: it was accepted.
-      post(from, isLocalTerminal(known.state) ? endingMessage(known) : acceptance(known));
+      this.#repeat(from, isLocalTerminal(known.state) ? endingMessage(known) : acceptance(known));
       return;
     }
     if (!this.#takesFrom(from)) {
@@ -217,7 +229,7 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
   /** The record may have ended, or be lost: a store in memory forgets, an offer runs out. */
   async #acceptedUnknown(from: NodeId, executionId: ExecutionId): Promise<void> {
     const { store, post } = this.#modules;
-    await store.committed();
+    await store.flushed();
     const record = store.get(executionId);
     if (record !== undefined) {
       if (isLocalTerminal(record.state)) post(from, endingMessage(record));
