@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Stream } from '@libp2p/interface';
 import { newExecutionId, newJobId } from '../../src/core/ids.ts';
 import type { Scope } from '../../test/support/node.ts';
@@ -20,6 +21,7 @@ const IN_FLIGHT = [1, 16, 256] as const;
 const ROUNDS = 3;
 const SPEC = Buffer.alloc(400, 's');
 const LARGE = Buffer.alloc(4_000_000, 's');
+const LARGE_APART_MS = 3000;
 const PER_SECOND = 1000;
 /** Linux counts the CPU time of processes in these (USER_HZ). */
 const TICK_MICROS = 10_000;
@@ -115,9 +117,10 @@ async function atRate(ms: number, start: (ended: () => void) => void): Promise<n
   return trips;
 }
 
-/** How small asks fare while large ones cross, one after the other. */
+/** How small asks fare while large ones cross, one at a time, begun `apartMs` after one another or later. */
 async function besideLarge(
   ms: number,
+  apartMs: number,
   node: WireNode,
   peer: string,
   ask: (ended: () => void) => void,
@@ -130,6 +133,7 @@ async function besideLarge(
     const crossing = (async () => {
       while (goesOn) {
         const executionId = newExecutionId();
+        const apart = sleep(apartMs);
         await node.wire.send(peer, {
           type: 'AskForBid',
           executionId,
@@ -138,6 +142,7 @@ async function besideLarge(
           spec: LARGE,
         });
         crossed += 1;
+        await apart;
       }
     })();
     beside.push(...(await atRate(ms, ask)));
@@ -148,7 +153,7 @@ async function besideLarge(
   const at = (trips: readonly number[] = [], share: number): number =>
     trips[Math.floor(trips.length * share)] ?? Number.NaN;
   return {
-    what: `p99 of ${PER_SECOND} bids/s beside 4 MB asks`,
+    what: `p99 of ${PER_SECOND} bids/s beside 4 MB asks${apartMs > 0 ? `, one in ${apartMs / 1000} s` : ' back to back'}`,
     value: at(loaded, 0.99),
     unit: 'ms',
     limit: { what: 'without them', value: at(quiet, 0.99) },
@@ -213,7 +218,8 @@ export const wireBench: Bench = {
         note: `round trip ${trip(wire)}, raw ${trip(bare)}; CPU of both ends ${cpu(wire)} µs each, raw ${cpu(bare)}`,
       });
     }
-    figures.push(await besideLarge(3 * microMs, node, id, ask));
+    figures.push(await besideLarge(10 * microMs, LARGE_APART_MS, node, id, ask));
+    figures.push(await besideLarge(3 * microMs, 0, node, id, ask));
     return figures;
   },
 };
