@@ -69,7 +69,7 @@ test('a requester and two compute nodes: jobs run at both, logs come live, resul
     const folder = await jobGet(t, a, slow);
     assert.equal(await readFile(join(folder, 'outputs', 'file'), 'utf8'), 'kept\n');
   }
-  const run = await a.cli(['node', 'list']);
+  const run = await a.cli(['node', 'list', '--show', 'seen,version']);
   assert.equal(
     run.stdout.match(/Compute +APPROVED +CONNECTED +(?:now|\d+s ago) +v\d/g)?.length,
     2,
