@@ -129,7 +129,7 @@ export class Records {
   /** An offer found after a restart: its requester may never have heard of it, or have forgotten that it asked. */
   offeredAgain(item: Item): void {
     const { executionId, jobId, requesterId } = item.header;
-    // What another node has to hear is in the outbox still.
+    // Another node asks again over its next link (docs/adr/0018-an-open-bid-is-one-row.md).
     if (requesterId !== this.#nodeId) return;
     this.#change(item, 'Created', 'Restart', 'Bid made again after a restart of the node', {}, [
       { to: requesterId, message: { type: 'BidResult', executionId, jobId, accepted: true, reason: '' } },
