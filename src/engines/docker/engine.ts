@@ -7,12 +7,19 @@ import { formatBytes } from '../../core/resources.ts';
 import type { Engine, RunContext, RunRequest, StopReason } from '../engine.ts';
 import { toStopError } from '../stop.ts';
 import { DockerClient, type ExitWatch } from './client.ts';
-import { containerBody, type DockerParams, parseDockerParams } from './container-spec.ts';
+import {
+  type ContainerBody,
+  type ContainerLink,
+  containerBody,
+  type DockerParams,
+  parseDockerParams,
+} from './container-spec.ts';
 import { containerDevices } from './devices.ts';
 import { parseDockerHost } from './endpoint.ts';
 import {
   isImageMissing,
   isNameTaken,
+  isSourceMissing,
   mayHaveArrived,
   reasonOf,
   toCreateError,
@@ -20,7 +27,13 @@ import {
 } from './errors.ts';
 import { containerName } from './labels.ts';
 import { dockerLimits } from './limits.ts';
-import { ensureJobNetwork, type NetworkPolicy, networkOf } from './network.ts';
+import {
+  type ContainerNetwork,
+  ensureJobNetwork,
+  type NetworkPolicy,
+  networkOf,
+  writeHosts,
+} from './network.ts';
 import { RunOutput } from './output.ts';
 import { ImagePulls } from './pulls.ts';
 import { checkResultSize, watchResultSize } from './result-size.ts';
@@ -71,6 +84,8 @@ export class DockerEngine implements Engine {
   readonly #creates: Semaphore;
   #connecting: Promise<Connection> | undefined;
   #network: Promise<string> | undefined;
+  /** False once Docker did not see a file that this node has written. */
+  #sharesFiles = true;
 
   constructor(options: DockerEngineOptions, modules: DockerEngineModules) {
     this.#options = options;
@@ -95,9 +110,10 @@ export class DockerEngine implements Engine {
     );
     try {
       const devices = await containerDevices(request.gpus);
-      const mode = network === 'bridge' ? await this.#jobNetwork(client) : network;
-      const body = containerBody(this.#options.nodeId, params, request, mode, devices);
-      const create = (name: string): Promise<string> => client.create(name, body);
+      const link = await this.#link(client, network, request);
+      const bodyWith = (link: ContainerLink): ContainerBody =>
+        containerBody(this.#options.nodeId, params, request, link, devices);
+      const create = (name: string): Promise<string> => this.#create(client, name, link, bodyWith);
       return await this.#runContainer(client, pulls, create, params, request, context, output);
     } catch (error) {
       throw context.signal.aborted && error === context.signal.reason
@@ -129,6 +145,31 @@ export class DockerEngine implements Engine {
       throw error;
     });
     return await this.#network;
+  }
+
+  /**
+   * A container without network is left alone by Docker's networking, which before Docker 28 runs a second
+   * dockerd for each, to set up no more than the loopback that the runtime has set up already: half of all its work.
+   */
+  async #link(client: DockerClient, network: ContainerNetwork, request: RunRequest): Promise<ContainerLink> {
+    if (network === 'bridge') return { mode: await this.#jobNetwork(client) };
+    if (network === 'host' || !this.#sharesFiles) return { mode: network };
+    return { mode: network, hostsFile: await writeHosts(request) };
+  }
+
+  async #create(
+    client: DockerClient,
+    name: string,
+    link: ContainerLink,
+    bodyWith: (link: ContainerLink) => ContainerBody,
+  ): Promise<string> {
+    try {
+      return await client.create(name, bodyWith(link));
+    } catch (error) {
+      if (link.hostsFile === undefined || !isSourceMissing(error, link.hostsFile)) throw error;
+      this.#sharesFiles = false;
+      return await client.create(name, bodyWith({ mode: link.mode }));
+    }
   }
 
   async #runContainer(

@@ -82,6 +82,11 @@ export function isNameTaken(error: unknown): boolean {
   return statusOf(error) === 409 && /already in use/i.test(reasonOf(error));
 }
 
+/** True when a create failed because Docker does not see this file: it runs on another machine, or the node in a container. */
+export function isSourceMissing(error: unknown, path: string): boolean {
+  return statusOf(error) === 400 && reasonOf(error).includes(`bind source path does not exist: ${path}`);
+}
+
 const NO_SUCH_IMAGE =
   /not found|manifest unknown|pull access denied|does not exist|name unknown|unauthorized|authentication required|no matching manifest|access .*denied/i;
 

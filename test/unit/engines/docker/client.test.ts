@@ -1,51 +1,16 @@
 import assert from 'node:assert/strict';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 import { DockerClient } from '../../../../src/engines/docker/client.ts';
 import type { ContainerBody } from '../../../../src/engines/docker/container-spec.ts';
 import { isNameTaken } from '../../../../src/engines/docker/errors.ts';
 import { pingDocker } from '../../../../src/engines/docker/health.ts';
 import { parseImageReference } from '../../../../src/engines/docker/image-reference.ts';
 import { codeIs } from '../../../contract/engine.ts';
-
-interface Seen {
-  readonly method: string;
-  readonly url: string;
-  readonly body: string;
-}
-
-/** A Docker Engine made of one function. */
-async function engine(
-  t: TestContext,
-  handle: (seen: Seen, response: ServerResponse) => void,
-): Promise<{ host: string; port: number; seen: Seen[] }> {
-  const seen: Seen[] = [];
-  const server = createServer((request: IncomingMessage, response) => {
-    let body = '';
-    request.on('data', (chunk) => (body += String(chunk)));
-    request.on('end', () => {
-      const one = { method: request.method ?? '', url: request.url ?? '', body };
-      seen.push(one);
-      handle(one, response);
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const address = server.address();
-  assert.ok(address !== null && typeof address === 'object');
-  return { host: '127.0.0.1', port: address.port, seen };
-}
-
-const json = (response: ServerResponse, status: number, body: unknown): void => {
-  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
-};
+import { fakeDocker, json } from '../../../support/fake-docker.ts';
 
 describe('DockerClient', () => {
   it('keeps what a job says out of the URL', async (t) => {
-    const server = await engine(t, (_seen, response) => json(response, 201, { Id: 'c1' }));
+    const server = await fakeDocker(t, (_seen, response) => json(response, 201, { Id: 'c1' }));
     const client = await DockerClient.open({ kind: 'tcp', ...server });
     const body = { Image: 'a:1', Env: ['TOKEN=secret'] } as unknown as ContainerBody;
     assert.equal(await client.create('name', body), 'c1');
@@ -56,13 +21,13 @@ describe('DockerClient', () => {
 
   it('passes on what Docker says to a create', async (t) => {
     const message = 'Conflict. The container name "/n" is already in use by container "x".';
-    const server = await engine(t, (_seen, response) => json(response, 409, { message }));
+    const server = await fakeDocker(t, (_seen, response) => json(response, 409, { message }));
     const client = await DockerClient.open({ kind: 'tcp', ...server });
     await assert.rejects(client.create('n', {} as unknown as ContainerBody), isNameTaken);
   });
 
   it('never pulls every tag', async (t) => {
-    const server = await engine(t, (_seen, response) => response.writeHead(200).end());
+    const server = await fakeDocker(t, (_seen, response) => response.writeHead(200).end());
     const client = await DockerClient.open({ kind: 'tcp', ...server });
     const { signal } = new AbortController();
     (await client.pull(parseImageReference('ubuntu'), undefined, signal)).resume();
@@ -71,7 +36,7 @@ describe('DockerClient', () => {
 
   it('ends the request of a pull that is given up', async (t) => {
     const closed = Promise.withResolvers<void>();
-    const server = await engine(t, (_seen, response) => {
+    const server = await fakeDocker(t, (_seen, response) => {
       response.on('close', () => closed.resolve());
       response.writeHead(200).write('{"status":"Pulling"}\n');
     });
@@ -85,7 +50,7 @@ describe('DockerClient', () => {
   });
 
   it('gives up a call that is not answered, and one whose answer does not end', async (t) => {
-    const server = await engine(t, (seen, response) => {
+    const server = await fakeDocker(t, (seen, response) => {
       if (seen.url.includes('/half/')) response.writeHead(200).write('{"State":');
     });
     const client = await DockerClient.open({ kind: 'tcp', ...server });
@@ -105,7 +70,7 @@ describe('DockerClient', () => {
 
   it('tries a removal again, and takes a container that is gone for removed', async (t) => {
     let asked = 0;
-    const server = await engine(t, (_seen, response) => {
+    const server = await fakeDocker(t, (_seen, response) => {
       asked += 1;
       if (asked === 1) json(response, 500, { message: 'device or resource busy' });
       else json(response, 404, { message: 'No such container' });
@@ -117,7 +82,7 @@ describe('DockerClient', () => {
   });
 
   it('a wait whose connection ends without an exit code is an error', async (t) => {
-    const server = await engine(t, (_seen, response) => {
+    const server = await fakeDocker(t, (_seen, response) => {
       response.writeHead(200).flushHeaders();
       setImmediate(() => response.destroy());
     });
@@ -135,7 +100,7 @@ describe('pingDocker', () => {
       [null, /no Docker Engine/],
       [version, /expected 1\.41/],
     ] as const) {
-      const server = await engine(t, (_seen, response) => json(response, 200, answer));
+      const server = await fakeDocker(t, (_seen, response) => json(response, 200, answer));
       const dockerHost = `tcp://127.0.0.1:${server.port}`;
       await assert.rejects(pingDocker({ dockerHost }), (error) => {
         assert.ok(codeIs('EngineUnavailable')(error));
@@ -143,7 +108,7 @@ describe('pingDocker', () => {
         return true;
       });
     }
-    const modern = await engine(t, (_seen, response) =>
+    const modern = await fakeDocker(t, (_seen, response) =>
       json(response, 200, { ...version, Version: '28.2.2', ApiVersion: '1.50' }),
     );
     assert.deepEqual(await pingDocker({ dockerHost: `tcp://127.0.0.1:${modern.port}` }), {
