@@ -11,7 +11,7 @@ import { fakeDocker, json } from '../../../support/fake-docker.ts';
 describe('DockerClient', () => {
   it('keeps what a job says out of the URL', async (t) => {
     const server = await fakeDocker(t, (_seen, response) => json(response, 201, { Id: 'c1' }));
-    const client = await DockerClient.open({ kind: 'tcp', ...server });
+    const client = new DockerClient({ kind: 'tcp', ...server });
     const body = { Image: 'a:1', Env: ['TOKEN=secret'] } as unknown as ContainerBody;
     assert.equal(await client.create('name', body), 'c1');
     assert.deepEqual(server.seen, [
@@ -22,13 +22,13 @@ describe('DockerClient', () => {
   it('passes on what Docker says to a create', async (t) => {
     const message = 'Conflict. The container name "/n" is already in use by container "x".';
     const server = await fakeDocker(t, (_seen, response) => json(response, 409, { message }));
-    const client = await DockerClient.open({ kind: 'tcp', ...server });
+    const client = new DockerClient({ kind: 'tcp', ...server });
     await assert.rejects(client.create('n', {} as unknown as ContainerBody), isNameTaken);
   });
 
   it('never pulls every tag', async (t) => {
     const server = await fakeDocker(t, (_seen, response) => response.writeHead(200).end());
-    const client = await DockerClient.open({ kind: 'tcp', ...server });
+    const client = new DockerClient({ kind: 'tcp', ...server });
     const { signal } = new AbortController();
     (await client.pull(parseImageReference('ubuntu'), undefined, signal)).resume();
     assert.equal(server.seen[0]?.url, '/images/create?fromImage=ubuntu&tag=latest');
@@ -40,7 +40,7 @@ describe('DockerClient', () => {
       response.on('close', () => closed.resolve());
       response.writeHead(200).write('{"status":"Pulling"}\n');
     });
-    const client = await DockerClient.open({ kind: 'tcp', ...server });
+    const client = new DockerClient({ kind: 'tcp', ...server });
     const stop = new AbortController();
     const stream = await client.pull(parseImageReference('ubuntu'), undefined, stop.signal);
     const failed = new Promise((resolve) => stream.on('error', resolve));
@@ -53,7 +53,7 @@ describe('DockerClient', () => {
     const server = await fakeDocker(t, (seen, response) => {
       if (seen.url.includes('/half/')) response.writeHead(200).write('{"State":');
     });
-    const client = await DockerClient.open({ kind: 'tcp', ...server });
+    const client = new DockerClient({ kind: 'tcp', ...server });
     t.mock.timers.enable({ apis: ['setTimeout'] });
     for (const id of ['silent', 'half']) {
       const before = server.seen.length;
@@ -68,6 +68,28 @@ describe('DockerClient', () => {
     }
   });
 
+  it('repeats a call that met a kept connection which Docker had closed, and no other', async (t) => {
+    let closes = false;
+    const server = await fakeDocker(t, (_seen, response) => {
+      if (closes) response.destroy();
+      else json(response, 201, { Id: 'c1' });
+      closes = false;
+    });
+    const body = {} as unknown as ContainerBody;
+    const client = new DockerClient({ kind: 'tcp', ...server });
+    await client.create('first', body);
+    closes = true;
+    await client.create('second', body);
+    assert.deepEqual(
+      server.seen.map(({ url }) => url.split('=')[1]),
+      ['first', 'second', 'second'],
+    );
+    closes = true;
+    const fresh = new DockerClient({ kind: 'tcp', ...server });
+    await assert.rejects(fresh.create('third', body), codeIs('EngineUnavailable'));
+    assert.equal(server.seen.length, 4);
+  });
+
   it('tries a removal again, and takes a container that is gone for removed', async (t) => {
     let asked = 0;
     const server = await fakeDocker(t, (_seen, response) => {
@@ -75,7 +97,7 @@ describe('DockerClient', () => {
       if (asked === 1) json(response, 500, { message: 'device or resource busy' });
       else json(response, 404, { message: 'No such container' });
     });
-    const client = await DockerClient.open({ kind: 'tcp', ...server });
+    const client = new DockerClient({ kind: 'tcp', ...server });
     await client.remove('c1');
     assert.equal(asked, 2);
     assert.equal(server.seen[0]?.url, '/containers/c1?force=true&v=true');
@@ -86,7 +108,7 @@ describe('DockerClient', () => {
       response.writeHead(200).flushHeaders();
       setImmediate(() => response.destroy());
     });
-    const client = await DockerClient.open({ kind: 'tcp', ...server });
+    const client = new DockerClient({ kind: 'tcp', ...server });
     const exit = await client.watchExit('c1');
     await assert.rejects(exit.code, codeIs('EngineUnavailable'));
   });
