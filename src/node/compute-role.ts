@@ -21,7 +21,8 @@ import { Spine } from '../pipeline/spine.ts';
 import type { ComputeStore } from '../store/compute-store.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics, Sample } from '../telemetry/metrics.ts';
-import type { StorageOptions } from '../workers/bid/protocol.ts';
+import type { BidOptions, StorageOptions } from '../workers/bid/protocol.ts';
+import { createQuickBidder } from '../workers/bid/quick.ts';
 import { BidTally } from '../workers/bid/tally.ts';
 import type { Question } from '../workers/protocol.ts';
 import { observeBids } from './bid-metrics.ts';
@@ -89,6 +90,19 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
     { clock, logger: logger.child({ module: 'disk' }), onMore: () => spine.lookAgain() },
   );
   const tally = new BidTally();
+  const bid: BidOptions = {
+    ...config.bid,
+    nodeId,
+    defaultResources: plan.defaults,
+    jobLimit: plan.jobLimit,
+    allowHostNetwork: config.execute.allowHostNetwork,
+    storages,
+    publicUrl: options.publicUrl,
+    ledger: ledger.share(),
+    disk: disk.view.buffer,
+    tally: tally.buffer,
+    docker: config.docker,
+  };
   let offer: Healthy = { engines: [], storages: [], publishers: [] };
 
   const spine = new Spine(
@@ -99,19 +113,7 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
       defaultExecutionTimeoutMs: config.bid.defaultExecutionTimeoutMs,
       approvalTimeoutMs: config.bid.approvalTimeoutMs,
       gpus: plan.gpus,
-      bid: {
-        ...config.bid,
-        nodeId,
-        defaultResources: plan.defaults,
-        jobLimit: plan.jobLimit,
-        allowHostNetwork: config.execute.allowHostNetwork,
-        storages,
-        publicUrl: options.publicUrl,
-        ledger: ledger.share(),
-        disk: disk.view.buffer,
-        tally: tally.buffer,
-        docker: config.docker,
-      },
+      bid,
       admit: { executionsDirectory: paths.executions },
       execute: {
         nodeId,
@@ -131,6 +133,7 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
     },
     {
       store,
+      quickBidder: createQuickBidder(bid),
       ledger,
       disk: disk.view,
       clock,

@@ -9,7 +9,7 @@ import type { ComputeStore } from '../store/compute-store.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { AdmitOptions } from '../workers/admit/protocol.ts';
-import type { BidOptions } from '../workers/bid/protocol.ts';
+import type { BidOptions, QuickBidder } from '../workers/bid/protocol.ts';
 import type { ExecuteOptions } from '../workers/execute/protocol.ts';
 import type { Question } from '../workers/protocol.ts';
 import type { PublishOptions } from '../workers/publish/protocol.ts';
@@ -42,6 +42,8 @@ export interface SpineOptions {
 
 export interface SpineModules {
   readonly store: ComputeStore;
+  /** Spares a bid the hop to a thread and back where its policy asks nobody. */
+  readonly quickBidder: QuickBidder;
   readonly ledger: Ledger;
   readonly disk: DiskView;
   readonly clock: Clock;

@@ -141,17 +141,16 @@ export class Spine {
     this.#stages.warm();
   }
 
-  /** Tells the bid threads what the node offers now. */
+  /** Tells those who decide on bids what the node offers now. */
   setOffer(offer: Healthy): void {
-    this.#stages.bid.control({ kind: 'live', name: 'offer', value: offer });
+    this.#stages.setOffer(offer);
   }
 
   /** Which jobs are taken from now on. Bids being decided are decided as they began. */
   setPolicy(policy: BidPolicy, approvalTimeoutMs: number): void {
     this.intake.setPolicy(policy);
     this.approvals.setTimeout(approvalTimeoutMs);
-    this.#stages.bid.control({ kind: 'live', name: 'policy', value: policy });
-    this.#stages.supervise.control({ kind: 'live', name: 'acceptNetworked', value: policy.acceptNetworked });
+    this.#stages.setPolicy(policy);
     this.#noteRoom();
   }
 

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Outcome } from '../core/outcome.ts';
 import type { AdmitInput, AdmitOutput } from '../workers/admit/protocol.ts';
-import type { BidInput, BidOutput } from '../workers/bid/protocol.ts';
+import type { BidInput, BidOutput, BidPolicy, Offer } from '../workers/bid/protocol.ts';
 import type { ExecuteInput, ExecuteOutput, ExecuteReport, WasmOutput } from '../workers/execute/protocol.ts';
 import { workerUrl } from '../workers/pool.ts';
 import type { PublishInput, PublishOutput } from '../workers/publish/protocol.ts';
@@ -53,6 +53,10 @@ export interface Stages {
   readonly publish: StageRunner<Item, PublishInput, PublishOutput>;
   /** Starts the threads that the first bid needs; the others start with the first execution that needs them. */
   warm(): void;
+  /** What the node offers from now on. */
+  setOffer(offer: Offer): void;
+  /** Which jobs it takes from now on. */
+  setPolicy(policy: BidPolicy): void;
   /** Keeps the places downstream that an admitted item will need. */
   reservePlaces(item: Item): boolean;
   releasePlaces(item: Item): void;
@@ -82,7 +86,7 @@ function unplaced({ id, header, gpus }: Item, executionsDirectory: string): Outc
 
 export function createStages(options: SpineOptions, modules: SpineModules, spine: StageListener): Stages {
   const { limits, threads } = options;
-  const { logger, metrics, onQuestion, onFatal } = modules;
+  const { logger, metrics, quickBidder, onQuestion, onFatal } = modules;
   const from = import.meta.url;
 
   const bid = new StageRunner<PendingAsk, BidInput, BidOutput>(
@@ -106,6 +110,7 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
       logger,
       onFatal,
       onOutcome: (ask, outcome) => spine.bid(ask, outcome),
+      passes: (ask) => quickBidder.bidQuickly(bidInput(ask)),
       onQuestion,
     },
   );
@@ -233,6 +238,15 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
     publish,
     warm() {
       bid.warm();
+    },
+    setOffer(offer) {
+      quickBidder.setOffer(offer);
+      bid.control({ kind: 'live', name: 'offer', value: offer });
+    },
+    setPolicy(policy) {
+      quickBidder.setPolicy(policy);
+      bid.control({ kind: 'live', name: 'policy', value: policy });
+      supervise.control({ kind: 'live', name: 'acceptNetworked', value: policy.acceptNetworked });
     },
     reservePlaces(item) {
       const needsWasm = item.header.engine === 'wasm';

@@ -30,6 +30,8 @@ const SLOW_DEADLINE_MS = 5_000;
 const PROBE_MARGIN_MS = 1_000;
 /** Sizes only sharpen the request: no bid waits long for them. */
 const SIZE_DEADLINE_MS = 1_000;
+/** A longer spec is read on a bid thread: reading so much costs about as much as handling the message that brought it. */
+const QUICK_SPEC_BYTES = 4096;
 
 export interface BidModules {
   /** Storages by lower-case type; called with the first job that needs one. */
@@ -54,6 +56,7 @@ export class Bidder {
   readonly #observe: Observer;
   #strategies: readonly Strategy[];
   #slowDeadlineMs: number;
+  #hasProbe: boolean;
   #offer: Offer | undefined;
 
   constructor(options: BidOptions, modules: BidModules) {
@@ -68,6 +71,7 @@ export class Bidder {
     this.#observe = (strategy, decision) => tally.said(strategy, verdictName(decision));
     this.#strategies = createStrategies(options, this.#modules);
     this.#slowDeadlineMs = slowDeadlineMs(options);
+    this.#hasProbe = hasProbe(options);
   }
 
   /** What is installed and answering from now on. */
@@ -79,49 +83,76 @@ export class Bidder {
   setPolicy(policy: BidPolicy): void {
     this.#strategies = createStrategies({ ...this.#options, ...policy }, this.#modules);
     this.#slowDeadlineMs = slowDeadlineMs(policy);
+    this.#hasProbe = hasProbe(policy);
   }
 
   /** Never rejects: what goes wrong is a rejection with the reason. */
   async bid(input: BidInput, context: BidContext): Promise<Outcome<BidOutput>> {
-    const { asked } = input;
-    const isKnown = 'engine' in asked;
+    const job = this.#read(input);
+    if ('kind' in job) return job;
+    return withRead(input, job, await this.#decide(job, input.explain, context));
+  }
+
+  /** The same decision at once, on whatever thread asks; undefined where it may take long: then `bid` is for a bid thread. */
+  bidQuickly(input: BidInput): Outcome<BidOutput> | undefined {
+    const { asked, spec, explain } = input;
+    if (explain || this.#hasProbe || spec.length > QUICK_SPEC_BYTES) return undefined;
+    if ('engine' in asked && asked.engine === 'docker') return undefined;
+    const job = this.#read(input);
+    if ('kind' in job) return job;
+    const strategies = this.#strategies;
+    if (this.#isSlow(strategies, job)) return undefined;
+    return withRead(input, job, this.#decideQuickly(strategies, job) ?? inlineOutcome(strategies, job));
+  }
+
+  /** The job that is decided on, or why none is. */
+  #read({ asked, spec }: BidInput): AskedJob | Outcome<BidOutput> {
     let checked: CheckedAsk;
     try {
-      checked = isKnown
-        ? { header: asked, spec: parse(input.spec) }
-        : checkAsk(asked, input.spec, this.#options.defaultResources);
+      checked =
+        'engine' in asked
+          ? { header: asked, spec: parse(spec) }
+          : checkAsk(asked, spec, this.#options.defaultResources);
     } catch (thrown) {
       return invalid(`this node can not read the job: ${toErrorData(thrown).message}`);
     }
-    const outcome = await this.#decide(checked, input.explain, context);
-    if (isKnown || !('value' in outcome)) return outcome;
-    return { ...outcome, value: { ...outcome.value, read: readSpec(checked.header) } };
-  }
-
-  async #decide(
-    { header, spec }: CheckedAsk,
-    isExplained: boolean,
-    context: BidContext,
-  ): Promise<Outcome<BidOutput>> {
     const offer = this.#offer;
     if (offer === undefined) {
       const reason = 'this node does not know yet what it can run';
       return { kind: 'reject', final: false, code: 'busy', reason };
     }
+    return { ...checked, resources: checked.header.resources, offer };
+  }
+
+  async #decide(job: AskedJob, isExplained: boolean, context: BidContext): Promise<Outcome<BidOutput>> {
     const strategies = this.#strategies;
-    const job: AskedJob = { header, spec, resources: header.resources, offer };
+    if (isExplained) {
+      try {
+        return await this.#explain(strategies, job, this.#slow(context.signal));
+      } catch (thrown) {
+        return unacceptable(thrown);
+      }
+    }
+    const refusal = this.#decideQuickly(strategies, job);
+    if (refusal !== undefined) return refusal;
+    if (this.#isSlow(strategies, job)) return this.#bidSlowly(strategies, job, this.#slow(context.signal));
+    return inlineOutcome(strategies, job);
+  }
+
+  /** A refusal from memory, where there is one. */
+  #decideQuickly(strategies: readonly Strategy[], job: AskedJob): Outcome<BidOutput> | undefined {
     try {
-      if (isExplained) return await this.#explain(strategies, job, this.#slow(context.signal));
       const decision = decideQuickly(strategies, job, this.#observe);
-      if (decision.kind === 'reject') return decision;
+      return decision.kind === 'reject' ? decision : undefined;
     } catch (thrown) {
-      return invalid(`this node does not accept the job: ${toErrorData(thrown).message}`);
+      return unacceptable(thrown);
     }
-    const inputs = spec.Tasks[0].InputSources ?? [];
-    if (!inputs.every(isInline) || slowOnes(strategies, job).length > 0) {
-      return this.#bidSlowly(strategies, job, this.#slow(context.signal));
-    }
-    return outcomeOf(strategies, job, { decision: BID, bytes: inlineBytes(inputs) });
+  }
+
+  /** True where something has to be looked up or asked. */
+  #isSlow(strategies: readonly Strategy[], job: AskedJob): boolean {
+    const inputs = job.spec.Tasks[0].InputSources ?? [];
+    return !inputs.every(isInline) || slowOnes(strategies, job).length > 0;
   }
 
   #slow(signal: AbortSignal): SlowOptions {
@@ -178,9 +209,14 @@ function finder(storages: BidModules['storages']): PolicyModules['find'] {
   };
 }
 
-function slowDeadlineMs({ probeExec, probeHttp, probeTimeoutMs }: BidPolicy): number {
-  const hasProbe = probeExec !== '' || probeHttp !== '';
-  return hasProbe ? Math.max(SLOW_DEADLINE_MS, probeTimeoutMs + PROBE_MARGIN_MS) : SLOW_DEADLINE_MS;
+function hasProbe({ probeExec, probeHttp }: BidPolicy): boolean {
+  return probeExec !== '' || probeHttp !== '';
+}
+
+function slowDeadlineMs(policy: BidPolicy): number {
+  return hasProbe(policy)
+    ? Math.max(SLOW_DEADLINE_MS, policy.probeTimeoutMs + PROBE_MARGIN_MS)
+    : SLOW_DEADLINE_MS;
 }
 
 function withDisk(job: AskedJob, bytes: number): AskedJob {
@@ -212,6 +248,26 @@ function outcomeOf(
   return decision.kind === 'bid'
     ? { kind: 'advance', value }
     : { kind: 'wait', reason: decision.reason, value };
+}
+
+/** Of a job whose inputs are all in it, and that no quick strategy refuses. */
+function inlineOutcome(strategies: readonly Strategy[], job: AskedJob): Outcome<BidOutput> {
+  const bytes = inlineBytes(job.spec.Tasks[0].InputSources ?? []);
+  return outcomeOf(strategies, job, { decision: BID, bytes });
+}
+
+/** With what was read of a peer's job, which its asker does not know yet. */
+function withRead(
+  { asked }: BidInput,
+  { header }: AskedJob,
+  outcome: Outcome<BidOutput>,
+): Outcome<BidOutput> {
+  if ('engine' in asked || !('value' in outcome)) return outcome;
+  return { ...outcome, value: { ...outcome.value, read: readSpec(header) } };
+}
+
+function unacceptable(thrown: unknown): Outcome<BidOutput> {
+  return invalid(`this node does not accept the job: ${toErrorData(thrown).message}`);
 }
 
 function invalid(reason: string): Outcome<BidOutput> {
