@@ -1,11 +1,11 @@
 import type { Clock } from '../core/clock.ts';
 import { NodeError } from '../core/errors.ts';
 import type { ExecutionId, JobId, NodeId } from '../core/ids.ts';
-import type { ExecutionHeader } from '../core/item.ts';
 import type { Component } from '../core/lifecycle.ts';
 import type {
   AskForBid,
   ComputeBound,
+  KnownSpec,
   Message,
   MessageHandler,
   RefusalListener,
@@ -58,8 +58,8 @@ export interface RequesterEnd {
   readonly handler: MessageHandler<RequesterBound>;
   /** False when the ask has been answered; such rows are not sent again after a restart. */
   readonly wantsAnswer: (jobId: JobId, executionId: ExecutionId) => boolean;
-  /** For an ask of this very node: what was read in its spec, where that is known. */
-  readonly header: (ask: AskForBid) => ExecutionHeader | undefined;
+  /** For an ask of this very node: what was read in its spec. */
+  readonly known: (ask: AskForBid) => KnownSpec;
 }
 
 /** The compute role's end. */
@@ -284,8 +284,7 @@ export class Delivery implements Component {
     const spec = this.#attached.get(executionId) ?? (await this.#spec(jobId, jobVersion));
     this.#attached.delete(executionId);
     if (to === this.#options.nodeId) {
-      const header = this.#requester?.header(message);
-      return this.#hand(to, header === undefined ? { ...message, spec } : { ...message, spec, header });
+      return this.#hand(to, { ...message, spec, ...this.#requester?.known(message) });
     }
     if (spec.byteLength <= LARGE_SPEC_BYTES) return this.#hand(to, { ...message, spec });
     return this.#oneByOne(to, async () =>

@@ -213,6 +213,8 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
     }
     if (ask.spec === undefined)
       throw new NodeError('MalformedBody', `ask ${ask.executionId} came without a job`);
+    // Another node's word for what its job asks of this one is not taken.
+    const isOwn = from === this.#options.nodeId;
     spine.intake.ask({
       id: ask.executionId,
       priority: 0,
@@ -220,8 +222,8 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
       jobVersion: ask.jobVersion,
       requesterId: from,
       spec: ownBytes(ask.spec),
-      // Another node's word for what its job asks of this one is not taken.
-      header: from === this.#options.nodeId ? ask.header : undefined,
+      header: isOwn ? ask.header : undefined,
+      facts: isOwn ? ask.facts : undefined,
       dropped: false,
     });
   }

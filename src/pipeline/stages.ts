@@ -106,6 +106,10 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
       logger,
       onFatal,
       onOutcome: (ask, outcome) => spine.bid(ask, outcome),
+      passes: ({ header, facts, explain }) =>
+        header === undefined || facts === undefined || explain !== undefined
+          ? undefined
+          : modules.bidAtOnce(header, facts),
       onQuestion,
     },
   );
