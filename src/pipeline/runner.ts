@@ -27,7 +27,8 @@ export interface RunnerModules<T extends Queueable, Out, Report> {
   readonly logger: Logger;
   /** Called once for every item that was taken from the queue. */
   readonly onOutcome: (item: T, outcome: Outcome<Out>) => void;
-  readonly onReport?: (item: T, report: Report) => void;
+  /** `hasEnded`: its outcome follows at once. */
+  readonly onReport?: (item: T, report: Report, hasEnded: boolean) => void;
   readonly onQuestion?: (question: Question) => Promise<unknown>;
   readonly onFatal?: (error: Error) => void;
   /** Takes at most `max` items out of the queue; by default the next ones in order. */
@@ -71,9 +72,9 @@ export class StageRunner<T extends Queueable, In, Out, Report = never> {
           modules.metrics.busy(durationMs);
           this.#land(id, outcome);
         },
-        onReport: (id, report) => {
+        onReport: (id, report, hasEnded) => {
           const flight = this.#flights.get(id);
-          if (flight !== undefined) modules.onReport?.(flight.item, report);
+          if (flight !== undefined) modules.onReport?.(flight.item, report, hasEnded);
         },
         ...(modules.onQuestion === undefined ? {} : { onQuestion: modules.onQuestion }),
         ...(modules.onFatal === undefined ? {} : { onFatal: modules.onFatal }),

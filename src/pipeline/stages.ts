@@ -20,7 +20,8 @@ export interface StageListener {
   bid(ask: PendingAsk, outcome: Outcome<BidOutput>): void;
   takeAdmissible(max: number): readonly Item[];
   admitted(item: Item, outcome: Outcome<AdmitOutput>): void;
-  reported(item: Item, report: ExecuteReport): void;
+  /** `hasEnded`: its outcome follows at once. */
+  reported(item: Item, report: ExecuteReport, hasEnded: boolean): void;
   executed(item: Item, outcome: Outcome<ExecuteOutput>): void;
   ranWasm(item: Item, outcome: Outcome<WasmOutput>): void;
   published(item: Item, outcome: Outcome<PublishOutput>): void;
@@ -167,7 +168,7 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
       logger,
       onFatal,
       onOutcome: (item, outcome) => spine.executed(item, outcome),
-      onReport: (item, report) => spine.reported(item, report),
+      onReport: (item, report, hasEnded) => spine.reported(item, report, hasEnded),
       onQuestion,
       passes: ({ header }) => (header.fileless && header.engine === 'wasm' ? PREPARED : undefined),
     },
@@ -194,7 +195,7 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
       logger,
       onFatal,
       onOutcome: (item, outcome) => spine.ranWasm(item, outcome),
-      onReport: (item, report) => spine.reported(item, report),
+      onReport: (item, report) => spine.reported(item, report, false),
     },
   );
 
