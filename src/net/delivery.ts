@@ -274,12 +274,20 @@ export class Delivery implements Component {
     return this.#requester?.wantsAnswer(message.jobId, message.executionId) ?? true;
   }
 
-  async #sendRow({ to, message }: OutboxRow): Promise<void> {
-    if (message.type !== 'AskForBid') {
-      // An end that its own node could forget would make the execution run again, an offer end in an error.
-      if (to !== this.#options.nodeId && isPromise(message)) await this.#compute?.store.flushed();
-      return this.#hand(to, message);
-    }
+  #sendRow({ to, message }: OutboxRow): Promise<void> {
+    if (message.type === 'AskForBid') return this.#sendAsk(to, message);
+    return to === this.#options.nodeId || !isPromise(message)
+      ? this.#hand(to, message)
+      : this.#sendPromise(to, message);
+  }
+
+  /** An end that its own node could forget would make the execution run again, an offer end in an error. */
+  async #sendPromise(to: NodeId, message: Message): Promise<void> {
+    await this.#compute?.store.flushed();
+    return this.#hand(to, message);
+  }
+
+  async #sendAsk(to: NodeId, message: AskForBid): Promise<void> {
     const { executionId, jobId, jobVersion } = message;
     const spec = this.#attached.get(executionId) ?? (await this.#spec(jobId, jobVersion));
     this.#attached.delete(executionId);

@@ -194,6 +194,7 @@ export class StageRunner<T extends Queueable, In, Out, Report = never> {
   #pass(item: T): boolean {
     const outcome = this.#modules.passes?.(item);
     if (outcome === undefined) return false;
+    this.#modules.metrics.ranOn(0);
     this.#modules.metrics.itemsOut(outcome.kind);
     this.#gauge();
     this.#modules.onOutcome(item, outcome);
