@@ -19,6 +19,8 @@ export interface RunnerOptions<T, In> {
    * "fail" ends them with a retryable error.
    */
   readonly onThreadDeath: 'again' | 'fail';
+  /** What starts goes before what ends: the queue is looked at when the turn of the loop is over. */
+  readonly isLate?: true;
 }
 
 export interface RunnerModules<T extends Queueable, Out, Report> {
@@ -56,11 +58,12 @@ export class StageRunner<T extends Queueable, In, Out, Report = never> {
   readonly #returned: Flight<T>[] = [];
   readonly #landings: (() => void)[] = [];
   #batches = 0;
-  readonly #pump = new Pump(() => this.#move());
+  readonly #pump: Pump;
 
   constructor(options: RunnerOptions<T, In>, modules: RunnerModules<T, Out, Report>) {
     this.#options = options;
     this.#modules = modules;
+    this.#pump = new Pump(() => this.#move(), options.isLate);
     this.queue = modules.queue;
     modules.metrics.setBound(modules.queue.bound);
     this.#pool = new Pool<In, Out, Report>(options.pool, {

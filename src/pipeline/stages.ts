@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { sep } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Outcome } from '../core/outcome.ts';
 import type { AdmitInput, AdmitOutput } from '../workers/admit/protocol.ts';
@@ -77,7 +77,8 @@ const PREPARED: Outcome<ExecuteOutput> = {
 /** Where a fileless execution would have its folder, which nobody makes for now. */
 function unplaced({ id, header, gpus }: Item, executionsDirectory: string): Outcome<AdmitOutput> | undefined {
   if (!header.fileless) return undefined;
-  const directory = join(executionsDirectory, id);
+  // `join` would look through the whole path again for every execution.
+  const directory = executionsDirectory + sep + id;
   return { kind: 'advance', value: { directory, gpus: gpus.map((gpu) => gpu.Index) } };
 }
 
@@ -203,6 +204,8 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
     {
       batchItems: limits.batchItems,
       onThreadDeath: 'again',
+      // The ends of a turn's runs are written while threads have the next ones.
+      isLate: true,
       toInput: (item) => publishInput(item, options.admit.executionsDirectory),
       pool: {
         name: 'publish',

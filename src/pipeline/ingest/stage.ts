@@ -1,5 +1,4 @@
 import { NodeError } from '../../core/errors.ts';
-import { uuidv7 } from '../../core/ids.ts';
 import type { Limits } from '../../core/limits.ts';
 import type { CheckedJob, Submission } from '../../core/ports.ts';
 import type { Logger } from '../../telemetry/logger.ts';
@@ -24,6 +23,7 @@ export interface IngestStageOptions {
 export class IngestStage {
   readonly runner: StageRunner<PendingJob, Submission, CheckedJob>;
   #closed = false;
+  #checked = 0;
 
   constructor(
     options: IngestStageOptions,
@@ -63,7 +63,9 @@ export class IngestStage {
       return Promise.reject(new NodeError('Stopping', 'the node is stopping and takes no more jobs'));
     }
     return new Promise((resolve, reject) => {
-      if (this.runner.offer({ id: uuidv7(), priority: 0, submission, resolve, reject })) return;
+      this.#checked += 1;
+      const id = String(this.#checked);
+      if (this.runner.offer({ id, priority: 0, submission, resolve, reject })) return;
       const { bound } = this.runner.queue;
       reject(
         new NodeError(
