@@ -13,6 +13,12 @@ import { faultOf } from '../verdicts.ts';
 /** Batches of pure computation a thread has at once: the next is there when one is done. */
 const BATCHES_PER_THREAD = 2;
 
+/**
+ * Checked jobs handed on in one turn of the loop. As many as are begun and ended in one, or they would pile up in front of
+ * those: a job that has to wait for room costs more than one that finds it.
+ */
+const HANDED_PER_TURN = 16;
+
 export interface IngestStageOptions {
   readonly limits: Limits;
   readonly threads: number;
@@ -22,8 +28,10 @@ export interface IngestStageOptions {
 /** The ingest stage: bytes become checked jobs. The requester role takes them, and the compute role explains bids on them. */
 export class IngestStage {
   readonly runner: StageRunner<PendingJob, Submission, CheckedJob>;
+  readonly #checked: (() => void)[] = [];
+  #submissions = 0;
   #closed = false;
-  #checked = 0;
+  #handing = false;
 
   constructor(
     options: IngestStageOptions,
@@ -50,8 +58,12 @@ export class IngestStage {
         logger: modules.logger,
         onFatal: modules.onFatal,
         onOutcome: (job, outcome) => {
-          if (outcome.kind === 'advance') job.resolve(outcome.value);
-          else job.reject(faultOf(outcome));
+          if (outcome.kind !== 'advance') {
+            job.reject(faultOf(outcome));
+            return;
+          }
+          this.#checked.push(() => job.resolve(outcome.value));
+          this.#handOn();
         },
       },
     );
@@ -63,9 +75,13 @@ export class IngestStage {
       return Promise.reject(new NodeError('Stopping', 'the node is stopping and takes no more jobs'));
     }
     return new Promise((resolve, reject) => {
-      this.#checked += 1;
-      const id = String(this.#checked);
-      if (this.runner.offer({ id, priority: 0, submission, resolve, reject })) return;
+      this.#submissions += 1;
+      const id = String(this.#submissions);
+      if (
+        this.#checked.length < this.runner.queue.bound &&
+        this.runner.offer({ id, priority: 0, submission, resolve, reject })
+      )
+        return;
       const { bound } = this.runner.queue;
       reject(
         new NodeError(
@@ -73,6 +89,16 @@ export class IngestStage {
           `the node is checking as many jobs as it can hold (${bound}); nothing was stored`,
         ),
       );
+    });
+  }
+
+  #handOn(): void {
+    if (this.#handing) return;
+    this.#handing = true;
+    setImmediate(() => {
+      this.#handing = false;
+      for (const hand of this.#checked.splice(0, HANDED_PER_TURN)) hand();
+      if (this.#checked.length > 0) this.#handOn();
     });
   }
 
