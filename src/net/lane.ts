@@ -32,7 +32,7 @@ export interface LaneModules {
 }
 
 /** Rows sent in one turn: what they lead to at the other role of this process must not hold up threads that are done. */
-const SEND_PER_TURN = 32;
+const SEND_PER_TURN = 64;
 
 interface Failed {
   readonly row: OutboxRow;

@@ -2,7 +2,7 @@ import { NodeError } from '../../core/errors.ts';
 import type { Limits } from '../../core/limits.ts';
 import type { CheckedJob, Submission } from '../../core/ports.ts';
 import type { Logger } from '../../telemetry/logger.ts';
-import type { Metrics } from '../../telemetry/metrics.ts';
+import type { Metrics, StageMetrics } from '../../telemetry/metrics.ts';
 import type { IngestOptions } from '../../workers/ingest/protocol.ts';
 import { workerUrl } from '../../workers/pool.ts';
 import type { PendingJob } from '../item.ts';
@@ -28,6 +28,8 @@ export interface IngestStageOptions {
 /** The ingest stage: bytes become checked jobs. The requester role takes them, and the compute role explains bids on them. */
 export class IngestStage {
   readonly runner: StageRunner<PendingJob, Submission, CheckedJob>;
+  readonly #metrics: StageMetrics;
+  /** To be handed on: what comes on top of as many as may wait to be checked is refused. */
   readonly #checked: (() => void)[] = [];
   #submissions = 0;
   #closed = false;
@@ -37,6 +39,7 @@ export class IngestStage {
     options: IngestStageOptions,
     modules: { readonly logger: Logger; readonly metrics: Metrics; readonly onFatal: (error: Error) => void },
   ) {
+    this.#metrics = modules.metrics.createStageMetrics('ingest');
     this.runner = new StageRunner<PendingJob, Submission, CheckedJob>(
       {
         batchItems: options.limits.batchItems,
@@ -54,7 +57,7 @@ export class IngestStage {
       },
       {
         queue: new BoundedQueue({ name: 'ingest', bound: options.limits.ingestQueue }),
-        metrics: modules.metrics.createStageMetrics('ingest'),
+        metrics: this.#metrics,
         logger: modules.logger,
         onFatal: modules.onFatal,
         onOutcome: (job, outcome) => {
@@ -74,15 +77,12 @@ export class IngestStage {
     if (this.#closed) {
       return Promise.reject(new NodeError('Stopping', 'the node is stopping and takes no more jobs'));
     }
+    const { bound } = this.runner.queue;
     return new Promise((resolve, reject) => {
       this.#submissions += 1;
-      const id = String(this.#submissions);
-      if (
-        this.#checked.length < this.runner.queue.bound &&
-        this.runner.offer({ id, priority: 0, submission, resolve, reject })
-      )
-        return;
-      const { bound } = this.runner.queue;
+      const job = { id: String(this.#submissions), priority: 0, submission, resolve, reject };
+      if (this.#checked.length >= bound) this.#metrics.itemsRefused();
+      else if (this.runner.offer(job)) return;
       reject(
         new NodeError(
           'Busy',
