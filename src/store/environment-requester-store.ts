@@ -92,7 +92,7 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
     const before = job === undefined ? undefined : this.#checkJob(job);
     this.#checkExecutions(executions);
     let written: ReturnType<RoleLog<JobState>['append']> = { rows: [], outbox: [] };
-    this.#environment.write((batch) => {
+    this.#log.write((batch) => {
       if (job !== undefined) this.#writeJob(batch, job, before);
       for (const { record } of executions) {
         batch.put(this.#executions, [record.jobId, record.id], requesterExecutionCodec.encode(record));
@@ -110,11 +110,11 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
   }
 
   putNode(node: StoredNode): void {
-    this.#environment.write((batch) => batch.put(this.#nodes, node.info.nodeId, node));
+    this.#log.write((batch) => batch.put(this.#nodes, node.info.nodeId, node));
   }
 
   removeNode(id: NodeId): void {
-    this.#environment.write((batch) => batch.remove(this.#nodes, id));
+    this.#log.write((batch) => batch.remove(this.#nodes, id));
   }
 
   committed(): Promise<void> {
