@@ -183,11 +183,13 @@ class RequesterRole implements Requester {
   }
 
   wantsAnswer(jobId: JobId, executionId: ExecutionId): boolean {
-    return this.#store.execution(jobId, executionId)?.computeState.type === 'AskForBid';
+    const execution =
+      this.#lives.peek(jobId)?.executions.get(executionId) ?? this.#store.execution(jobId, executionId);
+    return execution?.computeState.type === 'AskForBid';
   }
 
   known({ executionId, jobId, jobVersion }: AskForBid): KnownSpec {
-    const record = this.#store.job(jobId);
+    const record = this.#lives.peek(jobId)?.record ?? this.#store.job(jobId);
     if (record?.version !== jobVersion) return {};
     const { namespace, type, priority, engine, publisher, resources, fileless, facts } = record;
     const { executionTimeoutMs, queueTimeoutMs, totalTimeoutMs } = record;
