@@ -21,8 +21,8 @@ import { Spine } from '../pipeline/spine.ts';
 import type { ComputeStore } from '../store/compute-store.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics, Sample } from '../telemetry/metrics.ts';
-import type { BidOptions, StorageOptions } from '../workers/bid/protocol.ts';
-import { createQuickBidder } from '../workers/bid/quick.ts';
+import type { StorageOptions } from '../workers/bid/protocol.ts';
+import { QuickBids } from '../workers/bid/quick.ts';
 import { BidTally } from '../workers/bid/tally.ts';
 import type { Question } from '../workers/protocol.ts';
 import { observeBids } from './bid-metrics.ts';
@@ -90,7 +90,7 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
     { clock, logger: logger.child({ module: 'disk' }), onMore: () => spine.lookAgain() },
   );
   const tally = new BidTally();
-  const bid: BidOptions = {
+  const bid = {
     ...config.bid,
     nodeId,
     defaultResources: plan.defaults,
@@ -103,6 +103,7 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
     tally: tally.buffer,
     docker: config.docker,
   };
+  const quick = new QuickBids(bid);
   let offer: Healthy = { engines: [], storages: [], publishers: [] };
 
   const spine = new Spine(
@@ -133,7 +134,6 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
     },
     {
       store,
-      quickBidder: createQuickBidder(bid),
       ledger,
       disk: disk.view,
       clock,
@@ -143,6 +143,7 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
       onRoom: (openSlots) => modules.onRoom({ openSlots, openCapacity: ledger.open() }),
       onCapacity: modules.onChange,
       onGone: (item) => compute.gone(item),
+      bidAtOnce: (header, facts) => quick.bid(header, facts),
       onQuestion: modules.onQuestion,
       onFatal: modules.onFatal,
     },
@@ -162,6 +163,7 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
       onChange: (healthy) => {
         offer = healthy;
         spine.setOffer(healthy);
+        quick.setOffer(healthy);
         modules.onChange();
       },
     },
@@ -172,6 +174,7 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
 
   const policy = new Policy(policyOf(config), {
     apply: (bid) => {
+      quick.setPolicy(bid);
       spine.setPolicy(bid, bid.approvalTimeoutMs);
       compute.setAccepts(bid.acceptBidsFrom);
     },

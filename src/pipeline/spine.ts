@@ -67,7 +67,7 @@ export class Spine {
       bid: (ask, outcome) => this.intake.decided(ask, outcome),
       takeAdmissible: (max) => this.#admission.take(max),
       admitted: (item, outcome) => this.#admitted(item, outcome),
-      reported: (item, report) => this.#reported(item, report),
+      reported: (item, report, hasEnded) => this.#reported(item, report, hasEnded),
       executed: (item, outcome) => this.#executed(item, outcome),
       ranWasm: (item, outcome) => this.#stopped(item, outcome),
       published: (item, outcome) => this.#published(item, outcome),
@@ -141,16 +141,17 @@ export class Spine {
     this.#stages.warm();
   }
 
-  /** Tells those who decide on bids what the node offers now. */
+  /** Tells the bid threads what the node offers now. */
   setOffer(offer: Healthy): void {
-    this.#stages.setOffer(offer);
+    this.#stages.bid.control({ kind: 'live', name: 'offer', value: offer });
   }
 
   /** Which jobs are taken from now on. Bids being decided are decided as they began. */
   setPolicy(policy: BidPolicy, approvalTimeoutMs: number): void {
     this.intake.setPolicy(policy);
     this.approvals.setTimeout(approvalTimeoutMs);
-    this.#stages.setPolicy(policy);
+    this.#stages.bid.control({ kind: 'live', name: 'policy', value: policy });
+    this.#stages.supervise.control({ kind: 'live', name: 'acceptNetworked', value: policy.acceptNetworked });
     this.#noteRoom();
   }
 
@@ -291,10 +292,11 @@ export class Spine {
     this.#noteRoom();
   }
 
-  #reported(item: Item, report: ExecuteReport): void {
+  #reported(item: Item, report: ExecuteReport, hasEnded: boolean): void {
     if (report.kind === 'running' && !item.ran) {
       item.ran = true;
-      this.#control.running(item);
+      // No clock need be started for a run that is over.
+      if (!hasEnded) this.#control.running(item);
     }
     for (const watcher of item.watchers ?? []) watcher();
   }

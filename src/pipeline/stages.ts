@@ -1,8 +1,8 @@
-import { join } from 'node:path';
+import { sep } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Outcome } from '../core/outcome.ts';
 import type { AdmitInput, AdmitOutput } from '../workers/admit/protocol.ts';
-import type { BidInput, BidOutput, BidPolicy, Offer } from '../workers/bid/protocol.ts';
+import type { BidInput, BidOutput } from '../workers/bid/protocol.ts';
 import type { ExecuteInput, ExecuteOutput, ExecuteReport, WasmOutput } from '../workers/execute/protocol.ts';
 import { workerUrl } from '../workers/pool.ts';
 import type { PublishInput, PublishOutput } from '../workers/publish/protocol.ts';
@@ -20,7 +20,8 @@ export interface StageListener {
   bid(ask: PendingAsk, outcome: Outcome<BidOutput>): void;
   takeAdmissible(max: number): readonly Item[];
   admitted(item: Item, outcome: Outcome<AdmitOutput>): void;
-  reported(item: Item, report: ExecuteReport): void;
+  /** `hasEnded`: its outcome follows at once. */
+  reported(item: Item, report: ExecuteReport, hasEnded: boolean): void;
   executed(item: Item, outcome: Outcome<ExecuteOutput>): void;
   ranWasm(item: Item, outcome: Outcome<WasmOutput>): void;
   published(item: Item, outcome: Outcome<PublishOutput>): void;
@@ -53,10 +54,6 @@ export interface Stages {
   readonly publish: StageRunner<Item, PublishInput, PublishOutput>;
   /** Starts the threads that the first bid needs; the others start with the first execution that needs them. */
   warm(): void;
-  /** What the node offers from now on. */
-  setOffer(offer: Offer): void;
-  /** Which jobs it takes from now on. */
-  setPolicy(policy: BidPolicy): void;
   /** Keeps the places downstream that an admitted item will need. */
   reservePlaces(item: Item): boolean;
   releasePlaces(item: Item): void;
@@ -80,13 +77,14 @@ const PREPARED: Outcome<ExecuteOutput> = {
 /** Where a fileless execution would have its folder, which nobody makes for now. */
 function unplaced({ id, header, gpus }: Item, executionsDirectory: string): Outcome<AdmitOutput> | undefined {
   if (!header.fileless) return undefined;
-  const directory = join(executionsDirectory, id);
+  // `join` would look through the whole path again for every execution.
+  const directory = executionsDirectory + sep + id;
   return { kind: 'advance', value: { directory, gpus: gpus.map((gpu) => gpu.Index) } };
 }
 
 export function createStages(options: SpineOptions, modules: SpineModules, spine: StageListener): Stages {
   const { limits, threads } = options;
-  const { logger, metrics, quickBidder, onQuestion, onFatal } = modules;
+  const { logger, metrics, onQuestion, onFatal } = modules;
   const from = import.meta.url;
 
   const bid = new StageRunner<PendingAsk, BidInput, BidOutput>(
@@ -110,7 +108,10 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
       logger,
       onFatal,
       onOutcome: (ask, outcome) => spine.bid(ask, outcome),
-      passes: (ask) => quickBidder.bidQuickly(bidInput(ask)),
+      passes: ({ header, facts, explain }) =>
+        header === undefined || facts === undefined || explain !== undefined
+          ? undefined
+          : modules.bidAtOnce(header, facts),
       onQuestion,
     },
   );
@@ -168,7 +169,7 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
       logger,
       onFatal,
       onOutcome: (item, outcome) => spine.executed(item, outcome),
-      onReport: (item, report) => spine.reported(item, report),
+      onReport: (item, report, hasEnded) => spine.reported(item, report, hasEnded),
       onQuestion,
       passes: ({ header }) => (header.fileless && header.engine === 'wasm' ? PREPARED : undefined),
     },
@@ -195,7 +196,7 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
       logger,
       onFatal,
       onOutcome: (item, outcome) => spine.ranWasm(item, outcome),
-      onReport: (item, report) => spine.reported(item, report),
+      onReport: (item, report) => spine.reported(item, report, false),
     },
   );
 
@@ -203,6 +204,8 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
     {
       batchItems: limits.batchItems,
       onThreadDeath: 'again',
+      // The ends of a turn's runs are written while threads have the next ones.
+      isLate: true,
       toInput: (item) => publishInput(item, options.admit.executionsDirectory),
       pool: {
         name: 'publish',
@@ -238,15 +241,6 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
     publish,
     warm() {
       bid.warm();
-    },
-    setOffer(offer) {
-      quickBidder.setOffer(offer);
-      bid.control({ kind: 'live', name: 'offer', value: offer });
-    },
-    setPolicy(policy) {
-      quickBidder.setPolicy(policy);
-      bid.control({ kind: 'live', name: 'policy', value: policy });
-      supervise.control({ kind: 'live', name: 'acceptNetworked', value: policy.acceptNetworked });
     },
     reservePlaces(item) {
       const needsWasm = item.header.engine === 'wasm';

@@ -8,7 +8,6 @@ import { limits } from '../../src/core/limits.ts';
 import type { Rejection } from '../../src/core/outcome.ts';
 import { NO_RESOURCES } from '../../src/core/resources.ts';
 import { Compute } from '../../src/pipeline/compute.ts';
-import { OPTIONS as BID_OPTIONS } from '../support/bid.ts';
 import { dockerJob, helloModule, mockJob, wasmJob } from '../support/jobs.ts';
 import { type Wire, waitUntil } from '../support/node.ts';
 import { MIB } from '../support/pipeline.ts';
@@ -18,15 +17,12 @@ import { TEST_NODE } from '../support/store-records.ts';
 
 const HALF = { CPU: '1', Memory: '8mb', Disk: '64mb' };
 
-/** Bids take their time: what happens meanwhile can be seen. */
-const ON_A_THREAD = { bid: { probeExec: 'exit 0' } };
-
 function assertFree(ledger: Ledger): void {
   assert.deepEqual([ledger.promised(), ledger.used()], [NO_RESOURCES, NO_RESOURCES]);
 }
 
 test('from ask to settle: an offer that holds its promise, a run, a message, and nothing left', async (t) => {
-  const { spine, ledger, executions, gone, ask, stateOf, messages } = await testSpine(t, ON_A_THREAD);
+  const { spine, ledger, executions, gone, ask, stateOf, messages } = await testSpine(t);
   const id = await ask(mockJob({ Stdout: 'x\n' }, { publisher: 'local', resources: HALF }));
   assert.deepEqual(ledger.promised(), NO_RESOURCES, 'deciding holds nothing');
   await waitUntil(() => spine.items.get(id)?.station === 'offered', 'it is offered');
@@ -65,7 +61,7 @@ test('an offer that nobody answers is withdrawn, and what it held is free', asyn
 });
 
 test('an offer that is turned down, and an ask that is dropped, leave nothing', async (t) => {
-  const { spine, ledger, ask, gone, store, rejections, messages } = await testSpine(t, ON_A_THREAD);
+  const { spine, ledger, ask, gone, store, rejections, messages } = await testSpine(t);
   const offered = await ask(mockJob({}, { resources: HALF }));
   await waitUntil(() => spine.items.has(offered), 'it is offered');
   await spine.turnDown(offered, 'another node is better');
@@ -86,21 +82,6 @@ test('an offer that is turned down, and an ask that is dropped, leave nothing', 
   await waitUntil(() => spine.items.has(other), 'the one after it is decided');
   assert.ok(!spine.items.has(dropped) && !rejections.has(dropped), 'nobody waits for the answer');
   await spine.turnDown(other, '');
-  assertFree(ledger);
-});
-
-test('what is decided from memory is decided at once, and by the policy of that moment', async (t) => {
-  const { spine, ledger, check, askBytes, rejections } = await testSpine(t);
-  const { header, spec } = await check(mockJob({}, { resources: HALF }));
-  const offered = askBytes(spec, header.id);
-  await Promise.resolve();
-  assert.equal(spine.items.get(offered)?.station, 'offered', 'no thread was waited for');
-  assert.equal(spine.items.get(offered)?.header.engine, 'mock');
-  spine.setPolicy({ ...BID_OPTIONS, rejectStateless: true }, 1000);
-  const stateless = askBytes(spec, header.id);
-  await Promise.resolve();
-  assert.equal(rejections.get(stateless)?.code, 'stateless');
-  await spine.turnDown(offered, '');
   assertFree(ledger);
 });
 

@@ -19,7 +19,6 @@ import { createComputeStore } from '../../src/store/environment-compute-store.ts
 import { openMemoryEnvironment } from '../../src/store/memory-environment.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 import type { BidOptions } from '../../src/workers/bid/protocol.ts';
-import { createQuickBidder } from '../../src/workers/bid/quick.ts';
 import { OPTIONS as BID_OPTIONS } from './bid.ts';
 import { executeOptions, storageOptions } from './execute-options.ts';
 import { temporaryFolder } from './folders.ts';
@@ -116,20 +115,6 @@ export async function testSpine(t: TestContext, options: TestSpineOptions = {}):
   const disk = new DiskView();
   if (options.freeBytes !== undefined) disk.set(options.freeBytes);
   const storages = { ...storageOptions(folder), ipfsConnect: options.kubo ?? '' };
-  const bid: BidOptions = {
-    ...BID_OPTIONS,
-    nodeId: TEST_NODE,
-    minExecutionTimeoutMs: 0,
-    maxExecutionTimeoutMs: Number.POSITIVE_INFINITY,
-    defaultExecutionTimeoutMs: 600_000,
-    timeoutBypass: [],
-    defaultResources: NO_RESOURCES,
-    jobLimit: MACHINE,
-    storages,
-    ledger: ledger.share(),
-    disk: disk.buffer,
-    ...options.bid,
-  };
   const spine = new Spine(
     {
       nodeId: TEST_NODE,
@@ -138,14 +123,26 @@ export async function testSpine(t: TestContext, options: TestSpineOptions = {}):
       defaultExecutionTimeoutMs: 600_000,
       gpus: [],
       approvalTimeoutMs: 86_400_000,
-      bid,
+      bid: {
+        ...BID_OPTIONS,
+        nodeId: TEST_NODE,
+        minExecutionTimeoutMs: 0,
+        maxExecutionTimeoutMs: Number.POSITIVE_INFINITY,
+        defaultExecutionTimeoutMs: 600_000,
+        timeoutBypass: [],
+        defaultResources: NO_RESOURCES,
+        jobLimit: MACHINE,
+        storages,
+        ledger: ledger.share(),
+        disk: disk.buffer,
+        ...options.bid,
+      },
       admit: { executionsDirectory: executions },
       execute: { ...executeOptions(folder), storages },
       publish: { storages, archivesDirectory: archives, archivesUrl: 'http://127.0.0.1/results' },
     },
     {
       store,
-      quickBidder: createQuickBidder(bid),
       ledger,
       disk,
       clock,
@@ -159,6 +156,7 @@ export async function testSpine(t: TestContext, options: TestSpineOptions = {}):
       onCapacity: () => undefined,
       onGone: ({ id }) => void gone.push(id),
       onFatal,
+      bidAtOnce: () => undefined,
       onQuestion: () => Promise.reject(new Error('nobody asks')),
     },
   );

@@ -1,25 +1,18 @@
 import type { Explanation } from '../../core/bids.ts';
 import { toErrorData } from '../../core/errors.ts';
-import { readSpec } from '../../core/headers.ts';
+import { type BidFacts, readSpec } from '../../core/headers.ts';
 import type { JobSpec } from '../../core/job.ts';
 import type { Outcome } from '../../core/outcome.ts';
 import type { Storage } from '../../storages/storage.ts';
 import { type CheckedAsk, checkAsk } from '../checks/ask.ts';
-import {
-  BID,
-  type Decision,
-  decideQuickly,
-  decideSlowly,
-  explainAll,
-  type Observer,
-  type SlowOptions,
-  slowOnes,
-} from './decide.ts';
-import { inlineBytes, inputBytes, isInline } from './input-bytes.ts';
+import { bidFacts, isSelfContained } from '../checks/facts.ts';
+import { BID, decideSlowly, explainAll, type Observer, type SlowOptions, slowOnes } from './decide.ts';
+import { inputBytes } from './input-bytes.ts';
 import { rememberLookUps } from './look-ups.ts';
 import { createStrategies, type PolicyModules } from './policy.ts';
 import type { CommandRunner } from './probes/exec.ts';
 import type { BidInput, BidOptions, BidOutput, BidPolicy, Offer } from './protocol.ts';
+import { countIn, decideSafely, invalid, outcomeOf, withDisk } from './quick.ts';
 import type { PlatformLookup } from './strategies/image-platform.ts';
 import type { AskedJob, Strategy } from './strategy.ts';
 import { BidTally } from './tally.ts';
@@ -30,8 +23,6 @@ const SLOW_DEADLINE_MS = 5_000;
 const PROBE_MARGIN_MS = 1_000;
 /** Sizes only sharpen the request: no bid waits long for them. */
 const SIZE_DEADLINE_MS = 1_000;
-/** A longer spec is read on a bid thread: reading so much costs about as much as handling the message that brought it. */
-const QUICK_SPEC_BYTES = 4096;
 
 export interface BidModules {
   /** Storages by lower-case type; called with the first job that needs one. */
@@ -56,7 +47,6 @@ export class Bidder {
   readonly #observe: Observer;
   #strategies: readonly Strategy[];
   #slowDeadlineMs: number;
-  #hasProbe: boolean;
   #offer: Offer | undefined;
 
   constructor(options: BidOptions, modules: BidModules) {
@@ -68,10 +58,9 @@ export class Bidder {
       platforms: modules.platforms,
       find: finder(modules.storages),
     };
-    this.#observe = (strategy, decision) => tally.said(strategy, verdictName(decision));
+    this.#observe = countIn(tally);
     this.#strategies = createStrategies(options, this.#modules);
     this.#slowDeadlineMs = slowDeadlineMs(options);
-    this.#hasProbe = hasProbe(options);
   }
 
   /** What is installed and answering from now on. */
@@ -83,76 +72,47 @@ export class Bidder {
   setPolicy(policy: BidPolicy): void {
     this.#strategies = createStrategies({ ...this.#options, ...policy }, this.#modules);
     this.#slowDeadlineMs = slowDeadlineMs(policy);
-    this.#hasProbe = hasProbe(policy);
   }
 
   /** Never rejects: what goes wrong is a rejection with the reason. */
   async bid(input: BidInput, context: BidContext): Promise<Outcome<BidOutput>> {
-    const job = this.#read(input);
-    if ('kind' in job) return job;
-    return withRead(input, job, await this.#decide(job, input.explain, context));
-  }
-
-  /** The same decision at once, on whatever thread asks; undefined where it may take long: then `bid` is for a bid thread. */
-  bidQuickly(input: BidInput): Outcome<BidOutput> | undefined {
-    const { asked, spec, explain } = input;
-    if (explain || this.#hasProbe || spec.length > QUICK_SPEC_BYTES) return undefined;
-    if ('engine' in asked && asked.engine === 'docker') return undefined;
-    const job = this.#read(input);
-    if ('kind' in job) return job;
-    const strategies = this.#strategies;
-    if (this.#isSlow(strategies, job)) return undefined;
-    return withRead(input, job, this.#decideQuickly(strategies, job) ?? inlineOutcome(strategies, job));
-  }
-
-  /** The job that is decided on, or why none is. */
-  #read({ asked, spec }: BidInput): AskedJob | Outcome<BidOutput> {
+    const { asked } = input;
+    const isKnown = 'engine' in asked;
     let checked: CheckedAsk;
+    let facts: BidFacts;
     try {
-      checked =
-        'engine' in asked
-          ? { header: asked, spec: parse(spec) }
-          : checkAsk(asked, spec, this.#options.defaultResources);
+      checked = isKnown
+        ? { header: asked, spec: parse(input.spec) }
+        : checkAsk(asked, input.spec, this.#options.defaultResources);
+      facts = bidFacts(checked.spec.Tasks[0]);
     } catch (thrown) {
       return invalid(`this node can not read the job: ${toErrorData(thrown).message}`);
     }
+    const outcome = await this.#decide({ ...checked, facts }, input.explain, context);
+    if (isKnown || !('value' in outcome)) return outcome;
+    return { ...outcome, value: { ...outcome.value, read: readSpec(checked.header) } };
+  }
+
+  async #decide(
+    { header, spec, facts }: CheckedAsk & { readonly facts: BidFacts },
+    isExplained: boolean,
+    context: BidContext,
+  ): Promise<Outcome<BidOutput>> {
     const offer = this.#offer;
     if (offer === undefined) {
       const reason = 'this node does not know yet what it can run';
       return { kind: 'reject', final: false, code: 'busy', reason };
     }
-    return { ...checked, resources: checked.header.resources, offer };
-  }
-
-  async #decide(job: AskedJob, isExplained: boolean, context: BidContext): Promise<Outcome<BidOutput>> {
     const strategies = this.#strategies;
-    if (isExplained) {
-      try {
-        return await this.#explain(strategies, job, this.#slow(context.signal));
-      } catch (thrown) {
-        return unacceptable(thrown);
-      }
+    const job: AskedJob = { header, facts, spec, resources: header.resources, offer };
+    if (isExplained) return this.#explain(strategies, job, this.#slow(context.signal));
+    const decision = decideSafely(strategies, job, this.#observe);
+    if (decision.kind === 'reject') return decision;
+    if (!isSelfContained(facts) || slowOnes(strategies, job).length > 0) {
+      return this.#bidSlowly(strategies, job, this.#slow(context.signal));
     }
-    const refusal = this.#decideQuickly(strategies, job);
-    if (refusal !== undefined) return refusal;
-    if (this.#isSlow(strategies, job)) return this.#bidSlowly(strategies, job, this.#slow(context.signal));
-    return inlineOutcome(strategies, job);
-  }
-
-  /** A refusal from memory, where there is one. */
-  #decideQuickly(strategies: readonly Strategy[], job: AskedJob): Outcome<BidOutput> | undefined {
-    try {
-      const decision = decideQuickly(strategies, job, this.#observe);
-      return decision.kind === 'reject' ? decision : undefined;
-    } catch (thrown) {
-      return unacceptable(thrown);
-    }
-  }
-
-  /** True where something has to be looked up or asked. */
-  #isSlow(strategies: readonly Strategy[], job: AskedJob): boolean {
-    const inputs = job.spec.Tasks[0].InputSources ?? [];
-    return !inputs.every(isInline) || slowOnes(strategies, job).length > 0;
+    const [, , , bytes] = facts;
+    return outcomeOf(strategies, job, { decision: BID, bytes });
   }
 
   #slow(signal: AbortSignal): SlowOptions {
@@ -209,69 +169,9 @@ function finder(storages: BidModules['storages']): PolicyModules['find'] {
   };
 }
 
-function hasProbe({ probeExec, probeHttp }: BidPolicy): boolean {
-  return probeExec !== '' || probeHttp !== '';
-}
-
-function slowDeadlineMs(policy: BidPolicy): number {
-  return hasProbe(policy)
-    ? Math.max(SLOW_DEADLINE_MS, policy.probeTimeoutMs + PROBE_MARGIN_MS)
-    : SLOW_DEADLINE_MS;
-}
-
-function withDisk(job: AskedJob, bytes: number): AskedJob {
-  return bytes <= job.resources.disk ? job : { ...job, resources: { ...job.resources, disk: bytes } };
-}
-
-function verdictName(decision: Decision): 'yes' | 'no' | 'not now' | 'wait' {
-  switch (decision.kind) {
-    case 'bid':
-      return 'yes';
-    case 'wait':
-      return 'wait';
-    case 'reject':
-      return decision.final ? 'no' : 'not now';
-  }
-}
-
-/** `bytes` is what the inputs take on disk, which may be more than a job may have, or more than there is. */
-function outcomeOf(
-  strategies: readonly Strategy[],
-  job: AskedJob,
-  { decision, bytes }: { readonly decision: Decision; readonly bytes: number },
-): Outcome<BidOutput> {
-  if (decision.kind === 'reject') return decision;
-  const raised = withDisk(job, bytes);
-  const again: Decision = raised === job ? decision : decideQuickly(strategies, raised);
-  if (again.kind === 'reject') return again;
-  const value: BidOutput = { resources: raised.resources };
-  return decision.kind === 'bid'
-    ? { kind: 'advance', value }
-    : { kind: 'wait', reason: decision.reason, value };
-}
-
-/** Of a job whose inputs are all in it, and that no quick strategy refuses. */
-function inlineOutcome(strategies: readonly Strategy[], job: AskedJob): Outcome<BidOutput> {
-  const bytes = inlineBytes(job.spec.Tasks[0].InputSources ?? []);
-  return outcomeOf(strategies, job, { decision: BID, bytes });
-}
-
-/** With what was read of a peer's job, which its asker does not know yet. */
-function withRead(
-  { asked }: BidInput,
-  { header }: AskedJob,
-  outcome: Outcome<BidOutput>,
-): Outcome<BidOutput> {
-  if ('engine' in asked || !('value' in outcome)) return outcome;
-  return { ...outcome, value: { ...outcome.value, read: readSpec(header) } };
-}
-
-function unacceptable(thrown: unknown): Outcome<BidOutput> {
-  return invalid(`this node does not accept the job: ${toErrorData(thrown).message}`);
-}
-
-function invalid(reason: string): Outcome<BidOutput> {
-  return { kind: 'reject', final: true, code: 'invalid', reason };
+function slowDeadlineMs({ probeExec, probeHttp, probeTimeoutMs }: BidPolicy): number {
+  const hasProbe = probeExec !== '' || probeHttp !== '';
+  return hasProbe ? Math.max(SLOW_DEADLINE_MS, probeTimeoutMs + PROBE_MARGIN_MS) : SLOW_DEADLINE_MS;
 }
 
 /** Of a spec that is known to be one. */

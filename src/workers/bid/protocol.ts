@@ -4,7 +4,6 @@ import type { AskedExecution, ReadSpec } from '../../core/headers.ts';
 import type { NodeId } from '../../core/ids.ts';
 import type { ExecutionHeader } from '../../core/item.ts';
 import type { Resources } from '../../core/job.ts';
-import type { Outcome } from '../../core/outcome.ts';
 
 export interface BidInput {
   /**
@@ -26,14 +25,6 @@ export interface BidOutput {
   readonly read?: ReadSpec;
   /** Where an explanation was asked for. */
   readonly explanation?: Explanation;
-}
-
-/** Decides what can be decided from memory, on the thread that asks. */
-export interface QuickBidder {
-  /** Undefined where something has to be looked up or asked, or much to be read: that is for a bid thread. */
-  bidQuickly(input: BidInput): Outcome<BidOutput> | undefined;
-  setOffer(offer: Offer): void;
-  setPolicy(policy: BidPolicy): void;
 }
 
 /** A strategy of the policy: the code of its rejections. */

@@ -2,15 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { NodeError } from '../../../../src/core/errors.ts';
 import type { ExecutionHeader } from '../../../../src/core/item.ts';
-import type { JobSpec, Task } from '../../../../src/core/job.ts';
+import type { Task } from '../../../../src/core/job.ts';
 import type { Outcome } from '../../../../src/core/outcome.ts';
 import type { Storage } from '../../../../src/storages/storage.ts';
 import { Bidder } from '../../../../src/workers/bid/bid.ts';
 import { decideQuickly } from '../../../../src/workers/bid/decide.ts';
 import type { BidOptions, BidOutput } from '../../../../src/workers/bid/protocol.ts';
-import { createQuickBidder } from '../../../../src/workers/bid/quick.ts';
 import type { Strategy } from '../../../../src/workers/bid/strategy.ts';
-import { bidderOf, header, input, MODULES, OFFER, OPTIONS, spec, storage } from '../../../support/bid.ts';
+import { askedJob, bidderOf, header, input, MODULES, OPTIONS, spec, storage } from '../../../support/bid.ts';
 
 interface Ask {
   readonly options?: Partial<BidOptions>;
@@ -24,17 +23,14 @@ interface Ask {
 async function bid(ask: Ask = {}): Promise<Outcome<BidOutput>> {
   const storages = new Map((ask.storages ?? []).map((storage) => [storage.type, storage] as const));
   const bidder = bidderOf(ask.options, { storages: () => Promise.resolve(storages) });
-  const asked = { asked: header(ask.header), spec: spec(ask.task, ask.namespace), explain: false };
-  const outcome = await bidder.bid(asked, { signal: ask.signal ?? new AbortController().signal });
-  // Where nothing has to be looked up, the answer is the same at once, without anything to look up with.
-  const quick = createQuickBidder({ ...OPTIONS, ...ask.options });
-  quick.setOffer(OFFER);
-  for (const engine of ['', 'wasm'] as const) {
-    const input = engine === '' ? asked : { ...asked, asked: { ...asked.asked, engine } };
-    const quickly = quick.bidQuickly(input);
-    if (quickly !== undefined) assert.deepEqual(quickly, await bidder.bid(input, new AbortController()));
-  }
-  return outcome;
+  return bidder.bid(
+    {
+      asked: header({ namespace: ask.namespace ?? 'default', ...ask.header }),
+      spec: spec(ask.task, ask.namespace),
+      explain: false,
+    },
+    { signal: ask.signal ?? new AbortController().signal },
+  );
 }
 
 async function refusal(ask: Ask): Promise<Extract<Outcome<BidOutput>, { kind: 'reject' }>> {
@@ -52,34 +48,6 @@ test('before the offer is known, the answer is not final', async () => {
   const bidder = new Bidder(OPTIONS, MODULES);
   const outcome = await bidder.bid({ asked: header(), spec: spec(), explain: false }, new AbortController());
   assert.equal(outcome.kind === 'reject' && outcome.final, false);
-});
-
-test('what needs no look-up is decided at once; what does is not, and neither is a long spec', () => {
-  const quick = createQuickBidder(OPTIONS);
-  quick.setOffer(OFFER);
-  const wasm: Partial<Task> = {
-    Engine: { Type: 'wasm', Params: { EntryModule: 'main.wasm' } },
-    InputSources: [input('inline', { URL: 'data:,x' }, 'main.wasm')],
-  };
-  const decide = (task: Partial<Task>, asked = header({ engine: 'wasm' })): string | undefined =>
-    quick.bidQuickly({ asked, spec: spec(task), explain: false })?.kind;
-  assert.equal(decide(wasm), 'advance');
-  assert.equal(
-    decide({ ...wasm, InputSources: [input('ipfs', { CID: 'x' })] }),
-    undefined,
-    'an input elsewhere',
-  );
-  assert.equal(decide(wasm, header({ engine: 'docker' })), undefined, 'an image');
-  assert.equal(decide({ ...wasm, Env: { X: 'x'.repeat(4096) } }), undefined, 'much to read');
-  const { executionId, jobId, jobVersion, requesterId } = header();
-  const peers = quick.bidQuickly({
-    asked: { executionId, jobId, jobVersion, requesterId },
-    spec: Buffer.from('{'),
-    explain: false,
-  });
-  assert.equal(peers?.kind === 'reject' && peers.code, 'invalid');
-  quick.setPolicy({ ...OPTIONS, probeExec: 'exit 0' });
-  assert.equal(decide(wasm), undefined, 'a probe');
 });
 
 test('networking', async () => {
@@ -310,6 +278,5 @@ test('bytes that are no job are refused, not thrown', async () => {
 test('a strategy may make the job wait for somebody else', () => {
   const wait = { kind: 'wait', reason: 'an operator decides' } as const;
   const strategy: Strategy = { speed: 'quick', code: 'timeout', decide: () => wait };
-  const job = { header: header(), spec: {} as JobSpec, resources: header().resources, offer: OFFER };
-  assert.deepEqual(decideQuickly([strategy], job), wait);
+  assert.deepEqual(decideQuickly([strategy], askedJob()), wait);
 });
