@@ -63,17 +63,21 @@ export class Spine {
       // Asks were refused while others took all places: nothing else would tell that there is room again.
       onSpace: () => this.#noteRoom(),
     });
-    this.#stages = createStages(options, modules, {
-      bid: (ask, outcome) => this.intake.decided(ask, outcome),
-      takeAdmissible: (max) => this.#admission.take(max),
-      admitted: (item, outcome) => this.#admitted(item, outcome),
-      reported: (item, report) => this.#reported(item, report),
-      executed: (item, outcome) => this.#executed(item, outcome),
-      ranWasm: (item, outcome) => this.#stopped(item, outcome),
-      published: (item, outcome) => this.#published(item, outcome),
-      publisherHasRoom: () => this.#publishNext(),
-      counted: (item, change) => this.occupancy.count(item, change),
-    });
+    this.#stages = createStages(
+      options,
+      { ...modules, specs: this.records.specs },
+      {
+        bid: (ask, outcome) => this.intake.decided(ask, outcome),
+        takeAdmissible: (max) => this.#admission.take(max),
+        admitted: (item, outcome) => this.#admitted(item, outcome),
+        reported: (item, report) => this.#reported(item, report),
+        executed: (item, outcome) => this.#executed(item, outcome),
+        ranWasm: (item, outcome) => this.#stopped(item, outcome),
+        published: (item, outcome) => this.#published(item, outcome),
+        publisherHasRoom: () => this.#publishNext(),
+        counted: (item, change) => this.occupancy.count(item, change),
+      },
+    );
     const { queue } = this.#stages.admit;
     this.#admission = new Admission({
       queue,
@@ -378,6 +382,7 @@ export class Spine {
 
   #gone(item: Item): void {
     this.items.delete(item.id);
+    this.records.specs.letGo(item);
     if (item.placement !== undefined && item.hasFiles) this.#stages.removeDirectory(item.id);
     for (const watcher of item.watchers ?? []) watcher();
     item.watchers = undefined;

@@ -13,6 +13,7 @@ import { admitInput, bidInput, executeInput, publishInput, wasmInput } from './i
 import type { Item, PendingAsk, StopCause } from './item.ts';
 import { BoundedQueue } from './queue.ts';
 import { StageRunner } from './runner.ts';
+import type { Specs } from './specs.ts';
 import type { SpineModules, SpineOptions } from './spine-options.ts';
 
 /** Where the stages tell the spine what they think. */
@@ -80,9 +81,13 @@ function unplaced({ id, header, gpus }: Item, executionsDirectory: string): Outc
   return { kind: 'advance', value: { directory, gpus: gpus.map((gpu) => gpu.Index) } };
 }
 
-export function createStages(options: SpineOptions, modules: SpineModules, spine: StageListener): Stages {
+export function createStages(
+  options: SpineOptions,
+  modules: SpineModules & { readonly specs: Specs },
+  spine: StageListener,
+): Stages {
   const { limits, threads } = options;
-  const { logger, metrics, onQuestion, onFatal } = modules;
+  const { logger, metrics, specs, onQuestion, onFatal } = modules;
   const from = import.meta.url;
 
   const bid = new StageRunner<PendingAsk, BidInput, BidOutput>(
@@ -146,7 +151,7 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
     {
       batchItems: limits.batchItems,
       onThreadDeath: 'fail',
-      toInput: executeInput,
+      toInput: (item) => executeInput(item, specs.of(item)),
       pool: {
         name: 'supervise',
         file: workerUrl('../workers/execute/supervise.worker', from),
@@ -172,7 +177,7 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
   const wasm = new WasmRunner(
     {
       batchItems: Math.min(WASM_BATCH_ITEMS, limits.batchItems),
-      toInput: wasmInput,
+      toInput: (item, slot) => wasmInput(item, specs.of(item), slot),
       pool: {
         name: 'wasm',
         file: workerUrl('../workers/execute/wasm.worker', from),
@@ -198,7 +203,7 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
     {
       batchItems: limits.batchItems,
       onThreadDeath: 'again',
-      toInput: (item) => publishInput(item, options.admit.executionsDirectory),
+      toInput: (item) => publishInput(item, specs.of(item), options.admit.executionsDirectory),
       pool: {
         name: 'publish',
         file: workerUrl('../workers/publish/publish.worker', from),
