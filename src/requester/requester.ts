@@ -187,11 +187,13 @@ class RequesterRole implements Requester {
   }
 
   wantsAnswer(jobId: JobId, executionId: ExecutionId): boolean {
-    return this.#store.execution(jobId, executionId)?.computeState.type === 'AskForBid';
+    const execution =
+      this.#lives.peek(jobId)?.executions.get(executionId) ?? this.#store.execution(jobId, executionId);
+    return execution?.computeState.type === 'AskForBid';
   }
 
   executionHeader({ executionId, jobId, jobVersion }: AskForBid): ExecutionHeader | undefined {
-    const record = this.#store.job(jobId);
+    const record = this.#lives.peek(jobId)?.record ?? this.#store.job(jobId);
     if (record?.version !== jobVersion) return undefined;
     const { namespace, type, priority, engine, publisher, resources, fileless } = record;
     const { executionTimeoutMs, queueTimeoutMs, totalTimeoutMs } = record;
