@@ -199,8 +199,13 @@ export class BoundedQueue<T extends Queueable> {
   #behead(lane: Lane<T>): void {
     const { group } = lane;
     const { lanes, byShape } = group;
-    lanes.splice(placeOf(lanes, lane.head.arrival), 1);
     const { next } = lane.head;
+    if (next !== undefined && lanes.length === 1) {
+      next.previous = undefined;
+      lane.head = next;
+      return;
+    }
+    lanes.splice(placeOf(lanes, lane.head.arrival), 1);
     if (next === undefined) {
       byShape.delete(lane.shape);
       if (lanes.length === 0) this.#groups.splice(this.#groups.indexOf(group), 1);

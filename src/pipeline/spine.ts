@@ -63,21 +63,17 @@ export class Spine {
       // Asks were refused while others took all places: nothing else would tell that there is room again.
       onSpace: () => this.#noteRoom(),
     });
-    this.#stages = createStages(
-      options,
-      { ...modules, specs: this.records.specs },
-      {
-        bid: (ask, outcome) => this.intake.decided(ask, outcome),
-        takeAdmissible: (max) => this.#admission.take(max),
-        admitted: (item, outcome) => this.#admitted(item, outcome),
-        reported: (item, report) => this.#reported(item, report),
-        executed: (item, outcome) => this.#executed(item, outcome),
-        ranWasm: (item, outcome) => this.#stopped(item, outcome),
-        published: (item, outcome) => this.#published(item, outcome),
-        publisherHasRoom: () => this.#publishNext(),
-        counted: (item, change) => this.occupancy.count(item, change),
-      },
-    );
+    this.#stages = createStages({ ...options, specs: this.records.specs }, modules, {
+      bid: (ask, outcome) => this.intake.decided(ask, outcome),
+      takeAdmissible: (max) => this.#admission.take(max),
+      admitted: (item, outcome) => this.#admitted(item, outcome),
+      reported: (item, report, hasEnded) => this.#reported(item, report, hasEnded),
+      executed: (item, outcome) => this.#executed(item, outcome),
+      ranWasm: (item, outcome) => this.#stopped(item, outcome),
+      published: (item, outcome) => this.#published(item, outcome),
+      publisherHasRoom: () => this.#publishNext(),
+      counted: (item, change) => this.occupancy.count(item, change),
+    });
     const { queue } = this.#stages.admit;
     this.#admission = new Admission({
       queue,
@@ -296,10 +292,11 @@ export class Spine {
     this.#noteRoom();
   }
 
-  #reported(item: Item, report: ExecuteReport): void {
+  #reported(item: Item, report: ExecuteReport, hasEnded: boolean): void {
     if (report.kind === 'running' && !item.ran) {
       item.ran = true;
-      this.#control.running(item);
+      // No clock need be started for a run that is over.
+      if (!hasEnded) this.#control.running(item);
     }
     for (const watcher of item.watchers ?? []) watcher();
   }

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { sep } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Outcome } from '../core/outcome.ts';
 import type { AdmitInput, AdmitOutput } from '../workers/admit/protocol.ts';
@@ -21,7 +21,8 @@ export interface StageListener {
   bid(ask: PendingAsk, outcome: Outcome<BidOutput>): void;
   takeAdmissible(max: number): readonly Item[];
   admitted(item: Item, outcome: Outcome<AdmitOutput>): void;
-  reported(item: Item, report: ExecuteReport): void;
+  /** `hasEnded`: its outcome follows at once. */
+  reported(item: Item, report: ExecuteReport, hasEnded: boolean): void;
   executed(item: Item, outcome: Outcome<ExecuteOutput>): void;
   ranWasm(item: Item, outcome: Outcome<WasmOutput>): void;
   published(item: Item, outcome: Outcome<PublishOutput>): void;
@@ -77,17 +78,18 @@ const PREPARED: Outcome<ExecuteOutput> = {
 /** Where a fileless execution would have its folder, which nobody makes for now. */
 function unplaced({ id, header, gpus }: Item, executionsDirectory: string): Outcome<AdmitOutput> | undefined {
   if (!header.fileless) return undefined;
-  const directory = join(executionsDirectory, id);
+  // `join` would look through the whole path again for every execution.
+  const directory = executionsDirectory + sep + id;
   return { kind: 'advance', value: { directory, gpus: gpus.map((gpu) => gpu.Index) } };
 }
 
 export function createStages(
-  options: SpineOptions,
-  modules: SpineModules & { readonly specs: Specs },
+  options: SpineOptions & { readonly specs: Specs },
+  modules: SpineModules,
   spine: StageListener,
 ): Stages {
-  const { limits, threads } = options;
-  const { logger, metrics, specs, onQuestion, onFatal } = modules;
+  const { limits, threads, specs } = options;
+  const { logger, metrics, onQuestion, onFatal } = modules;
   const from = import.meta.url;
 
   const bid = new StageRunner<PendingAsk, BidInput, BidOutput>(
@@ -111,6 +113,10 @@ export function createStages(
       logger,
       onFatal,
       onOutcome: (ask, outcome) => spine.bid(ask, outcome),
+      passes: ({ header, facts, explain }) =>
+        header === undefined || facts === undefined || explain !== undefined
+          ? undefined
+          : modules.bidAtOnce(header, facts),
       onQuestion,
     },
   );
@@ -168,7 +174,7 @@ export function createStages(
       logger,
       onFatal,
       onOutcome: (item, outcome) => spine.executed(item, outcome),
-      onReport: (item, report) => spine.reported(item, report),
+      onReport: (item, report, hasEnded) => spine.reported(item, report, hasEnded),
       onQuestion,
       passes: ({ header }) => (header.fileless && header.engine === 'wasm' ? PREPARED : undefined),
     },
@@ -195,7 +201,7 @@ export function createStages(
       logger,
       onFatal,
       onOutcome: (item, outcome) => spine.ranWasm(item, outcome),
-      onReport: (item, report) => spine.reported(item, report),
+      onReport: (item, report) => spine.reported(item, report, false),
     },
   );
 
@@ -203,6 +209,8 @@ export function createStages(
     {
       batchItems: limits.batchItems,
       onThreadDeath: 'again',
+      // The ends of a turn's runs are written while threads have the next ones.
+      isLate: true,
       toInput: (item) => publishInput(item, specs.of(item), options.admit.executionsDirectory),
       pool: {
         name: 'publish',
