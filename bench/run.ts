@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus, totalmem } from 'node:os';
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { admissionBench } from './micro/admission.bench.ts';
 import { demuxBench } from './micro/demux.bench.ts';
@@ -13,11 +14,8 @@ import { bidBench } from './node/bid.bench.ts';
 import { dockerBench } from './node/docker.bench.ts';
 import { eventsBench } from './node/events.bench.ts';
 import { footprintBench } from './node/footprint.bench.ts';
-
 import { historyBench } from './node/history.bench.ts';
-
 import { httpBench } from './node/http.bench.ts';
-
 import { jobsBench, submitBench } from './node/jobs.bench.ts';
 import { supervisionBench, waitingBench } from './node/many.bench.ts';
 import { stageBench } from './node/stage.bench.ts';
@@ -26,6 +24,7 @@ import type { Bench, BenchSize, Figure } from './support/bench.ts';
 import { type BenchRun, machineText, type NamedFigure, readRun } from './support/bench-run.ts';
 import { printComparison } from './support/compare.ts';
 import { htmlReport } from './support/html.ts';
+import { benchInNewerDebian } from './support/newer-debian.ts';
 import { printFigures } from './support/table.ts';
 
 const BENCHES: readonly Bench[] = [
@@ -51,7 +50,7 @@ const BENCHES: readonly Bench[] = [
   waitingBench,
 ];
 
-const USAGE = `Usage: npm run bench -- [benchmark …] [--jobs N] [--micro-ms N] [--repetitions N] [--json FILE] [--html FILE]
+const USAGE = `Usage: npm run bench -- [benchmark …] [--jobs N] [--micro-ms N] [--repetitions N] [--json FILE] [--html FILE] [--newer-debian]
        npm run bench -- --compare BEFORE.json AFTER.json
 
 ${BENCHES.map(({ name, doc }) => `  ${name.padEnd(12)} ${doc}`).join('\n')}
@@ -94,6 +93,7 @@ const { values, positionals } = parseArgs({
     json: { type: 'string' },
     html: { type: 'string' },
     compare: { type: 'boolean', default: false },
+    'newer-debian': { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
@@ -110,6 +110,20 @@ const unknown = positionals.filter((name) => !BENCHES.some((bench) => bench.name
 if (values.help || unknown.length > 0) {
   console.log(unknown.length > 0 ? `no benchmark ${unknown.join(', ')}\n\n${USAGE}` : USAGE);
   process.exit(values.help ? 0 : 2);
+}
+if (values['newer-debian']) {
+  const { jobs, 'micro-ms': microMs, repetitions } = values;
+  const files = { json: values.json, html: values.html };
+  const written = Object.entries(files).flatMap(([name, file]) =>
+    file === undefined ? [] : [[`--${name}`, resolve(file)] as const],
+  );
+  const sizes = ['--jobs', jobs, '--micro-ms', microMs, '--repetitions', repetitions];
+  process.exit(
+    await benchInNewerDebian(
+      [...positionals, ...sizes, ...written.flat()],
+      written.map(([, file]) => file),
+    ),
+  );
 }
 const size: BenchSize = {
   microMs: whole(values['micro-ms'], 'micro-ms'),

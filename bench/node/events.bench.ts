@@ -6,13 +6,10 @@ import { WebSocket } from 'ws';
 import type { Scope } from '../../test/support/node.ts';
 import type { Bench, BenchSize, Figure } from '../support/bench.ts';
 import { FAN_OUT_PATH, type FanOutOrder, type FanOutWord } from '../support/fan-out-protocol.ts';
+import { SERVERS } from '../support/servers.ts';
 import { digits } from '../support/table.ts';
 
 const SUBSCRIBERS = [1, 20, 500] as const;
-const SERVERS = [
-  ['node', 'node:http + ws'],
-  ['uws', 'uWebSockets.js'],
-] as const;
 /** Deliveries of a burst for each of `--jobs`, and the most events in it. */
 const DELIVERIES_A_JOB = 200;
 const MOST_EVENTS = 100_000;

@@ -3,12 +3,9 @@ import type { Scope } from '../../test/support/node.ts';
 import type { Bench, BenchSize, Figure } from '../support/bench.ts';
 import type { BurstResult } from '../support/load-protocol.ts';
 import { load, startApiServer, startBareServer } from '../support/processes.ts';
+import { SERVERS } from '../support/servers.ts';
 import { digits } from '../support/table.ts';
 
-const SERVERS = [
-  ['node', 'node:http + ws'],
-  ['uws', 'uWebSockets.js'],
-] as const;
 const CONNECTIONS = 64;
 /** Requests of a burst for each of `--jobs`: nothing is kept, so they are quick. */
 const REQUESTS_A_JOB = 10;
