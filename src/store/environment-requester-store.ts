@@ -3,9 +3,9 @@ import { type ExecutionId, type JobId, type NodeId, shortId } from '../core/ids.
 import { computeTransitions, isJobTerminal, type JobState, jobTransitions } from '../core/states.ts';
 import { evaluationCodec, jobCodec, requesterExecutionCodec } from './codecs.ts';
 import type { Outbox } from './compute-store.ts';
-import type { Environment, Key, Table, WriteBatch } from './environment.ts';
+import type { Environment, Key, RangeOptions, Table, WriteBatch } from './environment.ts';
 import { idOf, type JobIndexes, JobScan } from './job-scan.ts';
-import { LAST_NUMBER, LAST_TEXT, shortText } from './keys.ts';
+import { compareKeys, LAST_NUMBER, LAST_TEXT, shortText } from './keys.ts';
 import { Recent } from './recent.ts';
 import type { EvaluationRecord, HistoryRow, JobRecord, RequesterExecution, StoredNode } from './records.ts';
 import type { JobChange, JobQuery, RequesterStore } from './requester-store.ts';
@@ -39,6 +39,11 @@ function blockedKey(evaluation: EvaluationRecord): [number, number, string] {
   return [-evaluation.priority, evaluation.createTime, evaluation.id];
 }
 
+/** The id that ends the highest key of a range that is given from its end. */
+function lastId(table: Table<unknown>, range: RangeOptions): string {
+  return table.keys({ ...range, reverse: true, limit: 1 }).map(idOf)[0] ?? '';
+}
+
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
@@ -53,11 +58,11 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
   readonly #evaluations: Table<Tuple>;
   readonly #blocked: Table<Uint8Array>;
   readonly #nodes: Table<StoredNode>;
-  readonly #recentJobs = new Recent<JobRecord>(RECENT_JOBS);
+  readonly #recentJobs: Recent<JobRecord>;
   readonly #recentNames = new Recent<JobId>(RECENT_JOBS);
   /** By job: those of its executions that were written lately. */
   readonly #recentExecutions = new Recent<Map<ExecutionId, RequesterExecution>>(RECENT_JOBS);
-  readonly #recentEvaluations = new Recent<EvaluationRecord | 'gone'>(RECENT_JOBS);
+  readonly #recentEvaluations: Recent<EvaluationRecord | 'gone'>;
   readonly #recentSpecs = new Recent<Uint8Array>(RECENT_SPEC_BYTES);
 
   constructor(modules: RoleStoreModules) {
@@ -70,7 +75,7 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
       byNamespace: environment.table(tables.jobsByNamespaceTable),
       live: environment.table(tables.jobsLiveTable),
       ended: environment.table(tables.jobsEndedTable),
-      job: (id) => this.job(id),
+      job: (id) => this.#recentJobs.get(id) ?? this.#storedJob(id),
     };
     this.#specs = environment.table(tables.jobSpecsTable);
     this.#byName = environment.table(tables.jobsByNameTable);
@@ -78,6 +83,10 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
     this.#evaluations = environment.table(tables.evaluationsTable);
     this.#blocked = environment.table(tables.evaluationsBlockedTable);
     this.#nodes = environment.table(tables.nodesTable);
+    this.#recentJobs = new Recent(RECENT_JOBS, lastId(this.#indexes.jobs, {}));
+    const groups = [PENDING, BLOCKED].map((group) => ({ start: [group, LAST_TEXT], end: [group] }));
+    const highest = groups.map((range) => lastId(this.#evaluations, range)).sort(compareKeys);
+    this.#recentEvaluations = new Recent(RECENT_JOBS, highest.at(-1));
     const recents = [
       this.#recentJobs,
       this.#recentNames,
@@ -130,7 +139,12 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
 
   job(id: JobId): JobRecord | undefined {
     const recent = this.#recentJobs.get(id);
-    if (recent !== undefined) return recent;
+    if (recent !== undefined || this.#recentJobs.isNew(id)) return recent;
+    const stored = this.#storedJob(id);
+    return stored === undefined ? undefined : this.#recentJobs.keep(id, stored);
+  }
+
+  #storedJob(id: JobId): JobRecord | undefined {
     const row = this.#indexes.jobs.get(id);
     return row === undefined ? undefined : jobCodec.decode(row);
   }
@@ -209,6 +223,7 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
   evaluation(id: string): EvaluationRecord | undefined {
     const recent = this.#recentEvaluations.get(id);
     if (recent !== undefined) return recent === 'gone' ? undefined : recent;
+    if (this.#recentEvaluations.isNew(id)) return undefined;
     const row = this.#evaluations.get([PENDING, id]) ?? this.#evaluations.get([BLOCKED, id]);
     return row === undefined ? undefined : evaluationCodec.decode(row);
   }
@@ -224,8 +239,12 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
     const keys = this.#blocked.keys({ ...range, limit: options.limit });
     const found: EvaluationRecord[] = [];
     for (const key of keys) {
-      const row = this.#evaluations.get([BLOCKED, idOf(key)]);
-      if (row !== undefined) found.push(evaluationCodec.decode(row));
+      const id = idOf(key);
+      const row = this.#evaluations.get([BLOCKED, id]);
+      if (row === undefined) continue;
+      const evaluation = evaluationCodec.decode(row);
+      found.push(evaluation);
+      if (this.#recentEvaluations.get(id) === undefined) this.#recentEvaluations.keep(id, evaluation);
     }
     return found;
   }
@@ -323,7 +342,9 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
     if (job !== undefined) {
       const { record, spec } = job;
       this.#recentJobs.set(record.id, record);
-      this.#recentNames.set(JSON.stringify(nameKey(record.namespace, record.name)), record.id);
+      if (record.name !== record.id) {
+        this.#recentNames.set(JSON.stringify(nameKey(record.namespace, record.name)), record.id);
+      }
       if (spec !== undefined) {
         this.#recentSpecs.set(`${record.id}/${record.version}`, spec, spec.length + ENTRY_BYTES);
       }
