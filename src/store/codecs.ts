@@ -133,6 +133,7 @@ export const jobCodec: Codec<JobRecord> = tuple<JobRecord>(
     executionTimeoutMs: 19,
     fileless: 20,
     inputs: 21,
+    facts: 22,
   },
   { state: stateCodec(), resources: resourcesCodec },
 );

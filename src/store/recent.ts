@@ -1,8 +1,5 @@
 import { compareKeys, LAST_TEXT } from './keys.ts';
 
-/** Most records that are kept because they were read. */
-const MAX_READ = 1024;
-
 /**
  * Records written lately, so that a role sees its own writes at once, before they are committed, and reads
  * what it works on without decoding it again. Never forgets a record before it is committed. Keys are ids, which
@@ -11,7 +8,6 @@ const MAX_READ = 1024;
 export class Recent<V> {
   readonly #limit: number;
   #highest: string;
-  readonly #read = new Map<string, V>();
   #young = new Map<string, V>();
   #old = new Map<string, V>();
   #weight = 0;
@@ -24,9 +20,7 @@ export class Recent<V> {
 
   get(id: string): V | undefined {
     const young = this.#young.get(id);
-    if (young !== undefined) return young;
-    const old = this.#old.get(id);
-    return old === undefined ? this.#read.get(id) : old;
+    return young === undefined ? this.#old.get(id) : young;
   }
 
   /** True when the table can not have it. */
@@ -37,15 +31,7 @@ export class Recent<V> {
   set(id: string, value: V, weight = 1): void {
     this.#young.set(id, value);
     this.#weight += weight;
-    this.#read.delete(id);
     if (this.isNew(id)) this.#highest = id;
-  }
-
-  /** Keeps what was read from the table and will be needed again soon; of much, the latest. */
-  keep(id: string, value: V): V {
-    if (this.#read.size >= MAX_READ) this.#read.clear();
-    this.#read.set(id, value);
-    return value;
   }
 
   /**
