@@ -1,6 +1,7 @@
 import type { Ticket } from '../capacity/ledger-view.ts';
 import type { Timer } from '../core/clock.ts';
 import type { ErrorData } from '../core/errors.ts';
+import type { BidFacts } from '../core/headers.ts';
 import type { NodeId } from '../core/ids.ts';
 import type { ExecutionHeader, Placement } from '../core/item.ts';
 import type { Gpu, RunCommandResult } from '../core/job.ts';
@@ -31,6 +32,8 @@ export interface PendingAsk {
   readonly spec: Uint8Array;
   /** Known where this very node's requester has read the spec; a bid thread reads those of others. */
   readonly header: ExecutionHeader | undefined;
+  /** Likewise, where the bid can be decided on without the spec. */
+  readonly facts?: BidFacts | undefined;
   /** The requester has lost interest. */
   dropped: boolean;
   /** Nobody wants to run it: somebody wants to know what the policy says. */
@@ -52,8 +55,8 @@ export interface Item {
   readonly id: string;
   readonly priority: number;
   readonly header: ExecutionHeader;
-  /** JobSpec JSON bytes. */
-  readonly spec: Uint8Array;
+  /** JobSpec JSON bytes; undefined where only the store has them (specs.ts). */
+  spec: Uint8Array | undefined;
   record: LocalExecution;
   station: Station;
   /** Its reservation in the ledger; 0 for none. */
@@ -75,7 +78,7 @@ export interface Item {
   /** Set once something asked for an early end; the first one counts. */
   stop: StopCause | undefined;
   /** Execution, queue and total clocks. */
-  readonly timers: Timer[];
+  timers: Timer[] | undefined;
   /** Wakes readers of its log, and those who wait for its end. */
   watchers: Set<() => void> | undefined;
 }

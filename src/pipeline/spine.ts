@@ -63,11 +63,11 @@ export class Spine {
       // Asks were refused while others took all places: nothing else would tell that there is room again.
       onSpace: () => this.#noteRoom(),
     });
-    this.#stages = createStages(options, modules, {
+    this.#stages = createStages({ ...options, specs: this.records.specs }, modules, {
       bid: (ask, outcome) => this.intake.decided(ask, outcome),
       takeAdmissible: (max) => this.#admission.take(max),
       admitted: (item, outcome) => this.#admitted(item, outcome),
-      reported: (item, report) => this.#reported(item, report),
+      reported: (item, report, hasEnded) => this.#reported(item, report, hasEnded),
       executed: (item, outcome) => this.#executed(item, outcome),
       ranWasm: (item, outcome) => this.#stopped(item, outcome),
       published: (item, outcome) => this.#published(item, outcome),
@@ -292,10 +292,11 @@ export class Spine {
     this.#noteRoom();
   }
 
-  #reported(item: Item, report: ExecuteReport): void {
+  #reported(item: Item, report: ExecuteReport, hasEnded: boolean): void {
     if (report.kind === 'running' && !item.ran) {
       item.ran = true;
-      this.#control.running(item);
+      // No clock need be started for a run that is over.
+      if (!hasEnded) this.#control.running(item);
     }
     for (const watcher of item.watchers ?? []) watcher();
   }
@@ -378,6 +379,7 @@ export class Spine {
 
   #gone(item: Item): void {
     this.items.delete(item.id);
+    this.records.specs.letGo(item);
     if (item.placement !== undefined && item.hasFiles) this.#stages.removeDirectory(item.id);
     for (const watcher of item.watchers ?? []) watcher();
     item.watchers = undefined;

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { sep } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Outcome } from '../core/outcome.ts';
 import type { AdmitInput, AdmitOutput } from '../workers/admit/protocol.ts';
@@ -13,6 +13,7 @@ import { admitInput, bidInput, executeInput, publishInput, wasmInput } from './i
 import type { Item, PendingAsk, StopCause } from './item.ts';
 import { BoundedQueue } from './queue.ts';
 import { StageRunner } from './runner.ts';
+import type { Specs } from './specs.ts';
 import type { SpineModules, SpineOptions } from './spine-options.ts';
 
 /** Where the stages tell the spine what they think. */
@@ -20,7 +21,8 @@ export interface StageListener {
   bid(ask: PendingAsk, outcome: Outcome<BidOutput>): void;
   takeAdmissible(max: number): readonly Item[];
   admitted(item: Item, outcome: Outcome<AdmitOutput>): void;
-  reported(item: Item, report: ExecuteReport): void;
+  /** `hasEnded`: its outcome follows at once. */
+  reported(item: Item, report: ExecuteReport, hasEnded: boolean): void;
   executed(item: Item, outcome: Outcome<ExecuteOutput>): void;
   ranWasm(item: Item, outcome: Outcome<WasmOutput>): void;
   published(item: Item, outcome: Outcome<PublishOutput>): void;
@@ -76,12 +78,17 @@ const PREPARED: Outcome<ExecuteOutput> = {
 /** Where a fileless execution would have its folder, which nobody makes for now. */
 function unplaced({ id, header, gpus }: Item, executionsDirectory: string): Outcome<AdmitOutput> | undefined {
   if (!header.fileless) return undefined;
-  const directory = join(executionsDirectory, id);
+  // `join` would look through the whole path again for every execution.
+  const directory = executionsDirectory + sep + id;
   return { kind: 'advance', value: { directory, gpus: gpus.map((gpu) => gpu.Index) } };
 }
 
-export function createStages(options: SpineOptions, modules: SpineModules, spine: StageListener): Stages {
-  const { limits, threads } = options;
+export function createStages(
+  options: SpineOptions & { readonly specs: Specs },
+  modules: SpineModules,
+  spine: StageListener,
+): Stages {
+  const { limits, threads, specs } = options;
   const { logger, metrics, onQuestion, onFatal } = modules;
   const from = import.meta.url;
 
@@ -106,6 +113,7 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
       logger,
       onFatal,
       onOutcome: (ask, outcome) => spine.bid(ask, outcome),
+      passes: (ask) => (ask.explain === undefined ? modules.bidAtOnce(bidInput(ask), ask.facts) : undefined),
       onQuestion,
     },
   );
@@ -146,7 +154,7 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
     {
       batchItems: limits.batchItems,
       onThreadDeath: 'fail',
-      toInput: executeInput,
+      toInput: (item) => executeInput(item, specs.of(item)),
       pool: {
         name: 'supervise',
         file: workerUrl('../workers/execute/supervise.worker', from),
@@ -163,7 +171,7 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
       logger,
       onFatal,
       onOutcome: (item, outcome) => spine.executed(item, outcome),
-      onReport: (item, report) => spine.reported(item, report),
+      onReport: (item, report, hasEnded) => spine.reported(item, report, hasEnded),
       onQuestion,
       passes: ({ header }) => (header.fileless && header.engine === 'wasm' ? PREPARED : undefined),
     },
@@ -172,7 +180,7 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
   const wasm = new WasmRunner(
     {
       batchItems: Math.min(WASM_BATCH_ITEMS, limits.batchItems),
-      toInput: wasmInput,
+      toInput: (item, slot) => wasmInput(item, specs.of(item), slot),
       pool: {
         name: 'wasm',
         file: workerUrl('../workers/execute/wasm.worker', from),
@@ -190,7 +198,7 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
       logger,
       onFatal,
       onOutcome: (item, outcome) => spine.ranWasm(item, outcome),
-      onReport: (item, report) => spine.reported(item, report),
+      onReport: (item, report) => spine.reported(item, report, false),
     },
   );
 
@@ -198,7 +206,9 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
     {
       batchItems: limits.batchItems,
       onThreadDeath: 'again',
-      toInput: (item) => publishInput(item, options.admit.executionsDirectory),
+      // The ends of a turn's runs are written while threads have the next ones.
+      isLate: true,
+      toInput: (item) => publishInput(item, specs.of(item), options.admit.executionsDirectory),
       pool: {
         name: 'publish',
         file: workerUrl('../workers/publish/publish.worker', from),

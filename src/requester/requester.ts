@@ -1,13 +1,13 @@
 import type { Clock } from '../core/clock.ts';
 import { NodeError } from '../core/errors.ts';
 import type { ExecutionId, JobId, NodeId } from '../core/ids.ts';
-import type { ExecutionHeader } from '../core/item.ts';
 import type { Resources, SpecConfig } from '../core/job.ts';
 import type { Component } from '../core/lifecycle.ts';
 import type { Limits } from '../core/limits.ts';
 import type {
   AskForBid,
   ComputeBound,
+  KnownSpec,
   MessageHandler,
   RefusalListener,
   RequesterBound,
@@ -54,6 +54,8 @@ export interface RequesterOptions extends ReachOptions, LookupOptions {
   readonly windowSize: number;
   /** How long the first of the line may be overtaken before a node is kept free for it. */
   readonly overtakeMs: number;
+  /** Jobs kept in memory of those whose nodes have the next word; others are read again when it comes. */
+  readonly restingJobs: number;
 }
 
 /** What suits a node of any size. */
@@ -65,6 +67,8 @@ export const requesterDefaults: Omit<
   maxLost: 5,
   windowSize: 256,
   overtakeMs: 30_000,
+  // 2 KB each: twice what one node with its own defaults takes up.
+  restingJobs: 8192,
 };
 
 export interface RequesterModules {
@@ -88,8 +92,8 @@ export interface Requester extends RequesterService, MessageHandler<RequesterBou
   recover(): Promise<void>;
   /** The ask is still to be sent: for the carrier, before it repeats one. */
   wantsAnswer(jobId: JobId, executionId: ExecutionId): boolean;
-  /** What a compute node needs of an ask's spec without reading it; undefined for an older version of the job. */
-  executionHeader(ask: AskForBid): ExecutionHeader | undefined;
+  /** What a compute node needs of an ask's spec without reading it; nothing of an older version of the job. */
+  known(ask: AskForBid): KnownSpec;
   /** The node is out of reach until its next NodeInfo. */
   disconnected(nodeId: NodeId): void;
   debug(): Record<string, unknown>;
@@ -120,7 +124,7 @@ class RequesterRole implements Requester {
     const { nodeId, maxAttempts, maxLost } = options;
     this.#nodeId = nodeId;
     this.#store = store;
-    this.#lives = new Lives({ store });
+    this.#lives = new Lives(options, { store });
     const { asksInFlight, nodes: bound } = options.limits;
     this.#nodes = new Nodes({ asksInFlight, bound }, { clock, store, logger });
     const lives = this.#lives;
@@ -188,12 +192,12 @@ class RequesterRole implements Requester {
     return execution?.computeState.type === 'AskForBid';
   }
 
-  executionHeader({ executionId, jobId, jobVersion }: AskForBid): ExecutionHeader | undefined {
+  known({ executionId, jobId, jobVersion }: AskForBid): KnownSpec {
     const record = this.#lives.peek(jobId)?.record ?? this.#store.job(jobId);
-    if (record?.version !== jobVersion) return undefined;
-    const { namespace, type, priority, engine, publisher, resources, fileless } = record;
+    if (record?.version !== jobVersion) return {};
+    const { namespace, type, priority, engine, publisher, resources, fileless, facts } = record;
     const { executionTimeoutMs, queueTimeoutMs, totalTimeoutMs } = record;
-    return {
+    const header = {
       executionId,
       jobId,
       jobVersion,
@@ -209,6 +213,7 @@ class RequesterRole implements Requester {
       totalTimeoutMs,
       fileless,
     };
+    return facts === undefined || facts === null ? { header } : { header, facts };
   }
 
   disconnected(nodeId: NodeId): void {
@@ -219,6 +224,7 @@ class RequesterRole implements Requester {
   debug(): Record<string, unknown> {
     return {
       live: this.#lives.size,
+      executions: this.#lives.executions,
       ...this.#broker.debug(),
       nodes: this.#nodes.compute.map(({ info, room }) => ({ nodeId: info.nodeId, ...room.debug() })),
     };

@@ -86,6 +86,7 @@ export const jobCodec: Codec<JobRecord> = tuple<JobRecord>({
   executionTimeoutMs: 19,
   fileless: 20,
   inputs: 21,
+  facts: 22,
 });
 
 export const requesterExecutionCodec: Codec<RequesterExecution> = tuple<RequesterExecution>({
