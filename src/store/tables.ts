@@ -24,9 +24,9 @@ import type { TableSpec } from './environment.ts';
  *   jobs-live              job id → (nothing)             not ended
  *   jobs-ended             [modify time, job id] → (nothing)
  *   job-executions         [job id, execution id] → RequesterExecution
- *   evaluations            [0 pending | 1 blocked, evaluation id] → EvaluationRecord
+ *   evaluations-pending    evaluation id → EvaluationRecord
+ *   evaluations-blocked    [-priority, evaluation id] → EvaluationRecord     jobs that wait for room, in their order
  *   nodes                  node id → StoredNode
- *   evaluations-blocked    [-priority, create time, evaluation id] → (nothing)
  *
  * Ids are time-ordered, so that new rows go to the end of each tree. Rows are tuples (codecs.ts): a field is
  * only ever added at the end. A table's name is never given another meaning; a change that old code would
@@ -60,6 +60,6 @@ export const jobsByNamespaceTable: TableSpec = bytes('jobs-by-namespace');
 export const jobsLiveTable: TableSpec = bytes('jobs-live');
 export const jobsEndedTable: TableSpec = bytes('jobs-ended');
 export const jobExecutionsTable: TableSpec = rows('job-executions');
-export const evaluationsTable: TableSpec = rows('evaluations');
+export const evaluationsPendingTable: TableSpec = rows('evaluations-pending');
+export const evaluationsBlockedTable: TableSpec = rows('evaluations-blocked');
 export const nodesTable: TableSpec = rows('nodes');
-export const evaluationsBlockedTable: TableSpec = bytes('evaluations-blocked');
