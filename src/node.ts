@@ -200,7 +200,7 @@ export async function startNode(
         store,
         handler: requester,
         wantsAnswer: (jobId, executionId) => requester.wantsAnswer(jobId, executionId),
-        header: (ask) => requester.executionHeader(ask),
+        known: (ask) => requester.known(ask),
       });
       metrics.observe('bacalhau_outbox_messages', () => [
         { labels: { role: 'requester' }, value: store.outbox.size() },

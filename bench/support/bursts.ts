@@ -6,8 +6,8 @@ import { pause } from './process.ts';
 import { load } from './processes.ts';
 
 const CONNECTIONS = 256;
-/** Share of a burst that runs before it, unmeasured. */
-const WARM_UP_SHARE = 0.5;
+/** So many times the jobs of a burst run before it, unmeasured: V8 is done with compiling after some ten thousand. */
+const WARM_UP_SHARE = 2;
 const SAMPLE_EVERY_MS = 250;
 
 /** What every job of the benchmarks asks for. */
@@ -22,7 +22,7 @@ export interface Target {
 export const targetOf = (node: TestNode): Target => ({ origin: node.apiUrl, pid: node.pid });
 export const bodyOf = (job: Wire): string => JSON.stringify({ Job: job });
 
-/** Submits as fast as 256 connections go, half as many jobs before it unmeasured. */
+/** Submits as fast as 256 connections go, twice as many jobs before it unmeasured. */
 export function burst(
   { origin, pid }: Target,
   body: string,
@@ -38,7 +38,8 @@ export function burst(
 export function costs(result: BurstResult, count: number): string {
   const each = (micros: number): string => `${(micros / count).toFixed(0)} µs`;
   const refused = result.refused === 0 ? '' : `, ${result.refused} times busy`;
-  return `CPU each: server ${each(result.serverCpuMicros)}, load ${each(result.loadCpuMicros)}${refused}`;
+  const server = `${each(result.serverCpuMicros)} (main thread ${each(result.mainThreadMicros)})`;
+  return `CPU each: server ${server}, load ${each(result.loadCpuMicros)}${refused}`;
 }
 
 /** Places that running jobs can have, and how many of them were taken while something ran. */
@@ -69,15 +70,26 @@ export async function watchPlaces<T>(node: TestNode, work: Promise<T>): Promise<
   return [result, { permits, taken: used.reduce((sum, one) => sum + one, 0) / Math.max(1, used.length) }];
 }
 
-/** Which bound was reached first: places (permits / holding time), the cores, or neither (waits for the disk). */
+/** Which bound was reached first: the main thread, the cores, places (permits / holding time), or none (waits for the disk). */
 export function boundOf(result: BurstResult, count: number, { permits, taken }: Places): string {
   const rate = count / result.seconds;
   const holdingMs = (taken / rate) * 1000;
   const atMost = holdingMs === 0 ? Number.POSITIVE_INFINITY : (permits / holdingMs) * 1000;
   const micros = result.serverCpuMicros + result.loadCpuMicros;
   const busy = micros / (result.seconds * 1e6 * availableParallelism());
+  const mainBusy = result.mainThreadMicros / (result.seconds * 1e6);
   const bound =
-    busy > 0.85 ? 'the cores' : taken > 0.9 * permits ? 'the places' : 'waits (disk, or other load)';
+    mainBusy > 0.85
+      ? 'the main thread'
+      : busy > 0.85
+        ? 'the cores'
+        : taken > 0.9 * permits
+          ? 'the places'
+          : 'waits (disk, or other load)';
   const limit = Number.isFinite(atMost) ? `${atMost.toFixed(0)}/s` : 'no limit';
-  return `${permits} places / ${holdingMs.toFixed(2)} ms held = ${limit}; cores ${(100 * busy).toFixed(0)} % busy; bound: ${bound}`;
+  return `${permits} places / ${holdingMs.toFixed(2)} ms held = ${limit}; cores ${percent(busy)} busy, main thread ${percent(mainBusy)}; bound: ${bound}`;
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(0)} %`;
 }

@@ -36,6 +36,8 @@ export interface BurstResult {
   readonly refused: number;
   /** CPU time of the server, user and system, in that time. */
   readonly serverCpuMicros: number;
+  /** Of it, what its main thread took. */
+  readonly mainThreadMicros: number;
   /** CPU time of the load process itself. */
   readonly loadCpuMicros: number;
 }

@@ -36,6 +36,8 @@ export class Layout {
   readonly #exact: Resources;
   readonly #fields: readonly Field[];
   readonly #guards: bigint;
+  /** Jobs come in series, so the last request is kept. */
+  #last: { readonly wanted: Resources; readonly units: Units | undefined } | undefined;
 
   constructor(limit: Resources) {
     const bits = shareOut(limit);
@@ -67,12 +69,9 @@ export class Layout {
    * all there is: what the limit lost by rounding down is enough for it.
    */
   request(wanted: Resources): Units | undefined {
-    if (ORDER.some((dimension) => wanted[dimension] > this.#exact[dimension] * (1 + ROUNDING)))
-      return undefined;
-    return this.#pack((field) => {
-      const most = Number((this.limit >> field.at) & field.mask);
-      return Math.min(most, count(wanted[field.dimension], field.unit, Math.ceil));
-    });
+    if (this.#last === undefined || !isSame(wanted, this.#last.wanted))
+      this.#last = { wanted, units: this.#toUnits(wanted) };
+    return this.#last.units;
   }
 
   /** Each dimension of `units` is at most the limit's: no guard bit is borrowed from. */
@@ -96,9 +95,22 @@ export class Layout {
     return values;
   }
 
+  #toUnits(wanted: Resources): Units | undefined {
+    if (ORDER.some((dimension) => wanted[dimension] > this.#exact[dimension] * (1 + ROUNDING)))
+      return undefined;
+    return this.#pack((field) => {
+      const most = Number((this.limit >> field.at) & field.mask);
+      return Math.min(most, count(wanted[field.dimension], field.unit, Math.ceil));
+    });
+  }
+
   #pack(amountOf: (field: Field) => number): Units {
     return this.#fields.reduce((word, field) => word | (BigInt(amountOf(field)) << field.at), 0n);
   }
+}
+
+function isSame(a: Resources, b: Resources): boolean {
+  return a === b || ORDER.every((dimension) => a[dimension] === b[dimension]);
 }
 
 /** `a` less `b`, never below zero. */

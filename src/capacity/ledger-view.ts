@@ -45,6 +45,7 @@ export class LedgerView {
   protected readonly usedLayout: Layout;
   protected readonly slots: number;
   readonly #writer: number;
+  readonly #total: Resources;
 
   /** @param writer 1 to 31: this thread's own number; the ledger's owner is 1 */
   constructor(shared: SharedLedger, writer: number) {
@@ -55,6 +56,7 @@ export class LedgerView {
     this.usedLayout = new Layout(shared.total);
     this.slots = shared.slots;
     this.#writer = writer;
+    this.#total = this.usedLayout.amounts(this.usedLayout.limit);
   }
 
   /** Reserves the promise of an open ticket; false when it does not fit. */
@@ -153,7 +155,7 @@ export class LedgerView {
   }
 
   total(): Resources {
-    return this.usedLayout.amounts(this.usedLayout.limit);
+    return this.#total;
   }
 
   /** What an account holds now, without its tag. */

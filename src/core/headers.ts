@@ -1,7 +1,7 @@
 import type { ExecutionId, JobId, NodeId } from './ids.ts';
 import { isInlineFile } from './inline.ts';
 import type { ExecutionHeader } from './item.ts';
-import type { JobSpec, Resources, Task } from './job.ts';
+import type { JobSpec, NetworkType, Resources, Task } from './job.ts';
 import type { JobHeader } from './ports.ts';
 import { parseResources } from './resources.ts';
 
@@ -14,7 +14,7 @@ export interface AskedExecution {
 }
 
 /** What the requester's main thread needs of a checked job. */
-export function jobHeader(spec: JobSpec, defaults: Resources): JobHeader {
+export function jobHeader(spec: JobSpec, defaults: Resources, facts: BidFacts | null = null): JobHeader {
   const [task] = spec.Tasks;
   return {
     id: spec.ID,
@@ -34,6 +34,7 @@ export function jobHeader(spec: JobSpec, defaults: Resources): JobHeader {
     queueTimeoutMs: milliseconds(task.Timeouts.QueueTimeout),
     totalTimeoutMs: milliseconds(task.Timeouts.TotalTimeout),
     fileless: isFileless(task),
+    facts,
   };
 }
 
@@ -88,6 +89,17 @@ export function readSpec(header: ExecutionHeader): ReadSpec {
   ];
 }
 
+/** What of a spec a bid is decided on, besides its header: values in a fixed order, as above. */
+export type BidFacts = readonly [
+  network: NetworkType,
+  /** Types of its inputs: lower case, each once. */
+  storages: readonly string[],
+  /** Some input is data, and no module of a WASM program. */
+  readsData: boolean,
+  /** Of its inline inputs, together. */
+  inlineBytes: number,
+];
+
 /** The header again. */
 export function headerOfRead(asked: AskedExecution, resources: Resources, read: ReadSpec): ExecutionHeader {
   return {
@@ -124,14 +136,16 @@ function requested(task: Task, defaults: Resources): Resources {
   };
 }
 
-/** Lower case, each once; "local" is the other name of "localdirectory". */
-function storageTypes(task: Task): string[] {
-  const types = new Set<string>();
-  for (const { Source } of task.InputSources ?? []) {
-    const type = typeKey(Source.Type);
-    types.add(type === 'local' ? 'localdirectory' : type);
-  }
-  return [...types];
+/** A storage's type as nodes offer it: "local" is v1.9's other name of "localDirectory". */
+export function storageKey(type: string): string {
+  const key = typeKey(type);
+  return key === 'local' ? 'localdirectory' : key;
+}
+
+/** Types of a task's inputs, each once. */
+export function storageTypes({ InputSources = [] }: Task): string[] {
+  if (InputSources.length === 0) return [];
+  return [...new Set(InputSources.map(({ Source }) => storageKey(Source.Type)))];
 }
 
 /** More of them say nothing new about where a job's data is. */

@@ -1,4 +1,5 @@
 import type { ErrorData } from './errors.ts';
+import type { BidFacts } from './headers.ts';
 import type { ExecutionId, JobId, NodeId } from './ids.ts';
 import type { ExecutionHeader } from './item.ts';
 import type { Resources, RunCommandResult, SpecConfig } from './job.ts';
@@ -24,16 +25,21 @@ export type RequesterBound =
   | NodeInfoChanged
   | RoomAnnounced;
 
-/** Acknowledged by its BidResult, not by receipt: it is sent again until answered. */
-export interface AskForBid {
+/** What this very node's requester read in a spec, so that it is not read again. */
+export interface KnownSpec {
+  readonly header?: ExecutionHeader;
+  /** Where a bid can be decided on without the spec. */
+  readonly facts?: BidFacts;
+}
+
+/** Acknowledged by its BidResult, not by receipt: it is sent again until answered. What another node says it knows is ignored. */
+export interface AskForBid extends KnownSpec {
   readonly type: 'AskForBid';
   readonly executionId: ExecutionId;
   readonly jobId: JobId;
   readonly jobVersion: number;
   /** The JobSpec as JSON bytes. Not kept in the outbox: attached when it is sent. */
   readonly spec?: Uint8Array;
-  /** What this very node's requester read in the spec, so that it is not read again. Of other nodes it is ignored. */
-  readonly header?: ExecutionHeader;
 }
 
 export interface BidAccepted {

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import type { BidFacts } from './headers.ts';
 import type { ExecutionId, JobId, NodeId } from './ids.ts';
 import type { JobSpec, JobType, LabelSelectorRequirement, Resources } from './job.ts';
 import type { NodeInfo } from './node-info.ts';
@@ -37,6 +38,8 @@ export interface JobHeader {
   readonly executionTimeoutMs: number;
   /** As in ExecutionHeader. */
   readonly fileless: boolean;
+  /** Where a bid needs to know no more of the spec: all its inputs are in it. Null where it does, or nobody has looked. */
+  readonly facts: BidFacts | null;
 }
 
 /** A job as the ingest stage leaves it: checked, normalised, translated, default publisher and Meta filled in. */

@@ -1,11 +1,11 @@
 import type { Clock } from '../core/clock.ts';
 import { NodeError } from '../core/errors.ts';
 import type { ExecutionId, JobId, NodeId } from '../core/ids.ts';
-import type { ExecutionHeader } from '../core/item.ts';
 import type { Component } from '../core/lifecycle.ts';
 import type {
   AskForBid,
   ComputeBound,
+  KnownSpec,
   Message,
   MessageHandler,
   RefusalListener,
@@ -58,8 +58,8 @@ export interface RequesterEnd {
   readonly handler: MessageHandler<RequesterBound>;
   /** False when the ask has been answered; such rows are not sent again after a restart. */
   readonly wantsAnswer: (jobId: JobId, executionId: ExecutionId) => boolean;
-  /** For an ask of this very node: what was read in its spec, where that is known. */
-  readonly header: (ask: AskForBid) => ExecutionHeader | undefined;
+  /** For an ask of this very node: what was read in its spec. */
+  readonly known: (ask: AskForBid) => KnownSpec;
 }
 
 /** The compute role's end. */
@@ -274,18 +274,25 @@ export class Delivery implements Component {
     return this.#requester?.wantsAnswer(message.jobId, message.executionId) ?? true;
   }
 
-  async #sendRow({ to, message }: OutboxRow): Promise<void> {
-    if (message.type !== 'AskForBid') {
-      // An end that its own node could forget would make the execution run again, an offer end in an error.
-      if (to !== this.#options.nodeId && isPromise(message)) await this.#compute?.store.flushed();
-      return this.#hand(to, message);
-    }
+  #sendRow({ to, message }: OutboxRow): Promise<void> {
+    if (message.type === 'AskForBid') return this.#sendAsk(to, message);
+    return to === this.#options.nodeId || !isPromise(message)
+      ? this.#hand(to, message)
+      : this.#sendPromise(to, message);
+  }
+
+  /** An end that its own node could forget would make the execution run again, an offer end in an error. */
+  async #sendPromise(to: NodeId, message: Message): Promise<void> {
+    await this.#compute?.store.flushed();
+    return this.#hand(to, message);
+  }
+
+  async #sendAsk(to: NodeId, message: AskForBid): Promise<void> {
     const { executionId, jobId, jobVersion } = message;
     const spec = this.#attached.get(executionId) ?? (await this.#spec(jobId, jobVersion));
     this.#attached.delete(executionId);
     if (to === this.#options.nodeId) {
-      const header = this.#requester?.header(message);
-      return this.#hand(to, header === undefined ? { ...message, spec } : { ...message, spec, header });
+      return this.#hand(to, { ...message, spec, ...this.#requester?.known(message) });
     }
     if (spec.byteLength <= LARGE_SPEC_BYTES) return this.#hand(to, { ...message, spec });
     return this.#oneByOne(to, async () =>

@@ -32,7 +32,7 @@ export interface LaneModules {
 }
 
 /** Rows sent in one turn: what they lead to at the other role of this process must not hold up threads that are done. */
-const SEND_PER_TURN = 32;
+const SEND_PER_TURN = 64;
 
 interface Failed {
   readonly row: OutboxRow;
@@ -42,7 +42,8 @@ interface Failed {
 }
 
 /**
- * The rows of one outbox for one receiver, in order. New rows go straight from the write to the receiver, those
+ * The rows of one outbox for one receiver, in order, but that asks let all others pass: what was promised goes on before
+ * more is asked for. New rows go straight from the write to the receiver, those
  * of one turn together, some a turn; what does not fit in the window stays in the store and is read later. A row is removed
  * when its receiver has it, an ask when it has been answered. Fleeting ones are in memory only.
  */
@@ -50,6 +51,7 @@ export class Lane {
   readonly #options: LaneOptions;
   readonly #modules: LaneModules;
   #waiting: OutboxRow[] = [];
+  #waitingAsks: OutboxRow[] = [];
   readonly #sent = new Set<number>();
   /** Rows that could not be delivered, until they are. */
   readonly #failed = new Map<number, Failed>();
@@ -90,6 +92,7 @@ export class Lane {
     this.#retryTimer = undefined;
     this.#askTimer = undefined;
     this.#waiting = [];
+    this.#waitingAsks = [];
     // What has arrived is forgotten before another lane to the same receiver can read it.
     this.#flushRemovals();
     if (this.#sent.size > 0 && deadlineMs > this.#modules.clock.nowMs()) {
@@ -111,8 +114,7 @@ export class Lane {
   append(row: OutboxRow): void {
     if (row.fleeting) {
       // There is no more of it than of executions that have not ended: the window counts what can be read later.
-      this.#waiting.push(row);
-      this.#schedule();
+      this.#enqueue(row);
       return;
     }
     this.#newest = Math.max(this.#newest, row.seq);
@@ -122,8 +124,7 @@ export class Lane {
       return;
     }
     this.#cursor = row.seq;
-    this.#waiting.push(row);
-    this.#schedule();
+    this.#enqueue(row);
   }
 
   /** The ask is answered, or wanted no more. False when it was not sent by this lane. */
@@ -138,17 +139,17 @@ export class Lane {
 
   /** As above, for an ask that may not have been sent yet. */
   withdraw(executionId: ExecutionId): void {
-    const at = this.#waiting.findIndex(
+    const at = this.#waitingAsks.findIndex(
       ({ message }) => message.type === 'AskForBid' && message.executionId === executionId,
     );
-    const [row] = at < 0 ? [] : this.#waiting.splice(at, 1);
+    const [row] = at < 0 ? [] : this.#waitingAsks.splice(at, 1);
     if (row !== undefined) this.#remove(row);
   }
 
   debug(): Record<string, unknown> {
     return {
       to: this.#modules.to,
-      waiting: this.#waiting.length,
+      waiting: this.#waiting.length + this.#waitingAsks.length,
       sent: this.#sent.size,
       asks: this.#asks.size,
       failed: this.#failed.size,
@@ -157,7 +158,14 @@ export class Lane {
   }
 
   get #inMemory(): number {
-    return this.#waiting.length + this.#sent.size + this.#failed.size + this.#asks.size;
+    const waiting = this.#waiting.length + this.#waitingAsks.length;
+    return waiting + this.#sent.size + this.#failed.size + this.#asks.size;
+  }
+
+  #enqueue(row: OutboxRow): void {
+    if (row.message.type === 'AskForBid') this.#waitingAsks.push(row);
+    else this.#waiting.push(row);
+    this.#schedule();
   }
 
   #schedule(): void {
@@ -167,7 +175,8 @@ export class Lane {
       this.#scheduled = false;
       this.#flushRemovals();
       const rows = this.#waiting.splice(0, SEND_PER_TURN);
-      if (this.#waiting.length > 0) this.#schedule();
+      if (rows.length < SEND_PER_TURN) rows.push(...this.#waitingAsks.splice(0, SEND_PER_TURN - rows.length));
+      if (this.#waiting.length + this.#waitingAsks.length > 0) this.#schedule();
       if (this.#running) for (const row of rows) this.#send(row);
       if (this.#isBehind && this.#running) this.#readOn();
     });
@@ -307,11 +316,10 @@ export class Lane {
       const rows = outbox.pending(to, { after: this.#cursor, limit });
       for (const row of rows) {
         this.#cursor = row.seq;
-        if (isWanted(row)) this.#waiting.push(row);
+        if (isWanted(row)) this.#enqueue(row);
         else this.#remove(row);
       }
       if (rows.length < limit && this.#newest === newest) this.#isBehind = false;
-      if (this.#waiting.length > 0) this.#schedule();
       await new Promise((resolve) => setImmediate(resolve));
     }
   }

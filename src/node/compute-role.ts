@@ -22,6 +22,7 @@ import type { ComputeStore } from '../store/compute-store.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics, Sample } from '../telemetry/metrics.ts';
 import type { StorageOptions } from '../workers/bid/protocol.ts';
+import { QuickBids } from '../workers/bid/quick.ts';
 import { BidTally } from '../workers/bid/tally.ts';
 import type { Question } from '../workers/protocol.ts';
 import { observeBids } from './bid-metrics.ts';
@@ -89,6 +90,20 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
     { clock, logger: logger.child({ module: 'disk' }), onMore: () => spine.lookAgain() },
   );
   const tally = new BidTally();
+  const bid = {
+    ...config.bid,
+    nodeId,
+    defaultResources: plan.defaults,
+    jobLimit: plan.jobLimit,
+    allowHostNetwork: config.execute.allowHostNetwork,
+    storages,
+    publicUrl: options.publicUrl,
+    ledger: ledger.share(),
+    disk: disk.view.buffer,
+    tally: tally.buffer,
+    docker: config.docker,
+  };
+  const quick = new QuickBids(bid);
   let offer: Healthy = { engines: [], storages: [], publishers: [] };
 
   const spine = new Spine(
@@ -99,19 +114,7 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
       defaultExecutionTimeoutMs: config.bid.defaultExecutionTimeoutMs,
       approvalTimeoutMs: config.bid.approvalTimeoutMs,
       gpus: plan.gpus,
-      bid: {
-        ...config.bid,
-        nodeId,
-        defaultResources: plan.defaults,
-        jobLimit: plan.jobLimit,
-        allowHostNetwork: config.execute.allowHostNetwork,
-        storages,
-        publicUrl: options.publicUrl,
-        ledger: ledger.share(),
-        disk: disk.view.buffer,
-        tally: tally.buffer,
-        docker: config.docker,
-      },
+      bid,
       admit: { executionsDirectory: paths.executions },
       execute: {
         nodeId,
@@ -140,6 +143,7 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
       onRoom: (openSlots) => modules.onRoom({ openSlots, openCapacity: ledger.open() }),
       onCapacity: modules.onChange,
       onGone: (item) => compute.gone(item),
+      bidAtOnce: (header, facts) => quick.bid(header, facts),
       onQuestion: modules.onQuestion,
       onFatal: modules.onFatal,
     },
@@ -159,6 +163,7 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
       onChange: (healthy) => {
         offer = healthy;
         spine.setOffer(healthy);
+        quick.setOffer(healthy);
         modules.onChange();
       },
     },
@@ -169,6 +174,7 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
 
   const policy = new Policy(policyOf(config), {
     apply: (bid) => {
+      quick.setPolicy(bid);
       spine.setPolicy(bid, bid.approvalTimeoutMs);
       compute.setAccepts(bid.acceptBidsFrom);
     },

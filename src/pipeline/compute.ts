@@ -43,6 +43,8 @@ export interface ComputeModules {
   readonly onRefusal: RefusalListener;
 }
 
+const DONE: Promise<void> = Promise.resolve();
+
 /** The compute role as its neighbours see it: messages of requesters in, views and logs out. */
 export class Compute implements ComputePort, MessageHandler<ComputeBound> {
   readonly #options: ComputeOptions;
@@ -73,16 +75,28 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
   }
 
   /** Resolves when what the message changed is durable. */
-  async handle(from: NodeId, message: ComputeBound): Promise<void> {
+  handle(from: NodeId, message: ComputeBound): Promise<void> {
+    try {
+      return this.#handle(from, message);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #handle(from: NodeId, message: ComputeBound): Promise<void> {
     const { spine, store } = this.#modules;
     const item = spine.items.get(message.executionId);
     const known = item === undefined ? store.get(message.executionId) : undefined;
     // Only the requester that asked may say anything about an execution.
     const owner = (item ?? known)?.header.requesterId ?? spine.intake.requesterOf(message.executionId);
-    if (owner !== undefined && owner !== from) return this.#foreign(from, message);
+    if (owner !== undefined && owner !== from) {
+      this.#foreign(from, message);
+      return DONE;
+    }
     switch (message.type) {
       case 'AskForBid':
-        return this.#asked(from, message, item, known);
+        this.#asked(from, message, item, known);
+        return DONE;
       case 'BidAccepted':
         if (item === undefined) return this.#acceptedUnknown(from, message.executionId);
         spine.accept(item.id);
@@ -91,7 +105,10 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
         spine.intake.drop(message.executionId);
         return spine.turnDown(message.executionId, message.reason);
       case 'CancelExecution':
-        if (item === undefined) return spine.intake.drop(message.executionId);
+        if (item === undefined) {
+          spine.intake.drop(message.executionId);
+          return DONE;
+        }
         spine.stop(item, { why: 'cancelled', cause: `execution canceled due to: ${message.reason}` });
         // Acknowledged when it has ended: until then a restart must hear of it again.
         return this.#end(item);
@@ -213,6 +230,8 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
     }
     if (ask.spec === undefined)
       throw new NodeError('MalformedBody', `ask ${ask.executionId} came without a job`);
+    // Another node's word for what its job asks of this one is not taken.
+    const isOwn = from === this.#options.nodeId;
     spine.intake.ask({
       id: ask.executionId,
       priority: 0,
@@ -220,8 +239,8 @@ export class Compute implements ComputePort, MessageHandler<ComputeBound> {
       jobVersion: ask.jobVersion,
       requesterId: from,
       spec: ownBytes(ask.spec),
-      // Another node's word for what its job asks of this one is not taken.
-      header: from === this.#options.nodeId ? ask.header : undefined,
+      header: isOwn ? ask.header : undefined,
+      facts: isOwn ? ask.facts : undefined,
       dropped: false,
     });
   }

@@ -205,5 +205,5 @@ function headerOf(ask: PendingAsk, { read, resources }: BidOutput): ExecutionHea
   if (read !== undefined)
     return headerOfRead({ executionId: id, jobId, jobVersion, requesterId }, resources, read);
   if (header === undefined) throw new Error(`ask ${id} was decided on without being read`);
-  return { ...header, resources };
+  return resources === header.resources ? header : { ...header, resources };
 }

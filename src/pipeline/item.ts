@@ -1,6 +1,7 @@
 import type { Ticket } from '../capacity/ledger-view.ts';
 import type { Timer } from '../core/clock.ts';
 import type { ErrorData } from '../core/errors.ts';
+import type { BidFacts } from '../core/headers.ts';
 import type { NodeId } from '../core/ids.ts';
 import type { ExecutionHeader, Placement } from '../core/item.ts';
 import type { Gpu, RunCommandResult } from '../core/job.ts';
@@ -31,6 +32,8 @@ export interface PendingAsk {
   readonly spec: Uint8Array;
   /** Known where this very node's requester has read the spec; a bid thread reads those of others. */
   readonly header: ExecutionHeader | undefined;
+  /** Likewise, where the bid can be decided on without the spec. */
+  readonly facts?: BidFacts | undefined;
   /** The requester has lost interest. */
   dropped: boolean;
   /** Nobody wants to run it: somebody wants to know what the policy says. */

@@ -188,8 +188,13 @@ export class BoundedQueue<T extends Queueable> {
   /** Takes the lane's head off and puts the lane where its next one belongs. */
   #behead(group: Group<T>, lane: Lane<T>): void {
     const { lanes, byShape } = group;
-    lanes.splice(placeOf(lanes, lane.head.arrival), 1);
     const { next } = lane.head;
+    if (next !== undefined && lanes.length === 1) {
+      next.previous = undefined;
+      lane.head = next;
+      return;
+    }
+    lanes.splice(placeOf(lanes, lane.head.arrival), 1);
     if (next === undefined) {
       byShape.delete(lane.shape);
       if (lanes.length === 0) this.#groups.splice(this.#groups.indexOf(group), 1);

@@ -19,6 +19,8 @@ export interface RunnerOptions<T, In> {
    * "fail" ends them with a retryable error.
    */
   readonly onThreadDeath: 'again' | 'fail';
+  /** What starts goes before what ends: the queue is looked at when the turn of the loop is over. */
+  readonly isLate?: true;
 }
 
 export interface RunnerModules<T extends Queueable, Out, Report> {
@@ -27,7 +29,8 @@ export interface RunnerModules<T extends Queueable, Out, Report> {
   readonly logger: Logger;
   /** Called once for every item that was taken from the queue. */
   readonly onOutcome: (item: T, outcome: Outcome<Out>) => void;
-  readonly onReport?: (item: T, report: Report) => void;
+  /** `hasEnded`: its outcome follows at once. */
+  readonly onReport?: (item: T, report: Report, hasEnded: boolean) => void;
   readonly onQuestion?: (question: Question) => Promise<unknown>;
   readonly onFatal?: (error: Error) => void;
   /** Takes at most `max` items out of the queue; by default the next ones in order. */
@@ -55,11 +58,12 @@ export class StageRunner<T extends Queueable, In, Out, Report = never> {
   readonly #returned: Flight<T>[] = [];
   readonly #landings: (() => void)[] = [];
   #batches = 0;
-  readonly #pump = new Pump(() => this.#move());
+  readonly #pump: Pump;
 
   constructor(options: RunnerOptions<T, In>, modules: RunnerModules<T, Out, Report>) {
     this.#options = options;
     this.#modules = modules;
+    this.#pump = new Pump(() => this.#move(), options.isLate);
     this.queue = modules.queue;
     modules.metrics.setBound(modules.queue.bound);
     this.#pool = new Pool<In, Out, Report>(options.pool, {
@@ -71,9 +75,9 @@ export class StageRunner<T extends Queueable, In, Out, Report = never> {
           modules.metrics.busy(durationMs);
           this.#land(id, outcome);
         },
-        onReport: (id, report) => {
+        onReport: (id, report, hasEnded) => {
           const flight = this.#flights.get(id);
-          if (flight !== undefined) modules.onReport?.(flight.item, report);
+          if (flight !== undefined) modules.onReport?.(flight.item, report, hasEnded);
         },
         ...(modules.onQuestion === undefined ? {} : { onQuestion: modules.onQuestion }),
         ...(modules.onFatal === undefined ? {} : { onFatal: modules.onFatal }),
@@ -193,6 +197,7 @@ export class StageRunner<T extends Queueable, In, Out, Report = never> {
   #pass(item: T): boolean {
     const outcome = this.#modules.passes?.(item);
     if (outcome === undefined) return false;
+    this.#modules.metrics.ranOn(0);
     this.#modules.metrics.itemsOut(outcome.kind);
     this.#gauge();
     this.#modules.onOutcome(item, outcome);

@@ -67,7 +67,7 @@ export class Spine {
       bid: (ask, outcome) => this.intake.decided(ask, outcome),
       takeAdmissible: (max) => this.#admission.take(max),
       admitted: (item, outcome) => this.#admitted(item, outcome),
-      reported: (item, report) => this.#reported(item, report),
+      reported: (item, report, hasEnded) => this.#reported(item, report, hasEnded),
       executed: (item, outcome) => this.#executed(item, outcome),
       ranWasm: (item, outcome) => this.#stopped(item, outcome),
       published: (item, outcome) => this.#published(item, outcome),
@@ -292,10 +292,11 @@ export class Spine {
     this.#noteRoom();
   }
 
-  #reported(item: Item, report: ExecuteReport): void {
+  #reported(item: Item, report: ExecuteReport, hasEnded: boolean): void {
     if (report.kind === 'running' && !item.ran) {
       item.ran = true;
-      this.#control.running(item);
+      // No clock need be started for a run that is over.
+      if (!hasEnded) this.#control.running(item);
     }
     for (const watcher of item.watchers ?? []) watcher();
   }

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { sep } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Outcome } from '../core/outcome.ts';
 import type { AdmitInput, AdmitOutput } from '../workers/admit/protocol.ts';
@@ -20,7 +20,8 @@ export interface StageListener {
   bid(ask: PendingAsk, outcome: Outcome<BidOutput>): void;
   takeAdmissible(max: number): readonly Item[];
   admitted(item: Item, outcome: Outcome<AdmitOutput>): void;
-  reported(item: Item, report: ExecuteReport): void;
+  /** `hasEnded`: its outcome follows at once. */
+  reported(item: Item, report: ExecuteReport, hasEnded: boolean): void;
   executed(item: Item, outcome: Outcome<ExecuteOutput>): void;
   ranWasm(item: Item, outcome: Outcome<WasmOutput>): void;
   published(item: Item, outcome: Outcome<PublishOutput>): void;
@@ -76,7 +77,8 @@ const PREPARED: Outcome<ExecuteOutput> = {
 /** Where a fileless execution would have its folder, which nobody makes for now. */
 function unplaced({ id, header, gpus }: Item, executionsDirectory: string): Outcome<AdmitOutput> | undefined {
   if (!header.fileless) return undefined;
-  const directory = join(executionsDirectory, id);
+  // `join` would look through the whole path again for every execution.
+  const directory = executionsDirectory + sep + id;
   return { kind: 'advance', value: { directory, gpus: gpus.map((gpu) => gpu.Index) } };
 }
 
@@ -106,6 +108,10 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
       logger,
       onFatal,
       onOutcome: (ask, outcome) => spine.bid(ask, outcome),
+      passes: ({ header, facts, explain }) =>
+        header === undefined || facts === undefined || explain !== undefined
+          ? undefined
+          : modules.bidAtOnce(header, facts),
       onQuestion,
     },
   );
@@ -163,7 +169,7 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
       logger,
       onFatal,
       onOutcome: (item, outcome) => spine.executed(item, outcome),
-      onReport: (item, report) => spine.reported(item, report),
+      onReport: (item, report, hasEnded) => spine.reported(item, report, hasEnded),
       onQuestion,
       passes: ({ header }) => (header.fileless && header.engine === 'wasm' ? PREPARED : undefined),
     },
@@ -190,7 +196,7 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
       logger,
       onFatal,
       onOutcome: (item, outcome) => spine.ranWasm(item, outcome),
-      onReport: (item, report) => spine.reported(item, report),
+      onReport: (item, report) => spine.reported(item, report, false),
     },
   );
 
@@ -198,6 +204,8 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
     {
       batchItems: limits.batchItems,
       onThreadDeath: 'again',
+      // The ends of a turn's runs are written while threads have the next ones.
+      isLate: true,
       toInput: (item) => publishInput(item, options.admit.executionsDirectory),
       pool: {
         name: 'publish',

@@ -218,15 +218,15 @@ export class Broker implements ChangeListener {
       return true;
     }
     // Left over from a job that has moved on. One that is gone already only waits for its commit.
-    if (this.#store.evaluation(evaluation.id)?.status === 'blocked') {
-      this.#planner.drop(evaluation, 'cancelled');
+    if (this.#store.evaluation(evaluation.jobId, evaluation.id)?.status === 'blocked') {
+      this.#planner.drop(evaluation, 'blocked', 'cancelled');
       this.#window.removeBeyond();
       this.#changes += 1;
     }
     return false;
   }
 
-  #place(entry: Waiting, nowMs: number): 'started' | 'waits' | 'put off' {
+  #place(entry: Pick<Waiting, 'evaluation' | 'record'>, nowMs: number): 'started' | 'waits' | 'put off' {
     const { record, evaluation } = entry;
     const neverAsked = record.version === 1 && evaluation.trigger === 'job-register';
     const live =
@@ -274,7 +274,7 @@ export class Broker implements ChangeListener {
     for (const evaluation of page) {
       const record = this.#store.job(evaluation.jobId);
       if (!this.#isWaiting(evaluation, record) || record === undefined) continue;
-      this.#place({ evaluation, record, shape: '' }, nowMs);
+      this.#place({ evaluation, record }, nowMs);
       if (!this.#nodes.anyOpen(nowMs)) return;
     }
   }

@@ -40,6 +40,8 @@ export interface LiveJob {
   since: number;
 }
 
+type Draft = { -readonly [Field in keyof JobRecord]: JobRecord[Field] };
+
 /** A step of one execution; `from` is null when it is new. */
 export interface ExecutionStep {
   readonly from: ComputeState | null;
@@ -61,6 +63,11 @@ export function waitsForApproval({ computeState }: RequesterExecution): boolean 
   return computeState.type === 'AskForBid' && computeState.details?.[WAITING_DETAIL] !== undefined;
 }
 
+/** True for a wish that has a row in the store. */
+function isKept({ status }: EvaluationRecord): boolean {
+  return status === 'blocked' || status === 'pending';
+}
+
 function stateText<S>(type: S, message: string, details: StateText<S>['details']): StateText<S> {
   return details === undefined ? { type, message } : { type, message, details };
 }
@@ -79,11 +86,13 @@ export class Change {
   since: number;
   readonly steps: Map<ExecutionId, ExecutionStep> = new Map();
   readonly #nodeId: NodeId;
-  readonly #from: JobState | null;
+  readonly #isNew: boolean;
   readonly #history: HistoryInput[] = [];
   readonly #outbox: OutboxMessage[] = [];
+  /** The last word of each. */
   readonly #evaluations: EvaluationRecord[] = [];
-  #jobTouched: boolean;
+  /** The record as it will be, once something in it differs: one copy a change. */
+  #draft: Draft | undefined;
   #spec: Uint8Array | undefined;
 
   /** `isNew`: the job is not in the store yet. */
@@ -99,14 +108,14 @@ export class Change {
     this.pending = live.pending;
     this.since = live.since;
     this.#nodeId = options.nodeId;
-    this.#from = options.isNew === true ? null : live.record.state.type;
-    this.#jobTouched = options.isNew === true;
+    this.#isNew = options.isNew === true;
   }
 
   /** True when there is something to write. */
   get dirty(): boolean {
     return (
-      this.#jobTouched ||
+      this.#isNew ||
+      this.#draft !== undefined ||
       this.steps.size > 0 ||
       this.#history.length > 0 ||
       this.#outbox.length > 0 ||
@@ -121,7 +130,7 @@ export class Change {
 
   set spec(bytes: Uint8Array) {
     this.#spec = bytes;
-    this.#jobTouched = true;
+    this.#edit();
   }
 
   /** The executions as they will be. */
@@ -138,13 +147,11 @@ export class Change {
 
   /** Replaces the job's record, its state apart. */
   updateJob(fields: Partial<Omit<JobRecord, 'id' | 'state' | 'revision' | 'modifyTime'>>): void {
-    this.record = { ...this.record, ...fields };
-    this.#touchJob();
+    Object.assign(this.#edit(), fields);
   }
 
   setJobState(type: JobState, message = '', details?: StateText<JobState>['details']): void {
-    this.record = { ...this.record, state: stateText(type, message, details) };
-    this.#touchJob();
+    this.#edit().state = stateText(type, message, details);
   }
 
   /** A row about the job, without a change of state unless `from` and `to` say so. */
@@ -241,28 +248,28 @@ export class Change {
     this.ticket = { ...this.ticket, status: 'blocked' };
     this.blocked = true;
     this.pending = false;
-    this.#evaluations.push(this.ticket);
+    this.#put(this.ticket);
   }
 
   /** The wish has led to an ask: from now on the job's executions count for where it can go. */
   noteAsked(): void {
     if (this.ticket.trigger === 'job-queue') return;
     this.ticket = { ...this.ticket, trigger: 'job-queue' };
-    if (this.blocked) this.#evaluations.push(this.ticket);
+    if (this.blocked) this.#put(this.ticket);
   }
 
   /** The wish is kept until it has been looked at, over a restart too. */
   pend(): void {
     this.ticket = { ...this.ticket, status: 'pending' };
     this.pending = true;
-    this.#evaluations.push(this.ticket);
+    this.#put(this.ticket);
   }
 
   /** The wish is fulfilled, or void. */
   unblock(status: 'complete' | 'cancelled' = 'complete'): void {
     if (!this.blocked && !this.pending) return;
     this.ticket = { ...this.ticket, status };
-    this.#evaluations.push(this.ticket);
+    this.#put(this.ticket);
     this.blocked = false;
     this.pending = false;
   }
@@ -275,36 +282,43 @@ export class Change {
 
   /** What the store writes. */
   toJobChange(): JobChange {
-    const job =
-      this.#jobTouched || this.#from === null
-        ? {
-            from: this.#from,
-            record: this.record,
-            ...(this.#spec === undefined ? {} : { spec: this.#spec }),
-          }
-        : undefined;
+    const { record } = this.live;
+    for (const evaluation of this.#evaluations) this.#tellOf(evaluation);
     return {
-      ...(job === undefined ? {} : { job }),
-      ...(this.steps.size === 0 ? {} : { executions: [...this.steps.values()] }),
-      ...(this.#evaluations.length === 0 ? {} : { evaluations: this.#evaluations }),
-      history: [...this.#history, ...this.#evaluationRows()],
+      job:
+        this.#isNew || this.#draft !== undefined
+          ? {
+              from: this.#isNew ? null : record.state.type,
+              before: this.#isNew ? undefined : record,
+              record: this.record,
+              spec: this.#spec,
+            }
+          : undefined,
+      executions: this.steps.size === 0 ? undefined : [...this.steps.values()],
+      evaluations:
+        this.#evaluations.length === 0
+          ? undefined
+          : this.#evaluations.map((evaluation) => ({ from: this.#standing(evaluation), record: evaluation })),
+      history: this.#history,
       outbox: this.#outbox,
     };
   }
 
-  /** One a wish whose status in the store changes. */
-  #evaluationRows(): HistoryInput[] {
+  /** How a wish stands in the store. */
+  #standing({ id }: EvaluationRecord): 'blocked' | 'pending' | null {
     const { ticket, blocked, pending } = this.live;
+    if (id !== ticket.id) return null;
+    return blocked ? 'blocked' : pending ? 'pending' : null;
+  }
+
+  /** A row of history for a wish whose status in the store changes. */
+  #tellOf(evaluation: EvaluationRecord): void {
+    const { ticket } = this.live;
+    let from: EvaluationRecord['status'] | '' = this.#standing(evaluation) ?? '';
     // A wish that was fulfilled waits again when the node that was asked had no room after all.
-    const isKnown = blocked || pending || ticket.status === 'complete' || ticket.status === 'cancelled';
-    const stored = isKnown ? ticket.status : '';
-    const last = new Map(this.#evaluations.map((evaluation) => [evaluation.id, evaluation]));
-    return [...last.values()].flatMap((evaluation) => {
-      const from = evaluation.id === ticket.id ? stored : '';
-      const isKept = evaluation.status === 'blocked' || evaluation.status === 'pending';
-      if (from === evaluation.status || (from === '' && !isKept)) return [];
-      return [evaluationRow(evaluation, this.#nodeId, this.time, from)];
-    });
+    if (from === '' && evaluation.id === ticket.id && !isKept(ticket)) from = ticket.status;
+    if (from === evaluation.status || (from === '' && !isKept(evaluation))) return;
+    this.#history.push(evaluationRow(evaluation, this.#nodeId, this.time, from));
   }
 
   /** To be called once it has been written. */
@@ -318,11 +332,22 @@ export class Change {
     for (const [id, { record }] of this.steps) live.executions.set(id, record);
   }
 
-  #touchJob(): void {
-    if (!this.#jobTouched) {
-      this.record = { ...this.record, revision: this.record.revision + 1, modifyTime: this.time };
-      this.#jobTouched = true;
+  #put(evaluation: EvaluationRecord): void {
+    const at = this.#evaluations.findIndex(({ id }) => id === evaluation.id);
+    if (at < 0) this.#evaluations.push(evaluation);
+    else this.#evaluations[at] = evaluation;
+  }
+
+  #edit(): Draft {
+    if (this.#draft === undefined) {
+      this.#draft = { ...this.record };
+      if (!this.#isNew) {
+        this.#draft.revision += 1;
+        this.#draft.modifyTime = this.time;
+      }
+      this.record = this.#draft;
     }
+    return this.#draft;
   }
 }
 

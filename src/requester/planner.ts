@@ -148,10 +148,10 @@ export class Planner {
   }
 
   /** Ends a wish of the store that no job goes by any more. */
-  drop(evaluation: EvaluationRecord, status: 'complete' | 'cancelled'): void {
-    const ended: EvaluationRecord = { ...evaluation, status };
-    const row = evaluationRow(ended, this.#nodeId, this.#clock.nowMicros(), evaluation.status);
-    this.#store.transition({ evaluations: [ended], history: [row] });
+  drop(evaluation: EvaluationRecord, from: 'blocked' | 'pending', status: 'complete' | 'cancelled'): void {
+    const record: EvaluationRecord = { ...evaluation, status };
+    const row = evaluationRow(record, this.#nodeId, this.#clock.nowMicros(), from);
+    this.#store.transition({ evaluations: [{ from, record }], history: [row] });
   }
 
   #queue(change: Change, reason: string): void {

@@ -99,10 +99,10 @@ export class Recovery {
   }
 
   /** Tells without reading executions: of a hundred thousand jobs, most only wait. */
-  #onlyWaits({ type, count, state }: JobRecord): boolean {
+  #onlyWaits({ id, type, count, state }: JobRecord): boolean {
     if (state.type !== 'Queued' || count > 1 || type === 'ops' || type === 'daemon') return false;
     const ticket = state.details?.[TICKET_DETAIL];
-    return ticket !== undefined && this.#store.evaluation(ticket)?.status === 'blocked';
+    return ticket !== undefined && this.#store.evaluation(id, ticket)?.status === 'blocked';
   }
 
   /** Wishes whose jobs were looked at above. */
@@ -116,7 +116,7 @@ export class Recovery {
       for (const evaluation of page) {
         const live = this.#lives.peek(evaluation.jobId);
         if (live?.pending === true && live.ticket.id === evaluation.id) continue;
-        this.#planner.drop(evaluation, 'complete');
+        this.#planner.drop(evaluation, 'pending', 'complete');
       }
       if (page.length < SLICE) return;
       after = page.at(-1)?.id;

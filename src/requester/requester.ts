@@ -1,13 +1,13 @@
 import type { Clock } from '../core/clock.ts';
 import { NodeError } from '../core/errors.ts';
 import type { ExecutionId, JobId, NodeId } from '../core/ids.ts';
-import type { ExecutionHeader } from '../core/item.ts';
 import type { Resources, SpecConfig } from '../core/job.ts';
 import type { Component } from '../core/lifecycle.ts';
 import type { Limits } from '../core/limits.ts';
 import type {
   AskForBid,
   ComputeBound,
+  KnownSpec,
   MessageHandler,
   RefusalListener,
   RequesterBound,
@@ -88,8 +88,8 @@ export interface Requester extends RequesterService, MessageHandler<RequesterBou
   recover(): Promise<void>;
   /** The ask is still to be sent: for the carrier, before it repeats one. */
   wantsAnswer(jobId: JobId, executionId: ExecutionId): boolean;
-  /** What a compute node needs of an ask's spec without reading it; undefined for an older version of the job. */
-  executionHeader(ask: AskForBid): ExecutionHeader | undefined;
+  /** What a compute node needs of an ask's spec without reading it; nothing of an older version of the job. */
+  known(ask: AskForBid): KnownSpec;
   /** The node is out of reach until its next NodeInfo. */
   disconnected(nodeId: NodeId): void;
   debug(): Record<string, unknown>;
@@ -183,15 +183,17 @@ class RequesterRole implements Requester {
   }
 
   wantsAnswer(jobId: JobId, executionId: ExecutionId): boolean {
-    return this.#store.execution(jobId, executionId)?.computeState.type === 'AskForBid';
+    const execution =
+      this.#lives.peek(jobId)?.executions.get(executionId) ?? this.#store.execution(jobId, executionId);
+    return execution?.computeState.type === 'AskForBid';
   }
 
-  executionHeader({ executionId, jobId, jobVersion }: AskForBid): ExecutionHeader | undefined {
-    const record = this.#store.job(jobId);
-    if (record?.version !== jobVersion) return undefined;
-    const { namespace, type, priority, engine, publisher, resources, fileless } = record;
+  known({ executionId, jobId, jobVersion }: AskForBid): KnownSpec {
+    const record = this.#lives.peek(jobId)?.record ?? this.#store.job(jobId);
+    if (record?.version !== jobVersion) return {};
+    const { namespace, type, priority, engine, publisher, resources, fileless, facts } = record;
     const { executionTimeoutMs, queueTimeoutMs, totalTimeoutMs } = record;
-    return {
+    const header = {
       executionId,
       jobId,
       jobVersion,
@@ -207,6 +209,7 @@ class RequesterRole implements Requester {
       totalTimeoutMs,
       fileless,
     };
+    return facts === undefined || facts === null ? { header } : { header, facts };
   }
 
   disconnected(nodeId: NodeId): void {

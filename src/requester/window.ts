@@ -12,6 +12,8 @@ export interface Waiting {
   record: JobRecord;
   /** Jobs of one shape find room on the same nodes; "" where the job's past matters too. */
   shape: string;
+  /** False once it waits no more, or not here. */
+  waits: boolean;
 }
 
 function shapeOf(record: JobRecord, evaluation: EvaluationRecord): string {
@@ -59,7 +61,7 @@ export class Window {
 
   /** The first of the line. */
   get first(): Waiting | undefined {
-    return this.#entries.find((entry) => this.#isAlive(entry));
+    return this.#entries.find(({ waits }) => waits);
   }
 
   /** The line as the store has it, nothing of it read yet. */
@@ -77,10 +79,8 @@ export class Window {
       this.#beyond += 1;
       return;
     }
-    if (this.#entries.length > this.#size * 4)
-      this.#entries = this.#entries.filter((old) => this.#isAlive(old));
-    const entry: Waiting = { evaluation, record, shape: shapeOf(record, evaluation) };
-    this.#byJob.set(record.id, entry);
+    if (this.#entries.length > this.#size * 4) this.#sweep();
+    const entry = this.#enter(evaluation, record);
     if (goesLast) {
       this.#entries.push(entry);
       this.#cursor = evaluation;
@@ -102,7 +102,10 @@ export class Window {
 
   /** A job waits no more. */
   remove(jobId: JobId): void {
-    if (!this.#byJob.delete(jobId)) this.removeBeyond();
+    const entry = this.#byJob.get(jobId);
+    if (entry === undefined) return this.removeBeyond();
+    entry.waits = false;
+    this.#byJob.delete(jobId);
   }
 
   /** A job behind the window waits no more. */
@@ -112,20 +115,19 @@ export class Window {
 
   /** The entries in order. */
   *entries(): IterableIterator<Waiting> {
-    if (this.#entries.length > this.#byJob.size + SWEEP_AT) {
-      this.#entries = this.#entries.filter((entry) => this.#isAlive(entry));
-    }
-    for (const entry of this.#entries) if (this.#isAlive(entry)) yield entry;
+    if (this.#entries.length > this.#byJob.size + SWEEP_AT) this.#sweep();
+    for (const entry of this.#entries) if (entry.waits) yield entry;
   }
 
   /**
-   * Reads on until the window is full. "more": something was read. "none": nothing is there to be read.
-   * "hidden": the store does not show all that waits; it is not committed, or was passed.
+   * Reads on until the window is full, once half of it is empty. "more": something was read. "none": nothing had to be
+   * read, or is there. "hidden": the store does not show all that waits; it is not committed, or was passed.
    */
   refill(
     isWaiting: (evaluation: EvaluationRecord, record: JobRecord | undefined) => boolean,
   ): 'more' | 'none' | 'hidden' {
     let grew = false;
+    if (this.#byJob.size > this.#size / 2) return 'none';
     while (this.#beyond > 0 && this.#byJob.size < this.#size) {
       const limit = this.#size - this.#byJob.size;
       const page = this.page(undefined, limit);
@@ -134,9 +136,7 @@ export class Window {
         if (this.#byJob.get(evaluation.jobId)?.evaluation.id === evaluation.id) continue;
         const record = this.#store.job(evaluation.jobId);
         if (!isWaiting(evaluation, record) || record === undefined) continue;
-        const entry: Waiting = { evaluation, record, shape: shapeOf(record, evaluation) };
-        this.#entries.push(entry);
-        this.#byJob.set(record.id, entry);
+        this.#entries.push(this.#enter(evaluation, record));
         this.removeBeyond();
         grew = true;
       }
@@ -151,18 +151,26 @@ export class Window {
     return this.#store.blocked(from === undefined ? { limit } : { after: from, limit });
   }
 
-  #isAlive(entry: Waiting): boolean {
-    return this.#byJob.get(entry.record.id) === entry;
+  #enter(evaluation: EvaluationRecord, record: JobRecord): Waiting {
+    const before = this.#byJob.get(record.id);
+    if (before !== undefined) before.waits = false;
+    const entry: Waiting = { evaluation, record, shape: shapeOf(record, evaluation), waits: true };
+    this.#byJob.set(record.id, entry);
+    return entry;
+  }
+
+  #sweep(): void {
+    this.#entries = this.#entries.filter(({ waits }) => waits);
   }
 
   /** Gives the last entries back to the store's keeping. */
   #shrink(): void {
-    const alive = this.#entries.filter((entry) => this.#isAlive(entry));
-    for (const { record } of alive.slice(this.#size)) {
-      this.#byJob.delete(record.id);
+    this.#sweep();
+    for (const entry of this.#entries.splice(this.#size)) {
+      entry.waits = false;
+      this.#byJob.delete(entry.record.id);
       this.#beyond += 1;
     }
-    this.#entries = alive.slice(0, this.#size);
     this.#cursor = this.#entries.at(-1)?.evaluation;
   }
 }

@@ -1,11 +1,5 @@
 import type { ExecutionHeader } from '../core/item.ts';
-import type {
-  EvaluationRecord,
-  HistoryRow,
-  JobRecord,
-  LocalExecution,
-  RequesterExecution,
-} from './records.ts';
+import type { EvaluationRecord, JobRecord, LocalExecution, RequesterExecution } from './records.ts';
 
 /** A record as its fields' values in a fixed order: half the size of a map. */
 export interface Codec<T> {
@@ -92,6 +86,7 @@ export const jobCodec: Codec<JobRecord> = tuple<JobRecord>({
   executionTimeoutMs: 19,
   fileless: 20,
   inputs: 21,
+  facts: 22,
 });
 
 export const requesterExecutionCodec: Codec<RequesterExecution> = tuple<RequesterExecution>({
@@ -122,21 +117,4 @@ export const evaluationCodec: Codec<EvaluationRecord> = tuple<EvaluationRecord>(
   status: 6,
   comment: 7,
   createTime: 8,
-});
-
-/** A row of the log without what its key (seq) and its store (role) say. */
-export type StoredHistory = Omit<HistoryRow, 'seq' | 'role'>;
-
-export const historyCodec: Codec<StoredHistory> = tuple<StoredHistory>({
-  time: 0,
-  level: 1,
-  jobId: 2,
-  jobVersion: 3,
-  executionId: 4,
-  nodeId: 5,
-  from: 6,
-  to: 7,
-  topic: 8,
-  message: 9,
-  details: 10,
 });

@@ -100,7 +100,7 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
     const id = record.header.executionId;
     const bid = { record, rows: history.map((row) => this.#log.number(row)) };
     let sent: readonly OutboxRow[] = [];
-    this.#environment.write((batch) => {
+    this.#log.write((batch) => {
       batch.put(this.#specs, id, spec);
       this.#bids.put(batch, bid);
       sent = outbox.map((message) => this.#log.send(batch, message));
@@ -116,14 +116,14 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
     const bid = this.#bids.get(id);
     const group = groupOf(record.state);
     let written: Written = { rows: [], outbox: [] };
-    this.#environment.write((batch) => {
+    this.#log.write((batch) => {
       batch.put(this.#executions, id, executionCodec.encode(changing));
       if (bid !== undefined) {
         this.#bids.remove(batch, id);
         batch.put(this.#headers, id, headerCodec.encode(header));
         batch.put(this.#byJob, [header.jobId, id], NOTHING);
         batch.put(this.#byGroup, [group, id], NOTHING);
-        this.#log.put(batch, bid.rows);
+        this.#log.move(bid.rows);
       } else if (from !== null && groupOf(from) !== group) {
         batch.remove(this.#byGroup, [groupOf(from), id]);
         batch.put(this.#byGroup, [group, id], NOTHING);
@@ -142,7 +142,7 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
     }
     // Its number is given out with this commit, and to nobody else later.
     const row = this.#log.number(last);
-    this.#environment.write((batch) => {
+    this.#log.write((batch) => {
       batch.remove(this.#specs, id);
       this.#bids.remove(batch, id);
     });

@@ -7,6 +7,7 @@ import type { Environment, Key, Table, WriteBatch } from './environment.ts';
 import { idOf, type JobIndexes, JobScan } from './job-scan.ts';
 import { LAST_NUMBER, LAST_TEXT, shortText } from './keys.ts';
 import { Recent } from './recent.ts';
+import { RecentJobs } from './recent-jobs.ts';
 import type { EvaluationRecord, HistoryRow, JobRecord, RequesterExecution, StoredNode } from './records.ts';
 import type { JobChange, JobQuery, RequesterStore } from './requester-store.ts';
 import { type HistoryReader, RoleLog, type RoleStoreModules } from './role-log.ts';
@@ -14,7 +15,8 @@ import * as tables from './tables.ts';
 import { checkTransition } from './transitions.ts';
 
 const STATES = Object.keys(jobTransitions) as JobState[];
-const RECENT_JOBS = 2048;
+const RECENT_CHANGES = 2048;
+const RECENT_NAMES = 1024;
 const RECENT_SPEC_BYTES = 2 * 1024 * 1024;
 const ENTRY_BYTES = 256;
 const SHORT_ID_WINDOW = 100_000;
@@ -22,6 +24,7 @@ const SHORT_ID_SLICE = 4096;
 
 type Tuple = readonly unknown[];
 type JobPart = NonNullable<JobChange['job']>;
+type EvaluationPart = NonNullable<JobChange['evaluations']>[number];
 
 const PENDING = 0;
 const BLOCKED = 1;
@@ -30,9 +33,9 @@ function nameKey(namespace: string, name: string): [string, string] {
   return [shortText(namespace), shortText(name)];
 }
 
-/** One write an evaluation: the last word counts. */
-function lastOfEach(evaluations: readonly EvaluationRecord[]): Iterable<EvaluationRecord> {
-  return new Map(evaluations.map((evaluation) => [evaluation.id, evaluation])).values();
+/** The group of an evaluation's row; undefined for one that has none. */
+function groupOf(status: EvaluationRecord['status'] | null): typeof PENDING | typeof BLOCKED | undefined {
+  return status === 'blocked' ? BLOCKED : status === 'pending' ? PENDING : undefined;
 }
 
 function blockedKey(evaluation: EvaluationRecord): [number, number, string] {
@@ -53,12 +56,11 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
   readonly #evaluations: Table<Tuple>;
   readonly #blocked: Table<Uint8Array>;
   readonly #nodes: Table<StoredNode>;
-  readonly #recentJobs = new Recent<JobRecord>(RECENT_JOBS);
-  readonly #recentNames = new Recent<JobId>(RECENT_JOBS);
-  /** By job: those of its executions that were written lately. */
-  readonly #recentExecutions = new Recent<Map<ExecutionId, RequesterExecution>>(RECENT_JOBS);
-  readonly #recentEvaluations = new Recent<EvaluationRecord | 'gone'>(RECENT_JOBS);
+  readonly #recentJobs = new RecentJobs(RECENT_CHANGES);
+  readonly #recentNames = new Recent<JobId>(RECENT_NAMES);
   readonly #recentSpecs = new Recent<Uint8Array>(RECENT_SPEC_BYTES);
+  /** No job has a greater id: ids are made in order, so that a new one is seldom looked for. */
+  #newestJob: JobId;
 
   constructor(modules: RoleStoreModules) {
     const { environment } = modules;
@@ -78,13 +80,8 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
     this.#evaluations = environment.table(tables.evaluationsTable);
     this.#blocked = environment.table(tables.evaluationsBlockedTable);
     this.#nodes = environment.table(tables.nodesTable);
-    const recents = [
-      this.#recentJobs,
-      this.#recentNames,
-      this.#recentExecutions,
-      this.#recentEvaluations,
-      this.#recentSpecs,
-    ];
+    this.#newestJob = this.#indexes.jobs.keys({ reverse: true, limit: 1 }).map(idOf)[0] ?? '';
+    const recents = [this.#recentJobs, this.#recentNames, this.#recentSpecs];
     this.#log.afterCommit(() => {
       for (const recent of recents) recent.age();
     });
@@ -95,15 +92,15 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
     const before = job === undefined ? undefined : this.#checkJob(job);
     this.#checkExecutions(executions);
     let written: ReturnType<RoleLog<JobState>['append']> = { rows: [], outbox: [] };
-    this.#environment.write((batch) => {
+    this.#log.write((batch) => {
       if (job !== undefined) this.#writeJob(batch, job, before);
       for (const { record } of executions) {
         batch.put(this.#executions, [record.jobId, record.id], requesterExecutionCodec.encode(record));
       }
-      for (const evaluation of lastOfEach(evaluations)) this.#writeEvaluation(batch, evaluation);
+      for (const evaluation of evaluations) this.#writeEvaluation(batch, evaluation);
       written = this.#log.append(batch, change.history ?? [], change.outbox ?? []);
     });
-    this.#remember(change);
+    this.#remember(change, before);
     if (job !== undefined) this.#log.count(job.from, job.record.state.type);
     this.#log.announce(written);
   }
@@ -113,11 +110,11 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
   }
 
   putNode(node: StoredNode): void {
-    this.#environment.write((batch) => batch.put(this.#nodes, node.info.nodeId, node));
+    this.#log.write((batch) => batch.put(this.#nodes, node.info.nodeId, node));
   }
 
   removeNode(id: NodeId): void {
-    this.#environment.write((batch) => batch.remove(this.#nodes, id));
+    this.#log.write((batch) => batch.remove(this.#nodes, id));
   }
 
   committed(): Promise<void> {
@@ -129,7 +126,7 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
   }
 
   job(id: JobId): JobRecord | undefined {
-    const recent = this.#recentJobs.get(id);
+    const recent = this.#recentJobs.job(id);
     if (recent !== undefined) return recent;
     const row = this.#indexes.jobs.get(id);
     return row === undefined ? undefined : jobCodec.decode(row);
@@ -186,7 +183,7 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
   }
 
   execution(jobId: JobId, id: ExecutionId): RequesterExecution | undefined {
-    const recent = this.#recentExecutions.get(jobId)?.get(id);
+    const recent = this.#recentJobs.execution(jobId, id);
     if (recent !== undefined) return recent;
     const row = this.#executions.get([jobId, id]);
     return row === undefined ? undefined : requesterExecutionCodec.decode(row);
@@ -198,7 +195,7 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
       const record = requesterExecutionCodec.decode(value);
       found.set(record.id, record);
     }
-    for (const [id, record] of this.#recentExecutions.get(jobId) ?? []) found.set(id, record);
+    for (const record of this.#recentJobs.executions(jobId)) found.set(record.id, record);
     return [...found.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
@@ -206,9 +203,9 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
     return this.#log.historyOf(jobId, options);
   }
 
-  evaluation(id: string): EvaluationRecord | undefined {
-    const recent = this.#recentEvaluations.get(id);
-    if (recent !== undefined) return recent === 'gone' ? undefined : recent;
+  evaluation(jobId: JobId, id: string): EvaluationRecord | undefined {
+    const recent = this.#recentJobs.evaluation(jobId, id);
+    if (recent !== undefined) return groupOf(recent.status) === undefined ? undefined : recent;
     const row = this.#evaluations.get([PENDING, id]) ?? this.#evaluations.get([BLOCKED, id]);
     return row === undefined ? undefined : evaluationCodec.decode(row);
   }
@@ -261,7 +258,7 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
   /** The record as it was. @throws NodeError IllegalTransition */
   #checkJob(job: JobPart): JobRecord | undefined {
     const { id, state, version } = job.record;
-    const before = this.job(id);
+    const before = this.#before(job);
     const step = { stored: before?.state.type, from: job.from, to: state.type };
     checkTransition('job', id, jobTransitions, 'Pending', step);
     const isNewVersion = before?.version !== version;
@@ -277,7 +274,12 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
   #checkExecutions(executions: NonNullable<JobChange['executions']>): void {
     const ids = new Set<ExecutionId>();
     for (const { from, record } of executions) {
-      const stored = this.execution(record.jobId, record.id)?.computeState.type;
+      // The id of a new one was made just now.
+      const known =
+        from === null
+          ? this.#recentJobs.execution(record.jobId, record.id)
+          : this.execution(record.jobId, record.id);
+      const stored = known?.computeState.type;
       const step = { stored, from, to: record.computeState.type };
       checkTransition('execution', record.id, computeTransitions, 'New', step);
       if (ids.has(record.id)) {
@@ -285,6 +287,12 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
       }
       ids.add(record.id);
     }
+  }
+
+  /** The job as it is in the store: read only where nobody has it at hand. */
+  #before({ from, before, record: { id } }: JobPart): JobRecord | undefined {
+    if (from === null && id > this.#newestJob) return undefined;
+    return before === undefined ? this.job(id) : (this.#recentJobs.job(id) ?? before);
   }
 
   #writeJob(batch: WriteBatch, job: JobPart, before: JobRecord | undefined): void {
@@ -304,37 +312,26 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
     if (!endedNow && (before === undefined || endedBefore)) batch.put(live, id, tables.NOTHING);
   }
 
-  #writeEvaluation(batch: WriteBatch, evaluation: EvaluationRecord): void {
-    const { id, status } = evaluation;
-    const before = this.evaluation(id);
-    if (before !== undefined) {
-      batch.remove(this.#evaluations, [before.status === 'blocked' ? BLOCKED : PENDING, id]);
-      if (before.status === 'blocked') batch.remove(this.#blocked, blockedKey(before));
-    }
-    if (status === 'blocked' || status === 'pending') {
-      const group = status === 'blocked' ? BLOCKED : PENDING;
-      batch.put(this.#evaluations, [group, id], evaluationCodec.encode(evaluation));
-      if (status === 'blocked') batch.put(this.#blocked, blockedKey(evaluation), tables.NOTHING);
-    }
+  #writeEvaluation(batch: WriteBatch, { from, record }: EvaluationPart): void {
+    const { id, status } = record;
+    const [before, now] = [groupOf(from), groupOf(status)];
+    if (before !== undefined && before !== now) batch.remove(this.#evaluations, [before, id]);
+    if (before === BLOCKED && now !== BLOCKED) batch.remove(this.#blocked, blockedKey(record));
+    if (now !== undefined) batch.put(this.#evaluations, [now, id], evaluationCodec.encode(record));
+    if (now === BLOCKED && before !== BLOCKED) batch.put(this.#blocked, blockedKey(record), tables.NOTHING);
   }
 
-  #remember(change: JobChange): void {
-    const { job, executions = [], evaluations = [] } = change;
-    if (job !== undefined) {
-      const { record, spec } = job;
-      this.#recentJobs.set(record.id, record);
-      this.#recentNames.set(JSON.stringify(nameKey(record.namespace, record.name)), record.id);
-      if (spec !== undefined) {
-        this.#recentSpecs.set(`${record.id}/${record.version}`, spec, spec.length + ENTRY_BYTES);
-      }
+  #remember(change: JobChange, before: JobRecord | undefined): void {
+    this.#recentJobs.put(change);
+    if (change.job === undefined) return;
+    const { record, spec } = change.job;
+    const { id, name } = record;
+    if (id > this.#newestJob) this.#newestJob = id;
+    if (name !== id && name !== before?.name) {
+      this.#recentNames.set(JSON.stringify(nameKey(record.namespace, name)), id);
     }
-    for (const { record } of executions) {
-      const siblings = this.#recentExecutions.get(record.jobId) ?? new Map<ExecutionId, RequesterExecution>();
-      this.#recentExecutions.set(record.jobId, siblings.set(record.id, record));
-    }
-    for (const evaluation of evaluations) {
-      const ended = evaluation.status === 'complete' || evaluation.status === 'cancelled';
-      this.#recentEvaluations.set(evaluation.id, ended ? 'gone' : evaluation);
+    if (spec !== undefined) {
+      this.#recentSpecs.set(`${id}/${record.version}`, spec, spec.length + ENTRY_BYTES);
     }
   }
 }

@@ -37,10 +37,12 @@ class Outcome {
 interface Group {
   readonly recorder: Recorder;
   outcome: Outcome;
+  /** Something was written, if only by a hook at the end. */
+  isUsed: boolean;
 }
 
 function newGroup(): Group {
-  return { recorder: new Recorder(), outcome: new Outcome() };
+  return { recorder: new Recorder(), outcome: new Outcome(), isUsed: false };
 }
 
 const DONE: Promise<void> = Promise.resolve();
@@ -74,6 +76,7 @@ export class GroupCommit {
     const { recorder } = this.#open;
     if (this.#failure !== undefined && recorder.bytes > MAX_UNWRITTEN_BYTES) throw this.#failure;
     recorder.record(change);
+    this.#open.isUsed = true;
     this.#cutNextTurn();
   }
 
@@ -87,7 +90,7 @@ export class GroupCommit {
 
   /** Resolves when all that was written so far is on disk. */
   done(): Promise<void> {
-    if (this.#open.recorder.operations.length > 0) return this.#open.outcome.promise;
+    if (this.#open.isUsed) return this.#open.outcome.promise;
     return this.#running === undefined ? DONE : this.#running.outcome.promise;
   }
 
@@ -110,7 +113,7 @@ export class GroupCommit {
   }
 
   #cut(): void {
-    if (this.#running !== undefined || this.#open.recorder.operations.length === 0) return;
+    if (this.#running !== undefined || !this.#open.isUsed) return;
     const group = this.#open;
     for (const hook of this.#hooks) group.recorder.record(hook);
     this.#open = newGroup();
@@ -120,7 +123,8 @@ export class GroupCommit {
 
   async #run(group: Group): Promise<void> {
     try {
-      await this.#commit(group.recorder.operations);
+      const { operations } = group.recorder;
+      if (operations.length > 0) await this.#commit(operations);
     } catch (thrown) {
       const error = await this.#explain(thrown);
       this.#failure = error;
@@ -131,14 +135,14 @@ export class GroupCommit {
     this.#failure = undefined;
     this.#running = undefined;
     group.outcome.succeed();
-    if (this.#open.recorder.operations.length > 0) this.#cutNextTurn();
+    if (this.#open.isUsed) this.#cutNextTurn();
   }
 
   #putBack(group: Group, error: NodeError): void {
     const later = this.#open;
     for (const operation of later.recorder.operations) group.recorder.operations.push(operation);
     group.recorder.bytes += later.recorder.bytes;
-    this.#open = { recorder: group.recorder, outcome: new Outcome() };
+    this.#open = { recorder: group.recorder, outcome: new Outcome(), isUsed: true };
     group.outcome.fail(error);
     later.outcome.fail(error);
     this.#retry = setTimeout(() => {

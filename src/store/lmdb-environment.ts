@@ -227,7 +227,12 @@ function checkSchema(path: string, row: SchemaRow | undefined, options: LmdbOpti
   if (row === undefined) return wrong('is an LMDB database of another program; it was left as it is');
   if (row.version > SCHEMA_VERSION) {
     return wrong(
-      `was written by a newer version of this node (schema ${row.version}; this version reads up to ${SCHEMA_VERSION})`,
+      `was written by a newer version of this node (schema ${row.version}; this version reads ${SCHEMA_VERSION})`,
+    );
+  }
+  if (row.version < SCHEMA_VERSION) {
+    return wrong(
+      `was written by an older version of this node (schema ${row.version}; this version reads ${SCHEMA_VERSION}): move it away to begin with a new one`,
     );
   }
   if (row.role !== options.role)

@@ -1,12 +1,13 @@
 import type { ExecutionId } from '../core/ids.ts';
-import { executionCodec, headerCodec, historyCodec } from './codecs.ts';
+import { executionCodec, headerCodec } from './codecs.ts';
 import type { Environment, Table, WriteBatch } from './environment.ts';
+import { type Chunk, encodeChunk, rowsAfter } from './history-chunk.ts';
 import type { HistoryRow, LocalExecution } from './records.ts';
 import { bidsTable } from './tables.ts';
 
 type Tuple = readonly unknown[];
-/** Record, header, and history: each row with its seq before it. */
-type StoredBid = readonly [Tuple, Tuple, readonly (readonly [number, Tuple])[]];
+/** Record, header, and history. */
+type StoredBid = readonly [Tuple, Tuple, Chunk];
 
 /** A bid that has not been answered. */
 export interface OpenBid {
@@ -71,7 +72,7 @@ export class OpenBids {
     batch.put(this.#table, header.executionId, [
       executionCodec.encode(changing),
       headerCodec.encode(header),
-      rows.map(({ seq, role: _role, ...row }) => [seq, historyCodec.encode(row)] as const),
+      encodeChunk(rows.map((row) => ({ row, isListed: true }))),
     ]);
   }
 
@@ -108,9 +109,9 @@ export class OpenBids {
   }
 }
 
-function decode([changing, header, rows]: StoredBid): OpenBid {
+function decode([changing, header, history]: StoredBid): OpenBid {
   return {
     record: { header: headerCodec.decode(header), ...executionCodec.decode(changing) },
-    rows: rows.map(([seq, row]) => ({ ...historyCodec.decode(row), seq, role: 'compute' })),
+    rows: rowsAfter(history, 'compute', 0),
   };
 }

@@ -1,4 +1,5 @@
 import type { ErrorData } from '../core/errors.ts';
+import type { BidFacts } from '../core/headers.ts';
 import type { ExecutionId, JobId, NodeId } from '../core/ids.ts';
 import type { ExecutionHeader } from '../core/item.ts';
 import type {
@@ -75,6 +76,8 @@ export interface JobRecord {
   readonly fileless: boolean;
   /** As in JobHeader; absent in rows of older versions. */
   readonly inputs?: readonly string[];
+  /** As in JobHeader; absent in rows of older versions. */
+  readonly facts?: BidFacts | null;
 }
 
 /** An execution as the requester knows it. */

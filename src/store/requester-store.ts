@@ -13,19 +13,32 @@ import type {
 
 /** One atomic change around one job. Everything in it is optional but something must be there. */
 export interface JobChange {
-  readonly job?: {
-    /** Null when the job is new. Checked against core/states.ts; the same state is a plain update. */
-    readonly from: JobState | null;
-    readonly record: JobRecord;
-    /** JobSpec JSON bytes of `record.version`; given when the version is new. */
-    readonly spec?: Uint8Array;
-  };
-  readonly executions?: readonly {
-    readonly from: ComputeState | null;
-    readonly record: RequesterExecution;
-  }[];
-  /** Put as it is; status complete or cancelled removes it. */
-  readonly evaluations?: readonly EvaluationRecord[];
+  readonly job?:
+    | {
+        /** Null when the job is new. Checked against core/states.ts; the same state is a plain update. */
+        readonly from: JobState | null;
+        /** The record as it was, where its owner has it at hand: then it is not read again. */
+        readonly before?: JobRecord | undefined;
+        readonly record: JobRecord;
+        /** JobSpec JSON bytes of `record.version`; given when the version is new. */
+        readonly spec?: Uint8Array | undefined;
+      }
+    | undefined;
+  readonly executions?:
+    | readonly {
+        /** Null when it is new: then its id is new too. */
+        readonly from: ComputeState | null;
+        readonly record: RequesterExecution;
+      }[]
+    | undefined;
+  /** Status complete or cancelled removes it. One entry an evaluation. */
+  readonly evaluations?:
+    | readonly {
+        /** How it stands in the store; null where it does not. Its priority and time stay those it began with. */
+        readonly from: 'pending' | 'blocked' | null;
+        readonly record: EvaluationRecord;
+      }[]
+    | undefined;
   readonly history?: readonly HistoryInput[];
   readonly outbox?: readonly OutboxMessage[];
 }
@@ -67,7 +80,7 @@ export interface RequesterStore {
   executions(jobId: JobId): RequesterExecution[];
   /** By per-job order. `seq` of the rows is the node's; the API numbers them from 1 a job. `after` skips that many rows. */
   history(jobId: JobId, options: { offset: number; limit: number }): HistoryRow[];
-  evaluation(id: string): EvaluationRecord | undefined;
+  evaluation(jobId: JobId, id: string): EvaluationRecord | undefined;
   /** Pending evaluations, oldest first. For start-up. */
   pendingEvaluations(options: { after?: string; limit: number }): EvaluationRecord[];
   /** Blocked evaluations: highest priority first, then oldest; O(limit). `after` goes on from one returned before. */

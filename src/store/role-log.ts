@@ -1,11 +1,11 @@
 import type { NodeId } from '../core/ids.ts';
 import type { Message, OutboxMessage } from '../core/messages.ts';
-import { historyCodec, type StoredHistory } from './codecs.ts';
 import type { Outbox } from './compute-store.ts';
 import type { Environment, Key, Table, WriteBatch } from './environment.ts';
+import { History } from './history.ts';
 import { LAST_NUMBER } from './keys.ts';
 import type { HistoryInput, HistoryRow, OutboxRow } from './records.ts';
-import { historyByOwnerTable, historyTable, messagesTable, metaTable, NOTHING } from './tables.ts';
+import { messagesTable, metaTable } from './tables.ts';
 
 /** Row "counters" of the meta table: what would otherwise be counted at every start. */
 interface CountersRow {
@@ -24,11 +24,6 @@ function readCounters(environment: Environment): CountersRow | undefined {
   return environment.table<CountersRow>(metaTable).get(COUNTERS);
 }
 
-function lastKey(table: Table<unknown>): number {
-  const key = table.keys({ reverse: true, limit: 1 })[0];
-  return typeof key === 'number' ? key : 0;
-}
-
 /** The number at the end of `[owner, seq]`. */
 function seqOf(key: Key): number {
   return Number(typeof key === 'object' ? key[1] : key);
@@ -36,8 +31,7 @@ function seqOf(key: Key): number {
 
 /** Highest history seq of this environment; the node's sequencer goes on after the highest of both roles. */
 export function lastSeq(environment: Environment): number {
-  const inTable = lastKey(environment.table<readonly unknown[]>(historyTable));
-  return Math.max(inTable, readCounters(environment)?.lastSeq ?? 0);
+  return readCounters(environment)?.lastSeq ?? 0;
 }
 
 /** Reads of the event log of one role. */
@@ -98,8 +92,7 @@ export class RoleLog<S extends string> implements Outbox, HistoryReader {
   readonly #environment: Environment;
   readonly #ownNode: NodeId | undefined;
   readonly #nextSeq: () => number;
-  readonly #history: Table<readonly unknown[]>;
-  readonly #historyByOwner: Table<Uint8Array>;
+  readonly #history: History;
   readonly #messages: Table<Message>;
   readonly #uncommitted: HistoryRow[] = [];
   #lastSeq: number;
@@ -120,20 +113,20 @@ export class RoleLog<S extends string> implements Outbox, HistoryReader {
     this.#environment = environment;
     this.role = options.role;
     this.#nextSeq = modules.nextSeq;
-    this.#history = environment.table(historyTable);
-    this.#historyByOwner = environment.table(historyByOwnerTable);
     this.#messages = environment.table(messagesTable);
     const stored = readCounters(environment);
     this.counts = Object.fromEntries(options.states.map((s) => [s, stored?.counts[s] ?? 0])) as Record<
       S,
       number
     >;
-    this.#lastSeq = lastSeq(environment);
+    this.#lastSeq = stored?.lastSeq ?? 0;
+    this.#history = new History({ role: options.role, lastSeq: this.#lastSeq }, environment);
     this.#lastOutboxSeq = stored?.lastOutboxSeq ?? 0;
     this.#floor = stored === undefined ? (modules.firstSeq ?? 1) : (stored.floor ?? 1);
     this.#written = this.#fingerprint();
     const meta = environment.table<CountersRow>(metaTable);
     environment.beforeCommit((batch) => {
+      this.#history.write(batch);
       const fingerprint = this.#fingerprint();
       if (fingerprint === this.#written) return;
       this.#written = fingerprint;
@@ -146,7 +139,18 @@ export class RoleLog<S extends string> implements Outbox, HistoryReader {
     });
   }
 
-  /** To be called inside `environment.write`; what it returns is announced by `announce` after it. */
+  /** `environment.write`; when `change` throws, the rows it has added are forgotten with its writes. */
+  write(change: (batch: WriteBatch) => void): void {
+    const { waiting } = this.#history;
+    try {
+      this.#environment.write(change);
+    } catch (error) {
+      this.#history.takeBack(waiting);
+      throw error;
+    }
+  }
+
+  /** To be called inside `write`; what it returns is announced by `announce` after it. */
   append(
     batch: WriteBatch,
     history: readonly HistoryInput[],
@@ -154,18 +158,19 @@ export class RoleLog<S extends string> implements Outbox, HistoryReader {
   ): { readonly rows: readonly HistoryRow[]; readonly outbox: readonly OutboxRow[] } {
     const rows = history.map((input): HistoryRow => {
       const row = this.number(input);
-      this.#put(batch, row, input.unlisted !== true);
+      const isListed = input.unlisted !== true && (row.level === 'job' || row.level === 'execution');
+      this.#history.add({ row, isListed });
       return row;
     });
     return { rows, outbox: messages.map((message) => this.send(batch, message)) };
   }
 
-  /** Puts rows where they belong that were numbered before. To be called inside `environment.write`. */
-  put(batch: WriteBatch, rows: readonly HistoryRow[]): void {
-    for (const row of rows) this.#put(batch, row, true);
+  /** Puts rows of an execution where they belong that were numbered before. To be called inside `write`. */
+  move(rows: readonly HistoryRow[]): void {
+    for (const row of rows) this.#history.add({ row, isListed: true });
   }
 
-  /** Writes a message into the outbox. To be called inside `environment.write`. */
+  /** Writes a message into the outbox. To be called inside `write`. */
   send(batch: WriteBatch, { to, message }: OutboxMessage): OutboxRow {
     this.#lastOutboxSeq += 1;
     const seq = this.#lastOutboxSeq;
@@ -196,19 +201,11 @@ export class RoleLog<S extends string> implements Outbox, HistoryReader {
 
   /** Rows of one job or execution, oldest first. */
   historyOf(owner: string, options: { readonly offset: number; readonly limit: number }): HistoryRow[] {
-    const keys = this.#historyByOwner.keys({ start: [owner, 0], end: [owner, LAST_NUMBER], ...options });
-    const rows: HistoryRow[] = [];
-    for (const key of keys) {
-      const seq = seqOf(key);
-      const stored = this.#history.get(seq);
-      if (stored !== undefined) rows.push(this.#row(seq, stored));
-    }
-    return rows;
+    return this.#history.of(owner, options);
   }
 
-  log(options: { readonly after: number; readonly limit: number }): HistoryRow[] {
-    const rows = this.#history.range({ start: options.after + 1, limit: options.limit });
-    return rows.map(({ key, value }) => this.#row(Number(key), value));
+  log({ after, limit }: { readonly after: number; readonly limit: number }): HistoryRow[] {
+    return this.#history.after(after, limit);
   }
 
   floor(): number {
@@ -247,20 +244,6 @@ export class RoleLog<S extends string> implements Outbox, HistoryReader {
 
   onAppend(listener: (rows: readonly OutboxRow[]) => void): void {
     this.#onAppend = listener;
-  }
-
-  #put(batch: WriteBatch, { seq, role: _role, ...row }: HistoryRow, isShown: boolean): void {
-    batch.put(this.#history, seq, historyCodec.encode(row));
-    const isListed = isShown && (row.level === 'job' || row.level === 'execution');
-    if (isListed) batch.put(this.#historyByOwner, [this.#owner(row), seq], NOTHING);
-  }
-
-  #owner(input: StoredHistory): string {
-    return this.role === 'requester' ? input.jobId : input.executionId;
-  }
-
-  #row(seq: number, stored: readonly unknown[]): HistoryRow {
-    return { ...historyCodec.decode(stored), seq, role: this.role };
   }
 
   #fingerprint(): string {

@@ -3,8 +3,9 @@ import type { TableSpec } from './environment.ts';
 /*
  * Both stores
  *   meta                   "schema" → {version, role, nodeId}; "counters" → CountersRow (role-log.ts)
- *   history                seq → HistoryRow           the event log; seq is the node's, gaps belong to the other role
- *   history-by-owner       [job id | execution id, seq] → (nothing)
+ *   history                [first seq, last seq] → chunk of rows (history-chunk.ts): the event log; seqs are the node's,
+ *                          gaps belong to the other role
+ *   history-by-owner       [job id | execution id, first seq of a chunk] → its last seq, number of the owner's rows in it
  *   messages               [receiver, seq] → message  undelivered ones: rows for a node that is away are in nobody's way
  *
  * executions.db
@@ -33,8 +34,8 @@ import type { TableSpec } from './environment.ts';
  * misread raises SCHEMA_VERSION.
  */
 
-/** What this code writes, and the newest it reads. */
-export const SCHEMA_VERSION = 3;
+/** What this code writes and reads. */
+export const SCHEMA_VERSION = 4;
 
 /** The value of an index row: the key says it all. */
 export const NOTHING: Uint8Array = new Uint8Array(0);
@@ -44,7 +45,7 @@ const bytes = (name: string): TableSpec => ({ name, encoding: 'bytes' });
 
 export const metaTable: TableSpec = rows('meta');
 export const historyTable: TableSpec = rows('history');
-export const historyByOwnerTable: TableSpec = bytes('history-by-owner');
+export const historyByOwnerTable: TableSpec = rows('history-by-owner');
 export const messagesTable: TableSpec = rows('messages');
 
 export const bidsTable: TableSpec = rows('bids');

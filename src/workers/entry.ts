@@ -44,6 +44,8 @@ export interface Serve<In, Out, Report> {
 /** What the items of a thread share. */
 interface Thread<Out, Report> {
   send(message: Upward<Out, Report>, now: boolean): void;
+  /** Sends the item's reports in this turn, or with its outcome. */
+  reported(item: RunningItem<Out, Report>): void;
   ask(question: Question, signal: AbortSignal | undefined): Promise<unknown>;
 }
 
@@ -55,6 +57,7 @@ class RunningItem<Out, Report> implements HandlerContext<Report> {
   #stop: Control | undefined;
   #controller: AbortController | undefined;
   #waits = false;
+  #reports: Report[] = [];
 
   constructor(
     id: string,
@@ -90,7 +93,19 @@ class RunningItem<Out, Report> implements HandlerContext<Report> {
   }
 
   report(report: Report): void {
-    this.#thread.send({ kind: 'report', id: this.id, report }, this.#isBlocking);
+    if (this.#isBlocking) {
+      this.#thread.send({ kind: 'report', id: this.id, report }, true);
+      return;
+    }
+    this.#reports.push(report);
+    if (this.#reports.length === 1) this.#thread.reported(this);
+  }
+
+  /** Its reports that nobody has sent yet. */
+  takeReports(): readonly Report[] {
+    const reports = this.#reports;
+    this.#reports = [];
+    return reports;
   }
 
   log(
@@ -137,19 +152,38 @@ export function serve<In, Out, Report = never>(
   };
 
   let buffer: Upward<Out, Report>[] = [];
+  /** Items with reports that are not in the buffer: they go there when it is sent, or with their outcome. */
+  const reporting = new Set<RunningItem<Out, Report>>();
   let posts = 0;
   let batches = 0;
-  const flush = (): void => {
-    if (buffer.length === 0) return;
+  let flushes = false;
+  const takeBuffer = (): readonly Upward<Out, Report>[] => {
+    for (const item of reporting) {
+      for (const report of item.takeReports()) buffer.push({ kind: 'report', id: item.id, report });
+    }
+    reporting.clear();
     const messages = buffer;
     buffer = [];
+    return messages;
+  };
+  const flush = (): void => {
+    const messages = takeBuffer();
+    if (messages.length === 0) return;
     posts += 1;
     port.postMessage(messages);
+  };
+  const flushThisTurn = (): void => {
+    if (flushes) return;
+    flushes = true;
+    setImmediate(() => {
+      flushes = false;
+      flush();
+    });
   };
   const send = (message: Upward<Out, Report>, now: boolean): void => {
     buffer.push(message);
     if (now) flush();
-    else if (buffer.length === 1) setImmediate(flush);
+    else flushThisTurn();
   };
 
   channel.onmessage = (event: unknown): void => {
@@ -186,6 +220,10 @@ export function serve<In, Out, Report = never>(
 
   const shared: Thread<Out, Report> = {
     send,
+    reported(item) {
+      reporting.add(item);
+      flushThisTurn();
+    },
     ask: (question, signal) =>
       new Promise((resolve, reject) => {
         const number = nextQuestion++;
@@ -217,8 +255,9 @@ export function serve<In, Out, Report = never>(
       running.delete(id);
     }
     const durationMs = performance.now() - startedAt;
+    const told = { kind: 'outcome', id, outcome, durationMs, thread: threadId } as const;
     send(
-      { kind: 'outcome', id, outcome, durationMs, thread: threadId },
+      reporting.delete(context) ? { ...told, reports: context.takeReports() } : told,
       isBlocking && !isLast && !context.waits,
     );
   };
@@ -234,7 +273,7 @@ export function serve<In, Out, Report = never>(
     }
     batches -= 1;
     // What is left goes with the result, one message instead of two, unless it could overtake what was posted before it.
-    if (posts === before && batches === 0) return buffer.splice(0);
+    if (posts === before && batches === 0) return takeBuffer();
     // A parked thread has no later turn to send it.
     flush();
     return [];

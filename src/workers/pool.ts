@@ -30,7 +30,8 @@ export interface PoolOptions {
 /** Where a pool tells what its threads say. Called on the main thread, in the order the thread sent it. */
 export interface PoolListener<Out, Report> {
   onOutcome(id: string, outcome: Outcome<Out>, durationMs: number, thread: number): void;
-  onReport(id: string, report: Report): void;
+  /** `hasEnded`: its outcome follows at once. */
+  onReport(id: string, report: Report, hasEnded: boolean): void;
   /** Threads of this pool can not be started: nothing of the stage will move again. */
   onFatal?(error: Error): void;
   /** Answers a thread. Rejections travel back as errors. */
@@ -181,11 +182,12 @@ export class Pool<In, Out, Report = never> {
         this.control({ kind: 'welcome', thread: message.thread, live: [...this.#live] });
         break;
       case 'outcome':
+        for (const report of message.reports ?? []) this.#listener.onReport(message.id, report, true);
         this.#listener.onOutcome(message.id, message.outcome, message.durationMs, message.thread);
         this.#landed(message.id);
         break;
       case 'report':
-        this.#listener.onReport(message.id, message.report);
+        this.#listener.onReport(message.id, message.report, false);
         break;
       case 'log':
         this.#logger[message.level]({ ...message.fields, pool: this.name }, message.text);

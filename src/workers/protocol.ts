@@ -24,6 +24,8 @@ export type Upward<Out, Report> =
   | {
       readonly kind: 'outcome';
       readonly id: string;
+      /** What it has reported since the last message went up. */
+      readonly reports?: readonly Report[];
       readonly outcome: Outcome<Out>;
       readonly durationMs: number;
       readonly thread: number;

@@ -5,7 +5,7 @@ import { shortId } from '../../src/core/ids.ts';
 import { computeTransitions, type JobState, jobTransitions } from '../../src/core/states.ts';
 import { createSequencer } from '../../src/events/seq.ts';
 import { createRequesterStore } from '../../src/store/environment-requester-store.ts';
-import type { JobRecord } from '../../src/store/records.ts';
+import type { EvaluationRecord, JobRecord } from '../../src/store/records.ts';
 import type { RequesterStore } from '../../src/store/requester-store.ts';
 import { type HistoryReader, lastSeq } from '../../src/store/role-log.ts';
 import {
@@ -64,7 +64,7 @@ export function requesterContract(factory: () => StoreFactory): void {
       store.transition({
         job: { from: null, record: job, spec: TEST_SPEC },
         executions: [{ from: null, record: execution }],
-        evaluations: [evaluation],
+        evaluations: [{ from: null, record: evaluation }],
         history: [testHistory({ jobId: job.id, to: 'Pending' })],
         outbox: [
           {
@@ -79,7 +79,7 @@ export function requesterContract(factory: () => StoreFactory): void {
         assert.equal(store.byName('default', 'my job'), job.id, when);
         assert.deepEqual(store.execution(job.id, execution.id), execution, when);
         assert.deepEqual(store.executions(job.id), [execution], when);
-        assert.deepEqual(store.evaluation(evaluation.id), evaluation, when);
+        assert.deepEqual(store.evaluation(job.id, evaluation.id), evaluation, when);
         await store.flushed();
       }
       assert.equal(store.byName('other', 'my job'), undefined);
@@ -87,8 +87,8 @@ export function requesterContract(factory: () => StoreFactory): void {
       assert.deepEqual(store.inProgress({ limit: 5 }), [job.id]);
       assert.equal(store.history(job.id, { offset: 0, limit: 9 }).length, 1);
       assert.equal(store.outbox.pending(TEST_NODE, { limit: 9 })[0]?.message.type, 'AskForBid');
-      store.transition({ evaluations: [{ ...evaluation, status: 'complete' }] });
-      assert.equal(store.evaluation(evaluation.id), undefined);
+      store.transition({ evaluations: [{ from: 'pending', record: { ...evaluation, status: 'complete' } }] });
+      assert.equal(store.evaluation(job.id, evaluation.id), undefined);
       await store.committed();
       assert.deepEqual(store.pendingEvaluations({ limit: 5 }), []);
     }));
@@ -121,6 +121,24 @@ export function requesterContract(factory: () => StoreFactory): void {
       assert.deepEqual(store.executions(job.id), []);
       assert.deepEqual(store.inProgress({ limit: 5 }), [job.id]);
       assert.equal(store.counts().Pending, 1);
+    }));
+
+  it('goes by what its owner knows of a job, but not against what it knows itself', () =>
+    withRequester(factory(), async (store) => {
+      const job = submit(store);
+      const stale = { ...job, state: { type: 'Queued' as const, message: '' } };
+      const running = { ...job, state: { type: 'Running' as const, message: '' } };
+      const step = { from: 'Queued', before: stale, record: running } as const;
+      assert.throws(() => store.transition({ job: step }), illegal);
+      store.transition({ job: { from: 'Pending', before: job, record: running } });
+      await store.committed();
+      assert.deepEqual(store.job(job.id), running);
+      assert.deepEqual(store.inProgress({ limit: 5 }), [job.id]);
+      // An id between others was not made here just now: it is looked for.
+      for (let others = 0; others < 3000; others += 1) submit(store);
+      await store.flushed();
+      await store.flushed();
+      assert.throws(() => submit(store, { id: job.id }), illegal);
     }));
 
   it('keeps counters, live index and histories right over random paths', () =>
@@ -242,12 +260,17 @@ export function requesterContract(factory: () => StoreFactory): void {
           ),
           async (plan) => {
             const evaluations = plan.map(({ priority }) => testEvaluation({ priority, status: 'blocked' }));
-            for (const evaluation of evaluations) store.transition({ evaluations: [evaluation] });
+            const put = (
+              record: EvaluationRecord,
+              from: 'pending' | 'blocked' | null,
+              status: EvaluationRecord['status'],
+            ): void => store.transition({ evaluations: [{ from, record: { ...record, status } }] });
+            for (const evaluation of evaluations) put(evaluation, null, 'blocked');
             if (plan.length % 2 === 0) await store.committed();
             for (const [i, evaluation] of evaluations.entries()) {
               const fate = plan[i]?.fate;
-              if (fate === 'wake') store.transition({ evaluations: [{ ...evaluation, status: 'pending' }] });
-              if (fate === 'end') store.transition({ evaluations: [{ ...evaluation, status: 'complete' }] });
+              if (fate === 'wake') put(evaluation, 'blocked', 'pending');
+              if (fate === 'end') put(evaluation, 'blocked', 'complete');
             }
             await store.committed();
             const expected = evaluations
@@ -267,8 +290,9 @@ export function requesterContract(factory: () => StoreFactory): void {
               store.pendingEvaluations({ limit: 100 }).map((e) => e.id),
               woken,
             );
-            for (const evaluation of evaluations) {
-              store.transition({ evaluations: [{ ...evaluation, status: 'cancelled' }] });
+            for (const [i, evaluation] of evaluations.entries()) {
+              const fate = plan[i]?.fate;
+              if (fate !== 'end') put(evaluation, fate === 'wake' ? 'pending' : 'blocked', 'cancelled');
             }
             await store.committed();
             assert.equal(store.blockedCount(), 0);

@@ -247,6 +247,7 @@ export class ScriptedIngest implements IngestPort {
         totalTimeoutMs: 0,
         fileless: false,
         inputs: [],
+        facts: null,
       },
       spec: Buffer.from(JSON.stringify(exampleSpec())),
       warnings: [],

@@ -4,6 +4,7 @@ import type { Storage } from '../../src/storages/storage.ts';
 import { Bidder, type BidModules } from '../../src/workers/bid/bid.ts';
 import type { BidOptions } from '../../src/workers/bid/protocol.ts';
 import type { AskedJob } from '../../src/workers/bid/strategy.ts';
+import { bidFacts } from '../../src/workers/checks/facts.ts';
 
 export const OFFER: AskedJob['offer'] = {
   engines: ['docker', 'wasm'],
@@ -120,7 +121,8 @@ export function spec(task: Partial<Task> = {}, Namespace = 'default'): Uint8Arra
 /** What a strategy is asked about. */
 export function askedJob(task: Partial<Task> = {}, change: Partial<ExecutionHeader> = {}): AskedJob {
   const made = header(change);
-  return { header: made, spec: jobSpec(task), resources: made.resources, offer: OFFER };
+  const spec = jobSpec(task);
+  return { header: made, facts: bidFacts(spec.Tasks[0]), spec, resources: made.resources, offer: OFFER };
 }
 
 export function input(Type: string, Params: Record<string, unknown> = {}, Target = '/in'): InputSource {

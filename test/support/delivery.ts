@@ -96,7 +96,7 @@ export function bench(options: Partial<typeof deliveryDefaults> = {}): Bench {
           : (made.specs.get(jobId) ?? new TextEncoder().encode(`spec of ${jobId}`)),
     },
     handler: { handle: () => Promise.resolve() },
-    header: () => undefined,
+    known: () => ({}),
     wantsAnswer: (_jobId, executionId) => made.wants(executionId),
   });
   delivery.connectCompute({

@@ -156,6 +156,7 @@ export async function testSpine(t: TestContext, options: TestSpineOptions = {}):
       onCapacity: () => undefined,
       onGone: ({ id }) => void gone.push(id),
       onFatal,
+      bidAtOnce: () => undefined,
       onQuestion: () => Promise.reject(new Error('nobody asks')),
     },
   );

@@ -10,7 +10,7 @@ export const MOST_PAGES = 65_536;
  * Elements all tables of a module may have. V8 keeps tables on the JavaScript heap, and a heap that overflows
  * ends the whole process, so tables are bounded like memories.
  */
-const MOST_TABLE_ELEMENTS = 1_000_000;
+export const MOST_TABLE_ELEMENTS = 1_000_000;
 /** The same for what becomes an object per entry when a module is instantiated; bytes of a section. */
 const SECTION_LIMITS: Readonly<Record<number, number>> = {
   2: 1 << 20,
@@ -18,10 +18,12 @@ const SECTION_LIMITS: Readonly<Record<number, number>> = {
   7: 1 << 20,
   9: 4 << 20,
 };
-const SECTION = { type: 1, import: 2, table: 4, memory: 5 } as const;
-const IMPORT = { function: 0, table: 1, memory: 2, global: 3, tag: 4 } as const;
+/** Ids of sections. */
+export const SECTION = { custom: 0, type: 1, import: 2, table: 4, memory: 5 } as const;
+/** Kinds of imports. */
+export const IMPORT = { function: 0, table: 1, memory: 2, global: 3, tag: 4 } as const;
 /** Flag bits of limits. */
-const HAS_MAXIMUM = 1;
+export const HAS_MAXIMUM = 1;
 const SHARED = 2;
 const WIDE = 4;
 /** The one-byte forms of heap types: 0x64..0x74. Longer forms name types of the GC proposal. */
@@ -41,11 +43,23 @@ export interface Limits {
 export interface ModuleShape {
   /** Memories of its own, in order. */
   readonly memories: readonly Limits[];
+  readonly imports: Imports;
   /** Memories it imports, with the names they are imported by. */
   readonly importedMemories: readonly ImportedMemory[];
   readonly tables: readonly Table[];
   readonly sections: readonly Section[];
 }
+
+/** Where the entries of the import section are: all of them, from the first byte of the first to the end of the last. */
+export interface Imports {
+  readonly count: number;
+  readonly start: number;
+  readonly end: number;
+  /** Names of the modules that are imported from. */
+  readonly modules: ReadonlySet<string>;
+}
+
+const NO_IMPORTS: Imports = { count: 0, start: 0, end: 0, modules: new Set() };
 
 /** A memory that the module expects somebody else to make. */
 export interface ImportedMemory {
@@ -142,21 +156,6 @@ class Reader {
   }
 }
 
-function leb(value: number): number[] {
-  const out: number[] = [];
-  let left = value;
-  do {
-    const low = left % 128;
-    left = Math.floor(left / 128);
-    out.push(left === 0 ? low : low | 0x80);
-  } while (left > 0);
-  return out;
-}
-
-function encodeLimits(minimum: number, maximum: number): number[] {
-  return [HAS_MAXIMUM, ...leb(minimum), ...leb(maximum)];
-}
-
 function sectionsOf(bytes: Uint8Array): Section[] {
   const sections: Section[] = [];
   const reader = new Reader(bytes, 8, bytes.length);
@@ -177,12 +176,15 @@ function sectionsOf(bytes: Uint8Array): Section[] {
   return sections;
 }
 
-function readImports(reader: Reader): ImportedMemory[] {
+function readImports(reader: Reader): { imports: Imports; memories: ImportedMemory[] } {
   const memories: ImportedMemory[] = [];
+  const modules = new Set<string>();
   const count = reader.unsigned();
+  const start = reader.at;
   for (let index = 0; index < count; index++) {
     const module = reader.name();
     const name = reader.name();
+    modules.add(module);
     switch (reader.byte()) {
       case IMPORT.function:
         reader.unsigned();
@@ -205,7 +207,7 @@ function readImports(reader: Reader): ImportedMemory[] {
         throw invalid(`the module imports ${module}.${name} of an unknown kind`);
     }
   }
-  return memories;
+  return { imports: { count, start, end: reader.at, modules }, memories };
 }
 
 function readMemories(reader: Reader): Limits[] {
@@ -254,18 +256,6 @@ function checkTypes(reader: Reader): void {
   }
 }
 
-function tableSection(tables: readonly Table[]): number[] {
-  const minimum = tables.reduce((sum, table) => sum + table.limits.minimum, 0);
-  const share = Math.floor((MOST_TABLE_ELEMENTS - minimum) / tables.length);
-  return [
-    ...leb(tables.length),
-    ...tables.flatMap(({ type, limits }) => [
-      type,
-      ...encodeLimits(limits.minimum, Math.min(limits.maximum ?? Infinity, limits.minimum + share)),
-    ]),
-  ];
-}
-
 /**
  * Reads the parts of a module that say what memory it takes (WebAssembly 2.0, chapter 5.5), so that they can
  * be capped: the JavaScript API cannot limit a memory that a module defines itself. What is not read here is
@@ -283,44 +273,13 @@ export function readModule(bytes: Uint8Array): ModuleShape {
   const sections = sectionsOf(bytes);
   let memories: Limits[] = [];
   let tables: Table[] = [];
-  let importedMemories: ImportedMemory[] = [];
+  let found: { imports: Imports; memories: ImportedMemory[] } = { imports: NO_IMPORTS, memories: [] };
   for (const { id, contents, end } of sections) {
     const reader = new Reader(bytes, contents, end);
     if (id === SECTION.type) checkTypes(reader);
-    else if (id === SECTION.import) importedMemories = readImports(reader);
+    else if (id === SECTION.import) found = readImports(reader);
     else if (id === SECTION.table) tables = readTables(reader);
     else if (id === SECTION.memory) memories = readMemories(reader);
   }
-  return { memories, importedMemories, tables, sections };
-}
-
-/** The module `bytes`, of this shape, with its memories capped at `maximumPages`, in order, and its tables too. */
-export function capModule(
-  bytes: Uint8Array,
-  shape: ModuleShape,
-  maximumPages: readonly number[],
-): Uint8Array {
-  const parts: Uint8Array[] = [];
-  let kept = 0;
-  for (const { id, start, end } of shape.sections) {
-    let body: number[];
-    if (id === SECTION.table && shape.tables.length > 0) body = tableSection(shape.tables);
-    else if (id === SECTION.memory && shape.memories.length > 0)
-      body = memorySection(shape.memories, maximumPages);
-    else continue;
-    parts.push(bytes.subarray(kept, start), Uint8Array.from([id, ...leb(body.length), ...body]));
-    kept = end;
-  }
-  if (kept === 0) return bytes;
-  parts.push(bytes.subarray(kept));
-  return Buffer.concat(parts);
-}
-
-function memorySection(memories: readonly Limits[], maximumPages: readonly number[]): number[] {
-  return [
-    ...leb(memories.length),
-    ...memories.flatMap(({ minimum, maximum }, index) =>
-      encodeLimits(minimum, Math.min(maximum ?? MOST_PAGES, maximumPages[index] ?? MOST_PAGES)),
-    ),
-  ];
+  return { memories, imports: found.imports, importedMemories: found.memories, tables, sections };
 }

@@ -14,6 +14,7 @@ import {
   planMemory,
 } from './link.ts';
 import { moduleInFolder, moduleInput } from './locate.ts';
+import { MemoryPool } from './memory-pool.ts';
 import { ModuleCache } from './module-cache.ts';
 import { OutputStream, throttled } from './output-stream.ts';
 import { parseWasmParams, type WasmParams } from './params.ts';
@@ -59,6 +60,7 @@ interface End {
 export class WasmEngine implements Engine {
   readonly type = 'wasm';
   readonly #cache: ModuleCache;
+  readonly #memories = new MemoryPool();
 
   constructor(options: WasmEngineOptions = {}) {
     this.#cache = new ModuleCache({ maxBytes: options.cacheBytes ?? CACHE_BYTES });
@@ -79,7 +81,7 @@ export class WasmEngine implements Engine {
     const stdout = openOutput(request, 'stdout', onOutput, live);
     const stderr = openOutput(request, 'stderr', onOutput, live);
     try {
-      const end = execute(request, program, { stdout, stderr }, context);
+      const end = execute(request, program, { stdout, stderr, memories: this.#memories }, context);
       if (!request.header.fileless) {
         writeFileSync(join(request.resultsDirectory, 'exitCode'), String(end.exitCode));
       }
@@ -127,20 +129,20 @@ export class WasmEngine implements Engine {
 function execute(
   request: RunRequest,
   { params, limit, modules, moduleInputs }: Program,
-  streams: { stdout: OutputStream; stderr: OutputStream },
+  { stdout, stderr, memories }: { stdout: OutputStream; stderr: OutputStream; memories: MemoryPool },
   context: RunContext,
 ): End {
   const tree = buildTree(request, moduleInputs);
   const host = new WasiHost({
     args: [basename(params.entryModule), ...params.parameters],
     env: { ...params.environment, ...request.env },
-    stdio: [openStdin(request), outputDescriptor(streams.stdout), outputDescriptor(streams.stderr)],
+    stdio: [openStdin(request), outputDescriptor(stdout), outputDescriptor(stderr)],
     tree,
   });
   let linked: LinkedModule[] = [];
   try {
     context.report({ kind: 'running' });
-    linked = linkModules(modules, host);
+    linked = linkModules(modules, { host, memories });
     callEntry(linked, params);
     // The guest may have caught what was to end it.
     host.checkEnded();
@@ -152,6 +154,7 @@ function execute(
     });
   } finally {
     host.close();
+    memories.takeBack();
   }
 }
 

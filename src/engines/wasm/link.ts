@@ -1,7 +1,9 @@
 import { NodeError } from '../../core/errors.ts';
 import { formatBytes } from '../../core/resources.ts';
 import { type Limits, MOST_PAGES, PAGE_BYTES } from './binary.ts';
+import { type MemoryPool, outOfMemory } from './memory-pool.ts';
 import type { ModuleSource, ReadyModule } from './module-cache.ts';
+import { LENT } from './rewrite.ts';
 import { bindWasi, WASI_MODULE } from './wasi/bind.ts';
 import type { WasiHost } from './wasi/host.ts';
 import { GuestMemory } from './wasi/memory.ts';
@@ -83,6 +85,12 @@ export function planMemory(modules: readonly ProgramModule[], limit: MemoryLimit
   }));
 }
 
+/** What the modules of a run are linked with. */
+export interface Surroundings {
+  readonly host: WasiHost;
+  readonly memories: MemoryPool;
+}
+
 /** An instantiated module and its memory. */
 export interface LinkedModule {
   readonly instance: ModuleInstance;
@@ -93,11 +101,11 @@ export interface LinkedModule {
  * Instantiates modules in order: each may import from WASI and from those before it. A start function runs here.
  * @throws NodeError WasmInvalid, OutOfMemory; and what the modules' start functions throw
  */
-export function linkModules(modules: readonly PreparedModule[], host: WasiHost): LinkedModule[] {
+export function linkModules(modules: readonly PreparedModule[], surroundings: Surroundings): LinkedModule[] {
   const linked: LinkedModule[] = [];
   const exported = new Map<string, Readonly<Record<string, unknown>>>();
   for (const module of modules) {
-    const made = instantiate(module, exported, host);
+    const made = instantiate(module, exported, surroundings);
     linked.push(made);
     for (const name of module.names) exported.set(name, made.instance.exports);
   }
@@ -107,17 +115,20 @@ export function linkModules(modules: readonly PreparedModule[], host: WasiHost):
 function instantiate(
   module: PreparedModule,
   exported: ReadonlyMap<string, Readonly<Record<string, unknown>>>,
-  host: WasiHost,
+  surroundings: Surroundings,
 ): LinkedModule {
   const memory = new GuestMemory();
   // Without a prototype: the names are the module's.
   const imports = Object.create(null) as ImportObject;
   for (const wanted of module.imports) {
-    const value = resolve(module, wanted, exported, host, memory);
+    const value = resolve(module, wanted, exported, surroundings, memory);
     if (isMemory(value)) memory.attach(value);
     const fields = imports[wanted.module] ?? (Object.create(null) as Record<string, unknown>);
     fields[wanted.name] = value;
     imports[wanted.module] = fields;
+  }
+  if (module.lent !== undefined) {
+    imports[LENT.module] = { [LENT.name]: surroundings.memories.lend(module.lent, module.source.name) };
   }
   try {
     const instance = new webAssembly.Instance(module.compiled, imports);
@@ -131,7 +142,7 @@ function instantiate(
       throw new NodeError('WasmInvalid', `${name}: ${text}`);
     }
     if (thrown instanceof RangeError && thrown.message.includes('Out of memory')) {
-      throw new NodeError('OutOfMemory', `${name}: the node could not reserve the module's memory`);
+      throw outOfMemory(name);
     }
     throw thrown;
   }
@@ -141,7 +152,7 @@ function resolve(
   module: PlannedModule,
   wanted: ImportDescriptor,
   exported: ReadonlyMap<string, Readonly<Record<string, unknown>>>,
-  host: WasiHost,
+  { host, memories }: Surroundings,
   memory: GuestMemory,
 ): unknown {
   const provider = exported.get(wanted.module);
@@ -158,7 +169,7 @@ function resolve(
     const limits = importedMemories[index]?.limits;
     const maximum = module.importedMaximumPages[index];
     if (limits !== undefined && maximum !== undefined) {
-      return new webAssembly.Memory({ initial: limits.minimum, maximum });
+      return memories.lend({ initial: limits.minimum, maximum }, module.source.name);
     }
   }
   throw unknownImport(module, wanted, exported);

@@ -2,7 +2,8 @@ import { hash as digest } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { NodeError } from '../../core/errors.ts';
 import { formatBytes } from '../../core/resources.ts';
-import { capModule, type ModuleShape, readModule } from './binary.ts';
+import { type ModuleShape, readModule } from './binary.ts';
+import { LENT, lentMemory, type MemoryPages, rewriteModule } from './rewrite.ts';
 import { hostCode } from './wasi/fault.ts';
 import { type CompiledModule, type ImportDescriptor, webAssembly } from './webassembly.ts';
 
@@ -30,7 +31,10 @@ export interface ModuleSource {
 /** A module ready to be instantiated any number of times. */
 export interface ReadyModule {
   readonly compiled: CompiledModule;
+  /** Without the memory it is lent. */
   readonly imports: readonly ImportDescriptor[];
+  /** The memory it is to be lent, where it defines none any more. */
+  readonly lent: MemoryPages | undefined;
 }
 
 interface Kept {
@@ -108,12 +112,15 @@ export class ModuleCache {
       return kept.module;
     }
     const content = source.content ?? readAgain(source);
+    const lent = lentMemory(source.shape, maximumPages);
     const compiled = inFile(
       source.name,
-      () => new webAssembly.Module(capModule(content, source.shape, maximumPages)),
+      () => new webAssembly.Module(rewriteModule(content, source.shape, maximumPages, lent)),
     );
     this.#compilations += 1;
-    const module = { compiled, imports: webAssembly.Module.imports(compiled) };
+    const all = webAssembly.Module.imports(compiled);
+    const imports = lent === undefined ? all : all.filter(({ module }) => module !== LENT.module);
+    const module = { compiled, imports, lent };
     this.#keep(key, { module, bytes: source.bytes });
     return module;
   }

@@ -1,9 +1,8 @@
 import { NodeError } from '../../core/errors.ts';
-import { uuidv7 } from '../../core/ids.ts';
 import type { Limits } from '../../core/limits.ts';
 import type { CheckedJob, Submission } from '../../core/ports.ts';
 import type { Logger } from '../../telemetry/logger.ts';
-import type { Metrics } from '../../telemetry/metrics.ts';
+import type { Metrics, StageMetrics } from '../../telemetry/metrics.ts';
 import type { IngestOptions } from '../../workers/ingest/protocol.ts';
 import { workerUrl } from '../../workers/pool.ts';
 import type { PendingJob } from '../item.ts';
@@ -14,6 +13,12 @@ import { faultOf } from '../verdicts.ts';
 /** Batches of pure computation a thread has at once: the next is there when one is done. */
 const BATCHES_PER_THREAD = 2;
 
+/**
+ * Checked jobs handed on in one turn of the loop. As many as are begun and ended in one, or they would pile up in front of
+ * those: a job that has to wait for room costs more than one that finds it.
+ */
+const HANDED_PER_TURN = 16;
+
 export interface IngestStageOptions {
   readonly limits: Limits;
   readonly threads: number;
@@ -23,12 +28,18 @@ export interface IngestStageOptions {
 /** The ingest stage: bytes become checked jobs. The requester role takes them, and the compute role explains bids on them. */
 export class IngestStage {
   readonly runner: StageRunner<PendingJob, Submission, CheckedJob>;
+  readonly #metrics: StageMetrics;
+  /** To be handed on: what comes on top of as many as may wait to be checked is refused. */
+  readonly #checked: (() => void)[] = [];
+  #submissions = 0;
   #closed = false;
+  #handing = false;
 
   constructor(
     options: IngestStageOptions,
     modules: { readonly logger: Logger; readonly metrics: Metrics; readonly onFatal: (error: Error) => void },
   ) {
+    this.#metrics = modules.metrics.createStageMetrics('ingest');
     this.runner = new StageRunner<PendingJob, Submission, CheckedJob>(
       {
         batchItems: options.limits.batchItems,
@@ -46,12 +57,16 @@ export class IngestStage {
       },
       {
         queue: new BoundedQueue({ name: 'ingest', bound: options.limits.ingestQueue }),
-        metrics: modules.metrics.createStageMetrics('ingest'),
+        metrics: this.#metrics,
         logger: modules.logger,
         onFatal: modules.onFatal,
         onOutcome: (job, outcome) => {
-          if (outcome.kind === 'advance') job.resolve(outcome.value);
-          else job.reject(faultOf(outcome));
+          if (outcome.kind !== 'advance') {
+            job.reject(faultOf(outcome));
+            return;
+          }
+          this.#checked.push(() => job.resolve(outcome.value));
+          this.#handOn();
         },
       },
     );
@@ -62,15 +77,28 @@ export class IngestStage {
     if (this.#closed) {
       return Promise.reject(new NodeError('Stopping', 'the node is stopping and takes no more jobs'));
     }
+    const { bound } = this.runner.queue;
     return new Promise((resolve, reject) => {
-      if (this.runner.offer({ id: uuidv7(), priority: 0, submission, resolve, reject })) return;
-      const { bound } = this.runner.queue;
+      this.#submissions += 1;
+      const job = { id: String(this.#submissions), priority: 0, submission, resolve, reject };
+      if (this.#checked.length >= bound) this.#metrics.itemsRefused();
+      else if (this.runner.offer(job)) return;
       reject(
         new NodeError(
           'Busy',
           `the node is checking as many jobs as it can hold (${bound}); nothing was stored`,
         ),
       );
+    });
+  }
+
+  #handOn(): void {
+    if (this.#handing) return;
+    this.#handing = true;
+    setImmediate(() => {
+      this.#handing = false;
+      for (const hand of this.#checked.splice(0, HANDED_PER_TURN)) hand();
+      if (this.#checked.length > 0) this.#handOn();
     });
   }
 

@@ -1,25 +1,18 @@
 import type { Explanation } from '../../core/bids.ts';
 import { toErrorData } from '../../core/errors.ts';
-import { readSpec } from '../../core/headers.ts';
+import { type BidFacts, readSpec } from '../../core/headers.ts';
 import type { JobSpec } from '../../core/job.ts';
 import type { Outcome } from '../../core/outcome.ts';
 import type { Storage } from '../../storages/storage.ts';
 import { type CheckedAsk, checkAsk } from '../checks/ask.ts';
-import {
-  BID,
-  type Decision,
-  decideQuickly,
-  decideSlowly,
-  explainAll,
-  type Observer,
-  type SlowOptions,
-  slowOnes,
-} from './decide.ts';
-import { inlineBytes, inputBytes, isInline } from './input-bytes.ts';
+import { bidFacts, isSelfContained } from '../checks/facts.ts';
+import { BID, decideSlowly, explainAll, type Observer, type SlowOptions, slowOnes } from './decide.ts';
+import { inputBytes } from './input-bytes.ts';
 import { rememberLookUps } from './look-ups.ts';
 import { createStrategies, type PolicyModules } from './policy.ts';
 import type { CommandRunner } from './probes/exec.ts';
 import type { BidInput, BidOptions, BidOutput, BidPolicy, Offer } from './protocol.ts';
+import { countIn, decideSafely, invalid, outcomeOf, withDisk } from './quick.ts';
 import type { PlatformLookup } from './strategies/image-platform.ts';
 import type { AskedJob, Strategy } from './strategy.ts';
 import { BidTally } from './tally.ts';
@@ -65,7 +58,7 @@ export class Bidder {
       platforms: modules.platforms,
       find: finder(modules.storages),
     };
-    this.#observe = (strategy, decision) => tally.said(strategy, verdictName(decision));
+    this.#observe = countIn(tally);
     this.#strategies = createStrategies(options, this.#modules);
     this.#slowDeadlineMs = slowDeadlineMs(options);
   }
@@ -86,20 +79,22 @@ export class Bidder {
     const { asked } = input;
     const isKnown = 'engine' in asked;
     let checked: CheckedAsk;
+    let facts: BidFacts;
     try {
       checked = isKnown
         ? { header: asked, spec: parse(input.spec) }
         : checkAsk(asked, input.spec, this.#options.defaultResources);
+      facts = bidFacts(checked.spec.Tasks[0]);
     } catch (thrown) {
       return invalid(`this node can not read the job: ${toErrorData(thrown).message}`);
     }
-    const outcome = await this.#decide(checked, input.explain, context);
+    const outcome = await this.#decide({ ...checked, facts }, input.explain, context);
     if (isKnown || !('value' in outcome)) return outcome;
     return { ...outcome, value: { ...outcome.value, read: readSpec(checked.header) } };
   }
 
   async #decide(
-    { header, spec }: CheckedAsk,
+    { header, spec, facts }: CheckedAsk & { readonly facts: BidFacts },
     isExplained: boolean,
     context: BidContext,
   ): Promise<Outcome<BidOutput>> {
@@ -109,19 +104,15 @@ export class Bidder {
       return { kind: 'reject', final: false, code: 'busy', reason };
     }
     const strategies = this.#strategies;
-    const job: AskedJob = { header, spec, resources: header.resources, offer };
-    try {
-      if (isExplained) return await this.#explain(strategies, job, this.#slow(context.signal));
-      const decision = decideQuickly(strategies, job, this.#observe);
-      if (decision.kind === 'reject') return decision;
-    } catch (thrown) {
-      return invalid(`this node does not accept the job: ${toErrorData(thrown).message}`);
-    }
-    const inputs = spec.Tasks[0].InputSources ?? [];
-    if (!inputs.every(isInline) || slowOnes(strategies, job).length > 0) {
+    const job: AskedJob = { header, facts, spec, resources: header.resources, offer };
+    if (isExplained) return this.#explain(strategies, job, this.#slow(context.signal));
+    const decision = decideSafely(strategies, job, this.#observe);
+    if (decision.kind === 'reject') return decision;
+    if (!isSelfContained(facts) || slowOnes(strategies, job).length > 0) {
       return this.#bidSlowly(strategies, job, this.#slow(context.signal));
     }
-    return outcomeOf(strategies, job, { decision: BID, bytes: inlineBytes(inputs) });
+    const [, , , bytes] = facts;
+    return outcomeOf(strategies, job, { decision: BID, bytes });
   }
 
   #slow(signal: AbortSignal): SlowOptions {
@@ -181,41 +172,6 @@ function finder(storages: BidModules['storages']): PolicyModules['find'] {
 function slowDeadlineMs({ probeExec, probeHttp, probeTimeoutMs }: BidPolicy): number {
   const hasProbe = probeExec !== '' || probeHttp !== '';
   return hasProbe ? Math.max(SLOW_DEADLINE_MS, probeTimeoutMs + PROBE_MARGIN_MS) : SLOW_DEADLINE_MS;
-}
-
-function withDisk(job: AskedJob, bytes: number): AskedJob {
-  return bytes <= job.resources.disk ? job : { ...job, resources: { ...job.resources, disk: bytes } };
-}
-
-function verdictName(decision: Decision): 'yes' | 'no' | 'not now' | 'wait' {
-  switch (decision.kind) {
-    case 'bid':
-      return 'yes';
-    case 'wait':
-      return 'wait';
-    case 'reject':
-      return decision.final ? 'no' : 'not now';
-  }
-}
-
-/** `bytes` is what the inputs take on disk, which may be more than a job may have, or more than there is. */
-function outcomeOf(
-  strategies: readonly Strategy[],
-  job: AskedJob,
-  { decision, bytes }: { readonly decision: Decision; readonly bytes: number },
-): Outcome<BidOutput> {
-  if (decision.kind === 'reject') return decision;
-  const raised = withDisk(job, bytes);
-  const again: Decision = raised === job ? decision : decideQuickly(strategies, raised);
-  if (again.kind === 'reject') return again;
-  const value: BidOutput = { resources: raised.resources };
-  return decision.kind === 'bid'
-    ? { kind: 'advance', value }
-    : { kind: 'wait', reason: decision.reason, value };
-}
-
-function invalid(reason: string): Outcome<BidOutput> {
-  return { kind: 'reject', final: true, code: 'invalid', reason };
 }
 
 /** Of a spec that is known to be one. */

@@ -2,7 +2,7 @@ import type { StrategyReport } from '../../core/bids.ts';
 import { toErrorData } from '../../core/errors.ts';
 import type { Rejection } from '../../core/outcome.ts';
 import type { StrategyName } from './protocol.ts';
-import type { AskedJob, SlowStrategy, Strategy, Verdict } from './strategy.ts';
+import type { AskedJob, QuickJob, SlowStrategy, Strategy, Verdict } from './strategy.ts';
 
 /** Every reason begins so: Bacalhau's words. */
 const PREFIX = 'this node does not ';
@@ -30,7 +30,7 @@ export interface SlowOptions {
  * The quick strategies, in the documented order: the first that does not say yes decides, whatever the slow ones
  * would have said, so that a job that is refused anyway costs no look-up.
  */
-export function decideQuickly(strategies: readonly Strategy[], job: AskedJob, observe?: Observer): Decision {
+export function decideQuickly(strategies: readonly Strategy[], job: QuickJob, observe?: Observer): Decision {
   for (const strategy of strategies) {
     if (strategy.speed !== 'quick') continue;
     const decision = decisionOf(strategy, strategy.decide(job));

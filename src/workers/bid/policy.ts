@@ -1,18 +1,11 @@
-import { DiskView } from '../../capacity/disk-view.ts';
 import type { Storage } from '../../storages/storage.ts';
 import { type CommandRunner, execProbe } from './probes/exec.ts';
 import { httpProbe } from './probes/http.ts';
 import { probePayload } from './probes/payload.ts';
 import type { BidOptions } from './protocol.ts';
-import { availableCapacity } from './strategies/available-capacity.ts';
-import { diskRoom } from './strategies/disk-room.ts';
+import { createRules } from './rules.ts';
 import { imagePlatform, type PlatformLookup } from './strategies/image-platform.ts';
-import { engineInstalled, publisherInstalled, storageInstalled } from './strategies/installed.ts';
 import { inputLocality } from './strategies/locality.ts';
-import { maxCapacity } from './strategies/max-capacity.ts';
-import { networking } from './strategies/networking.ts';
-import { stateless } from './strategies/stateless.ts';
-import { timeout } from './strategies/timeout.ts';
 import type { AskedJob, Strategy } from './strategy.ts';
 import type { BidTally } from './tally.ts';
 
@@ -27,17 +20,10 @@ export interface PolicyModules {
 /** The policy: its strategies in the documented order. Of those that refuse, the first one's reason is told. */
 export function createStrategies(options: BidOptions, modules: PolicyModules): readonly Strategy[] {
   const { tally } = modules;
+  const rules = createRules(options);
   const payload = oncePerJob((job) => probePayload(job, options));
   return [
-    networking({
-      acceptNetworked: options.acceptNetworked,
-      allowHostNetwork: options.allowHostNetwork,
-    }),
-    timeout(options),
-    stateless(options),
-    publisherInstalled,
-    storageInstalled,
-    engineInstalled,
+    ...rules.job,
     inputLocality(options, modules.find),
     ...(options.probeExec === ''
       ? []
@@ -51,9 +37,7 @@ export function createStrategies(options: BidOptions, modules: PolicyModules): r
       ? []
       : [httpProbe({ ...options, url: options.probeHttp }, { tally, payload })]),
     imagePlatform(modules.platforms),
-    maxCapacity(options),
-    ...(options.ledger === undefined ? [] : [availableCapacity(options.ledger)]),
-    ...(options.disk === undefined ? [] : [diskRoom(new DiskView(options.disk))]),
+    ...rules.room,
   ];
 }
 

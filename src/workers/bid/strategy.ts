@@ -1,16 +1,22 @@
+import type { BidFacts } from '../../core/headers.ts';
 import type { ExecutionHeader } from '../../core/item.ts';
 import type { JobSpec, Resources } from '../../core/job.ts';
 import type { RejectCode } from '../../core/outcome.ts';
 import type { Offer, StrategyName } from './protocol.ts';
 
-/** What is decided on. */
-export interface AskedJob {
+/** What is decided on from memory. */
+export interface QuickJob {
   readonly header: ExecutionHeader;
-  readonly spec: JobSpec;
+  readonly facts: BidFacts;
   /** The request; disk raised to the inputs' size once that is known. */
   readonly resources: Resources;
   /** What the node has to offer at this moment. */
   readonly offer: Offer;
+}
+
+/** What is decided on by looking and asking, too. */
+export interface AskedJob extends QuickJob {
+  readonly spec: JobSpec;
 }
 
 /** A strategy's word on one job. */
@@ -40,7 +46,7 @@ interface Named {
 /** A rule that is decided from memory. */
 export interface QuickStrategy extends Named {
   readonly speed: 'quick';
-  decide(job: AskedJob): Verdict;
+  decide(job: QuickJob): Verdict;
 }
 
 /** A rule that has to look or ask somewhere. Runs only when all quick ones said yes, beside the other slow ones. */

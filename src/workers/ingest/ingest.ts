@@ -1,5 +1,6 @@
 import { jobHeader } from '../../core/headers.ts';
 import type { CheckedJob, Submission } from '../../core/ports.ts';
+import { bidFacts, isSelfContained } from '../checks/facts.ts';
 import { Faults } from '../checks/faults.ts';
 import { normaliseJob } from '../checks/normalise.ts';
 import { validateJob } from '../checks/validate.ts';
@@ -33,8 +34,9 @@ export class Ingest {
       normalised === undefined ? undefined : sanitise(normalised, submission, this.#defaults, faults);
     faults.throwIfAny();
     if (found === undefined || sane === undefined) throw new TypeError('a job without faults has one task');
+    const facts = bidFacts(sane.spec.Tasks[0]);
     return {
-      header: jobHeader(sane.spec, this.#options.defaultResources),
+      header: jobHeader(sane.spec, this.#options.defaultResources, isSelfContained(facts) ? facts : null),
       spec: this.#encoder.encode(JSON.stringify(sane.spec)),
       warnings: found.warnings.length === 0 ? sane.warnings : [...found.warnings, ...sane.warnings],
       force: found.force,

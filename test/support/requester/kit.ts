@@ -322,7 +322,7 @@ export async function makeKit(
     store,
     handler: requester,
     wantsAnswer: (jobId, executionId) => requester.wantsAnswer(jobId, executionId),
-    header: (ask) => requester.executionHeader(ask),
+    known: (ask) => requester.known(ask),
   });
   delivery.connectCompute({
     store: { outbox: NO_OUTBOX, committed: () => Promise.resolve(), flushed: () => Promise.resolve() },

@@ -50,6 +50,7 @@ describe('executions without files', () => {
       constraints: _constraints,
       storages: _storages,
       inputs: _inputs,
+      facts: _facts,
       ...shared
     } = jobHeader(spec, NO_RESOURCES);
     assert.deepEqual(executionHeader(spec, asked, NO_RESOURCES), { ...shared, ...asked, jobType: type });

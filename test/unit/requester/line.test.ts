@@ -170,7 +170,13 @@ describe('jobs that wait for room', () => {
     const environment = new LazyEnvironment();
     const store = createRequesterStore({ environment, nextSeq: () => 1 });
     const { record, evaluation } = leftOver();
-    store.transition({ evaluations: [evaluation, { ...evaluation, id: 'another', jobId: record }] });
+    const other = { ...evaluation, id: 'another', jobId: record };
+    store.transition({
+      evaluations: [
+        { from: null, record: evaluation },
+        { from: null, record: other },
+      ],
+    });
     await turns();
     const kit = await makeKit({ environment });
     assert.equal(kit.requester.debug()['waiting'], 2);

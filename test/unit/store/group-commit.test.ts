@@ -78,6 +78,23 @@ describe('group commit', () => {
     assert.equal(commit.failure(), undefined);
   });
 
+  it('gives hooks their turn after a change that writes nothing itself', async () => {
+    const { commit, attempts } = group();
+    let left = 1;
+    commit.beforeCommit((batch) => {
+      if (left > 0) batch.put(table, 'hook', left);
+      left -= 1;
+    });
+    commit.write(() => undefined);
+    await nextTurn();
+    assert.deepEqual(attempts[0]?.keys, ['hook']);
+    attempts[0]?.succeed();
+    await commit.done();
+    commit.write(() => undefined);
+    await commit.done();
+    assert.equal(attempts.length, 1, 'nothing to write, nothing to wait for');
+  });
+
   it('raises no unhandled rejection where nobody waits', async () => {
     const { commit, attempts, put } = group();
     const unhandled: unknown[] = [];

@@ -105,7 +105,7 @@ describe('LMDB environment', () => {
     await assert.rejects(openStore(join(path, 'executions.db')), { code: 'StoreFailed' });
   });
 
-  it("refuses another node's store, another role's, and a newer schema", async () => {
+  it("refuses another node's store, another role's, and another schema", async () => {
     const path = newPath();
     const environment = await openStore(path);
     await assert.rejects(openStore(path, 'other'), { code: 'StoreLocked' });
@@ -114,6 +114,15 @@ describe('LMDB environment', () => {
     environment.write((batch) => batch.put(meta, 'schema', { ...schema, version: 99 }));
     await environment.close();
     await assert.rejects(openStore(path), /newer version of this node \(schema 99/);
+    const old = newPath();
+    const earlier = await openStore(old);
+    const table = earlier.table<object>(metaTable);
+    earlier.write((batch) => batch.put(table, 'schema', { ...schema, version: 1 }));
+    await earlier.close();
+    await assert.rejects(openStore(old), {
+      code: 'StoreForeign',
+      message: /older version of this node \(schema 1;.*move it away/,
+    });
     const mine = newPath();
     await (await openStore(mine)).close();
     await assert.rejects(

@@ -1,6 +1,6 @@
 import type { ErrorCode, ErrorData } from '../../../core/errors.ts';
 import type { Gpu, GpuVendor, Resources, RunCommandResult, SpecConfig } from '../../../core/job.ts';
-import type { AskForBid, BidResult, Message } from '../../../core/messages.ts';
+import type { AskForBid, BidResult, KnownSpec, Message } from '../../../core/messages.ts';
 import type { ComputeInfo, NodeInfo } from '../../../core/node-info.ts';
 import { rejectCodes } from '../../../core/outcome.ts';
 import { WireFault } from './fault.ts';
@@ -31,8 +31,8 @@ const reason = text(16_384);
 const name = text(256);
 const output = text(65_536);
 
-/** What a payload has of a message: the envelope has the type's code and the spec, the header stays in its process. */
-type Body<T extends MessageType> = Omit<Extract<Message, { type: T }>, 'type' | 'spec' | 'header'>;
+/** What a payload has of a message: the envelope has the type's code and the spec; what is known of that stays in its process. */
+type Body<T extends MessageType> = Omit<Extract<Message, { type: T }>, 'type' | 'spec' | keyof KnownSpec>;
 
 const resources: Shape<Resources> = row<Resources>({
   cpu: amount,

@@ -1,3 +1,4 @@
+import type { ExecutionHeader } from '../../../core/item.ts';
 import type { ImagePlatform } from '../../../engines/docker/image-platforms.ts';
 import { no, type SlowStrategy, YES } from '../strategy.ts';
 
@@ -15,7 +16,7 @@ export function imagePlatform(find: () => Promise<PlatformLookup>): SlowStrategy
   return {
     speed: 'slow',
     code: 'image_platform',
-    applies: ({ header }) => header.engine === 'docker',
+    applies: ({ header }) => hasImage(header),
     decide: async ({ spec }) => {
       const image = spec.Tasks[0].Engine.Params?.['Image'];
       if (typeof image !== 'string') return YES;
@@ -31,6 +32,11 @@ export function imagePlatform(find: () => Promise<PlatformLookup>): SlowStrategy
       );
     },
   };
+}
+
+/** True for a job whose image is looked up. */
+export function hasImage({ engine }: ExecutionHeader): boolean {
+  return engine === 'docker';
 }
 
 function text({ os, architecture, variant }: ImagePlatform): string {

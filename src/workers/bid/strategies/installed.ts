@@ -19,22 +19,12 @@ export const publisherInstalled: QuickStrategy = {
 export const storageInstalled: QuickStrategy = {
   speed: 'quick',
   code: 'storage',
-  decide: ({ spec, offer }) =>
-    supports(
-      (spec.Tasks[0].InputSources ?? []).map((input) => storageKey(input.Source.Type)),
-      offer.storages,
-    ),
+  decide: ({ facts: [, storages], offer }) => supports(storages, offer.storages),
 };
-
-/** A storage's type as the offer names it: "local" is v1.9's other name of "localDirectory". */
-export function storageKey(type: string): string {
-  const key = type.trim().toLowerCase();
-  return key === 'local' ? 'localdirectory' : key;
-}
 
 /** Bacalhau v1.9's words: "does not support ipfs, only inline, urldownload". */
 function supports(wanted: readonly string[], installed: readonly string[]): Verdict {
-  const missing = [...new Set(wanted)].filter((name) => !installed.includes(name));
-  if (missing.length === 0) return YES;
+  if (wanted.every((name) => installed.includes(name))) return YES;
+  const missing = wanted.filter((name) => !installed.includes(name));
   return no(`support ${missing.join(', ')}${installed.length > 0 ? `, only ${installed.join(', ')}` : ''}`);
 }

@@ -1,8 +1,8 @@
 import { toErrorData } from '../../../core/errors.ts';
+import { storageKey } from '../../../core/headers.ts';
 import type { InputSource, Task } from '../../../core/job.ts';
 import type { Storage } from '../../../storages/storage.ts';
 import { no, type SlowStrategy, type Verdict, YES } from '../strategy.ts';
-import { storageKey } from './installed.ts';
 
 export interface LocalityOptions {
   readonly locality: 'local' | 'anywhere';

@@ -15,7 +15,7 @@ export function networking(options: NetworkingOptions): QuickStrategy {
   return {
     speed: 'quick',
     code: 'networking',
-    decide: ({ spec }) => decide(spec.Tasks[0].Network.Type, options),
+    decide: ({ facts: [network] }) => decide(network, options),
   };
 }
 

@@ -20,11 +20,11 @@ export function timeout(options: TimeoutOptions): QuickStrategy {
   return {
     speed: 'quick',
     code: 'timeout',
-    decide: ({ header, spec }) => {
+    decide: ({ header }) => {
       const asked = header.executionTimeoutMs;
       if (asked <= 0) return YES;
       if (asked > LONGEST_MS) return refuse(asked, 'maximum', Math.min(max, LONGEST_MS));
-      if (bypass.has(spec.Namespace)) return YES;
+      if (bypass.has(header.namespace)) return YES;
       if (asked < min) return refuse(asked, 'minimum', min);
       return asked <= max ? YES : refuse(asked, 'maximum', max);
     },

@@ -364,3 +364,24 @@ test('equal modules are compiled once a memory limit', async (t) => {
   await runWasm(await wasmRequest(t, { module, resources: { memory: 5 * PAGE } }), { engine });
   assert.equal(engine.compilations, 2);
 });
+
+test('nothing of one run is in the memory of the next, whatever became of it', async (t) => {
+  const engine = new WasmEngine();
+  // Exits with what it finds in its memory; leaves something there, then ends as its first argument's length says.
+  const module = await wat(`(module ${EXIT}
+    (import "${WASI}" "args_sizes_get" (func $sizes (param i32 i32) (result i32)))
+    (memory (export "memory") 1) (data (i32.const 16) "\\05")
+    (func (export "_start")
+      (if (i32.or (i32.load (i32.const 8192)) (i32.load8_u (i32.const 65535))) (then (call $exit (i32.const 9))))
+      (if (i32.ne (i32.load8_u (i32.const 16)) (i32.const 5)) (then (call $exit (i32.const 8))))
+      (memory.fill (i32.const 0) (i32.const 1) (i32.const 65536))
+      (drop (call $sizes (i32.const 0) (i32.const 4)))
+      (if (i32.eq (i32.load (i32.const 0)) (i32.const 2)) (then unreachable))
+      (if (i32.eq (i32.load (i32.const 0)) (i32.const 3)) (then (drop (memory.grow (i32.const 1)))))
+      (call $exit (memory.size))))`);
+  const codes: number[] = [];
+  for (const args of [[], ['traps'], [], ['grows', 'x'], [], []]) {
+    codes.push((await runWasm(await wasmRequest(t, { module, args }), { engine })).ExitCode);
+  }
+  assert.deepEqual(codes, [1, 1, 1, 2, 1, 1]);
+});

@@ -221,7 +221,7 @@ describe('passing messages', () => {
           return Promise.reject(new Error('not now'));
         },
       },
-      header: () => undefined,
+      known: () => ({}),
       wantsAnswer: () => true,
     });
     await b.delivery.start();

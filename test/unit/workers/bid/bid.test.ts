@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { NodeError } from '../../../../src/core/errors.ts';
 import type { ExecutionHeader } from '../../../../src/core/item.ts';
-import type { JobSpec, Task } from '../../../../src/core/job.ts';
+import type { Task } from '../../../../src/core/job.ts';
 import type { Outcome } from '../../../../src/core/outcome.ts';
 import type { Storage } from '../../../../src/storages/storage.ts';
 import { Bidder } from '../../../../src/workers/bid/bid.ts';
 import { decideQuickly } from '../../../../src/workers/bid/decide.ts';
 import type { BidOptions, BidOutput } from '../../../../src/workers/bid/protocol.ts';
 import type { Strategy } from '../../../../src/workers/bid/strategy.ts';
-import { bidderOf, header, input, MODULES, OFFER, OPTIONS, spec, storage } from '../../../support/bid.ts';
+import { askedJob, bidderOf, header, input, MODULES, OPTIONS, spec, storage } from '../../../support/bid.ts';
 
 interface Ask {
   readonly options?: Partial<BidOptions>;
@@ -24,7 +24,11 @@ async function bid(ask: Ask = {}): Promise<Outcome<BidOutput>> {
   const storages = new Map((ask.storages ?? []).map((storage) => [storage.type, storage] as const));
   const bidder = bidderOf(ask.options, { storages: () => Promise.resolve(storages) });
   return bidder.bid(
-    { asked: header(ask.header), spec: spec(ask.task, ask.namespace), explain: false },
+    {
+      asked: header({ namespace: ask.namespace ?? 'default', ...ask.header }),
+      spec: spec(ask.task, ask.namespace),
+      explain: false,
+    },
     { signal: ask.signal ?? new AbortController().signal },
   );
 }
@@ -274,6 +278,5 @@ test('bytes that are no job are refused, not thrown', async () => {
 test('a strategy may make the job wait for somebody else', () => {
   const wait = { kind: 'wait', reason: 'an operator decides' } as const;
   const strategy: Strategy = { speed: 'quick', code: 'timeout', decide: () => wait };
-  const job = { header: header(), spec: {} as JobSpec, resources: header().resources, offer: OFFER };
-  assert.deepEqual(decideQuickly([strategy], job), wait);
+  assert.deepEqual(decideQuickly([strategy], askedJob()), wait);
 });
