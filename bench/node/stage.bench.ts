@@ -67,12 +67,13 @@ async function stageRate(module: Uint8Array, threads: number, count: number): Pr
   let made = 0;
   let landed = 0;
   let startedAt = 0;
-  const makeItem = itemMaker(module);
+  const makeItem = itemMaker();
+  const spec = new TextEncoder().encode(JSON.stringify(wasmJob(module, { resources: ASKED })));
   const queue = new BoundedQueue<Item>({ name: 'wasm', bound: QUEUE });
   const runner = new WasmRunner(
     {
       batchItems: BATCH_ITEMS,
-      toInput: wasmInput,
+      toInput: (item, slot) => wasmInput(item, spec, slot),
       pool: {
         name: 'wasm',
         file: workerUrl('../../src/workers/execute/wasm.worker', import.meta.url),
@@ -113,9 +114,8 @@ async function stageRate(module: Uint8Array, threads: number, count: number): Pr
   return count / seconds;
 }
 
-function itemMaker(module: Uint8Array): (number: number) => Item {
-  const spec = new TextEncoder().encode(JSON.stringify(wasmJob(module, { resources: ASKED })));
+function itemMaker(): (number: number) => Item {
   const item = pipelineKit().item({ engine: 'wasm', fileless: true }, { state: 'BidAccepted' });
   const placement = { directory: '/nowhere', gpus: [] };
-  return (number) => ({ ...item, id: `e-${number}`, spec, placement });
+  return (number) => ({ ...item, id: `e-${number}`, placement });
 }

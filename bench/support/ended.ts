@@ -13,8 +13,8 @@ import {
   testRequesterExecution,
 } from '../../test/support/store-records.ts';
 
-/** Jobs written before the disk is waited for. */
-const BATCH = 2000;
+/** Jobs of one commit; while it is under way, the next are made. */
+const BATCH = 4000;
 
 /** Fills the stores of a node that does not run with jobs that ended, as a life of it would have left them. */
 export async function fillWithEnded(dataDir: string, nodeId: NodeId, count: number): Promise<void> {
@@ -26,6 +26,7 @@ export async function fillWithEnded(dataDir: string, nodeId: NodeId, count: numb
   const executions = createComputeStore({ environment: await open('compute', 'executions.db'), nextSeq });
   const template = JSON.parse(new TextDecoder().decode(TEST_SPEC)) as JobSpec;
   const encoder = new TextEncoder();
+  let written: Promise<unknown> = Promise.resolve();
   for (let done = 0; done < count; done += 1) {
     const [jobId, executionId] = [newJobId(), newExecutionId()];
     const spec = encoder.encode(JSON.stringify({ ...template, ID: jobId, Name: jobId }));
@@ -56,7 +57,11 @@ export async function fillWithEnded(dataDir: string, nodeId: NodeId, count: numb
     executions.transition({ from: 'Created', record: accepted, history: [row('Created', 'BidAccepted')] });
     const ended = { ...record, state: 'Completed' } as const;
     executions.transition({ from: 'BidAccepted', record: ended, history: [row('Running', 'Completed')] });
-    if (done % BATCH === 0) await Promise.all([jobs.flushed(), executions.flushed()]);
+    if (done % BATCH !== 0) continue;
+    await written;
+    written = Promise.all([jobs.flushed(), executions.flushed()]);
+    // Commits begin between two turns of the loop.
+    await new Promise((resolve) => setImmediate(resolve));
   }
   await Promise.all([jobs.close(), executions.close()]);
 }

@@ -5,6 +5,7 @@ const DOCS: Readonly<Record<keyof Limits, string>> = {
   ingestQueue: 'Submissions waiting to be checked.',
   bidQueue: 'Asks waiting for a decision.',
   askBytes: 'Specs of asks waiting for a decision.',
+  itemSpecBytes: 'Specs of executions kept in memory until they end; those of more are read from the store.',
   admitQueue: 'Accepted executions waiting for capacity.',
   approvals: 'Bids waiting for approval.',
   executeQueue: 'Placed executions waiting for a thread.',

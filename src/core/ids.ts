@@ -72,6 +72,14 @@ export function newEvaluationId(): string {
   return uuidv7();
 }
 
+/**
+ * The id as a text of its own. One that was cut out of a longer text (a row of the store) keeps that text in memory, for
+ * as long as it is kept itself.
+ */
+export function ownText(id: string): string {
+  return Buffer.from(id).toString();
+}
+
 const TIMED = /^(?:[a-z]-)?([0-9a-f]{8})-([0-9a-f]{4})-7/;
 
 /** When an id was made, epoch milliseconds, where it says: `x-<UUIDv7>`. Ids of other programs may not. */

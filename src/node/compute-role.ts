@@ -143,7 +143,10 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
       onRoom: (openSlots) => modules.onRoom({ openSlots, openCapacity: ledger.open() }),
       onCapacity: modules.onChange,
       onGone: (item) => compute.gone(item),
-      bidAtOnce: (header, facts) => quick.bid(header, facts),
+      bidAtOnce: ({ asked, spec }, facts) => {
+        if (!('engine' in asked)) return quick.bidOfPeer(asked, spec);
+        return facts === undefined ? undefined : quick.bid(asked, facts);
+      },
       onQuestion: modules.onQuestion,
       onFatal: modules.onFatal,
     },

@@ -16,6 +16,8 @@ const SERIES = 8;
 /** An item that has waited this long is passed only by what takes nothing of what it lacks. */
 export const AGING_MS = 30_000;
 
+const NO_GPUS: readonly Gpu[] = [];
+
 export interface AdmissionModules {
   readonly queue: BoundedQueue<Item>;
   readonly ledger: Ledger;
@@ -105,7 +107,7 @@ export class Admission {
   /** Returns what a stopped run held, all but its disk. */
   releaseRun(item: Item): void {
     this.#modules.ledger.stop(item.ticket);
-    item.gpus = [];
+    item.gpus = NO_GPUS;
     this.#modules.onChange();
   }
 
@@ -115,7 +117,7 @@ export class Admission {
     // A stale ticket does nothing, so an item gives back once, whatever ends it.
     if (ledger.phase(item.ticket) === Rest.free) return;
     ledger.close(item.ticket);
-    item.gpus = [];
+    item.gpus = NO_GPUS;
     this.#modules.onChange();
   }
 
@@ -125,7 +127,8 @@ export class Admission {
     if (!hasDisk(item) || !reservePlaces(item)) return 'no place';
     // Nobody else takes from `used`, so what fitted still fits.
     if (!ledger.use(item.ticket)) throw new Error(`execution ${item.id} holds no promise`);
-    item.gpus = ledger.devices(item.ticket).flatMap((index) => gpus[index] ?? []);
+    const devices = ledger.devices(item.ticket);
+    item.gpus = devices.length === 0 ? NO_GPUS : devices.flatMap((index) => gpus[index] ?? []);
     queue.remove(item.id);
     return 'admitted';
   }

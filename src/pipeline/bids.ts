@@ -26,7 +26,8 @@ export class Bids {
 
   /** Those that wait for approval, the longest first. */
   waiting(): WaitingBid[] {
-    return this.#modules.spine.approvals.items.map(view);
+    const { approvals, records } = this.#modules.spine;
+    return approvals.items.map((item) => view(item, records.specs.of(item)));
   }
 
   /**
@@ -99,7 +100,7 @@ export class Bids {
   }
 }
 
-function view({ header, spec, record }: Item): WaitingBid {
+function view({ header, record }: Item, spec: Uint8Array): WaitingBid {
   return {
     executionId: header.executionId,
     jobId: header.jobId,

@@ -75,8 +75,8 @@ export class Control {
   /** The engine has stopped: publishing is not the job's time any more. */
   ended(item: Item): void {
     this.#young.delete(item);
-    for (const timer of item.timers) timer.cancel();
-    item.timers.length = 0;
+    for (const timer of item.timers ?? []) timer.cancel();
+    item.timers = undefined;
   }
 
   /** Runs that are told of from now on, while their threads let go of them, get no clocks. */
@@ -92,6 +92,7 @@ export class Control {
   }
 
   #arm(item: Item, atMs: number, callback: () => void): void {
+    item.timers ??= [];
     item.timers.push(this.#modules.clock.at(atMs, callback));
   }
 

@@ -26,22 +26,22 @@ export function admitInput(item: Item): AdmitInput {
   return { kind: 'place', executionId: item.id, gpus: item.gpus.map((gpu) => gpu.Index) };
 }
 
-export function executeInput(item: Item): ExecuteInput {
+export function executeInput(item: Item, spec: Uint8Array): ExecuteInput {
   if (item.placement === undefined)
     throw new Error(`execution ${item.id} came to the execute stage without a place`);
-  return { header: item.header, spec: item.spec, placement: item.placement, gpus: item.gpus };
+  return { header: item.header, spec, placement: item.placement, gpus: item.gpus };
 }
 
-export function wasmInput(item: Item, slot: RunSlot): WasmInput {
-  return { ...executeInput(item), inputs: item.inputs, slot: slot.words };
+export function wasmInput(item: Item, spec: Uint8Array, slot: RunSlot): WasmInput {
+  return { ...executeInput(item, spec), inputs: item.inputs, slot: slot.words };
 }
 
-export function publishInput(item: Item, executionsDirectory: string): PublishInput {
+export function publishInput(item: Item, spec: Uint8Array, executionsDirectory: string): PublishInput {
   const none = { Type: '' };
   // The spec is parsed only where there is something to publish.
   const publisher =
     item.header.publisher === ''
       ? none
-      : (JSON.parse(new TextDecoder().decode(item.spec)) as JobSpec).Tasks[0].Publisher;
+      : (JSON.parse(new TextDecoder().decode(spec)) as JobSpec).Tasks[0].Publisher;
   return { header: item.header, publisher, resultsDirectory: join(executionsDirectory, item.id, 'results') };
 }

@@ -55,8 +55,8 @@ export interface Item {
   readonly id: string;
   readonly priority: number;
   readonly header: ExecutionHeader;
-  /** JobSpec JSON bytes. */
-  readonly spec: Uint8Array;
+  /** JobSpec JSON bytes; undefined where only the store has them (specs.ts). */
+  spec: Uint8Array | undefined;
   record: LocalExecution;
   station: Station;
   /** Its reservation in the ledger; 0 for none. */
@@ -78,7 +78,7 @@ export interface Item {
   /** Set once something asked for an early end; the first one counts. */
   stop: StopCause | undefined;
   /** Execution, queue and total clocks. */
-  readonly timers: Timer[];
+  timers: Timer[] | undefined;
   /** Wakes readers of its log, and those who wait for its end. */
   watchers: Set<() => void> | undefined;
 }

@@ -9,15 +9,30 @@ interface Entry<T> {
   readonly item: T;
   /** Place in the order of arrival. */
   readonly arrival: number;
+  readonly lane: Lane<T>;
   previous: Entry<T> | undefined;
   next: Entry<T> | undefined;
 }
 
 /** Entries of one priority and one shape, oldest first. Never empty. */
-interface Lane<T> {
+class Lane<T> {
+  readonly group: Group<T>;
   readonly shape: string;
   head: Entry<T>;
   tail: Entry<T>;
+
+  constructor(group: Group<T>, shape: string, first: T, arrival: number) {
+    this.group = group;
+    this.shape = shape;
+    this.head = { item: first, arrival, lane: this, previous: undefined, next: undefined };
+    this.tail = this.head;
+  }
+
+  append(item: T, arrival: number): void {
+    const entry: Entry<T> = { item, arrival, lane: this, previous: this.tail, next: undefined };
+    this.tail.next = entry;
+    this.tail = entry;
+  }
 }
 
 /** Lanes of one priority, by the arrival of their heads. */
@@ -37,7 +52,7 @@ export class BoundedQueue<T extends Queueable> {
   readonly name: string;
   readonly bound: number;
   readonly #groups: Group<T>[] = [];
-  readonly #entries = new Map<string, { group: Group<T>; lane: Lane<T>; entry: Entry<T> }>();
+  readonly #entries = new Map<string, Entry<T>>();
   readonly #shapeOf: (item: T) => string;
   readonly #onSpace: (() => void) | undefined;
   readonly #onCount: ((item: T, change: 1 | -1) => void) | undefined;
@@ -138,7 +153,7 @@ export class BoundedQueue<T extends Queueable> {
 
   /** All items, in the order they came. */
   *[Symbol.iterator](): Generator<T> {
-    for (const { entry } of this.#entries.values()) yield entry.item;
+    for (const { item } of this.#entries.values()) yield item;
   }
 
   shift(): T | undefined {
@@ -148,12 +163,12 @@ export class BoundedQueue<T extends Queueable> {
 
   /** Takes the item out, wherever it stands. Undefined when it is not here. */
   remove(id: string): T | undefined {
-    const found = this.#entries.get(id);
-    if (found === undefined) return undefined;
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return undefined;
     const wasFull = this.free <= 0;
-    const { group, lane, entry } = found;
+    const { lane } = entry;
     this.#entries.delete(id);
-    if (entry === lane.head) this.#behead(group, lane);
+    if (entry === lane.head) this.#behead(lane);
     else {
       if (entry.previous !== undefined) entry.previous.next = entry.next;
       if (entry.next === undefined) lane.tail = entry.previous ?? lane.head;
@@ -166,27 +181,23 @@ export class BoundedQueue<T extends Queueable> {
 
   #insert(item: T): void {
     if (this.#entries.has(item.id)) throw new Error(`queue ${this.name}: ${item.id} is already queued`);
-    const entry: Entry<T> = { item, arrival: this.#arrivals, previous: undefined, next: undefined };
-    this.#arrivals += 1;
     const group = this.#group(item.priority);
     const shape = this.#shapeOf(item);
     let lane = group.byShape.get(shape);
     if (lane === undefined) {
-      lane = { shape, head: entry, tail: entry };
+      lane = new Lane(group, shape, item, this.#arrivals);
       group.lanes.push(lane);
       group.byShape.set(shape, lane);
-    } else {
-      entry.previous = lane.tail;
-      lane.tail.next = entry;
-      lane.tail = entry;
-    }
-    this.#entries.set(item.id, { group, lane, entry });
+    } else lane.append(item, this.#arrivals);
+    this.#arrivals += 1;
+    this.#entries.set(item.id, lane.tail);
     this.#onCount?.(item, 1);
     if (this.#entries.size > this.#highWater) this.#highWater = this.#entries.size;
   }
 
   /** Takes the lane's head off and puts the lane where its next one belongs. */
-  #behead(group: Group<T>, lane: Lane<T>): void {
+  #behead(lane: Lane<T>): void {
+    const { group } = lane;
     const { lanes, byShape } = group;
     const { next } = lane.head;
     if (next !== undefined && lanes.length === 1) {

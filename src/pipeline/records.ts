@@ -1,6 +1,6 @@
 import type { Ticket } from '../capacity/ledger-view.ts';
 import type { Clock } from '../core/clock.ts';
-import type { NodeId } from '../core/ids.ts';
+import { type NodeId, ownText } from '../core/ids.ts';
 import type { ExecutionHeader } from '../core/item.ts';
 import type { Limits } from '../core/limits.ts';
 import type { BidOutlook, RequesterBound } from '../core/messages.ts';
@@ -9,6 +9,11 @@ import type { ComputeStore } from '../store/compute-store.ts';
 import type { LocalExecution } from '../store/records.ts';
 import { executionRow, type Topic } from './history.ts';
 import type { Item } from './item.ts';
+import { SharedTexts } from './shared-texts.ts';
+import { Specs } from './specs.ts';
+
+/** What most items have of what some have many: one for all. */
+const NONE: readonly never[] = [];
 
 /** Every change of an execution's record before its end. Each is one transition. */
 export class Records {
@@ -16,6 +21,8 @@ export class Records {
   readonly #limits: Limits;
   readonly #store: ComputeStore;
   readonly #clock: Clock;
+  readonly specs: Specs;
+  readonly #texts = new SharedTexts();
 
   constructor(
     options: { readonly nodeId: NodeId; readonly limits: Limits },
@@ -25,10 +32,12 @@ export class Records {
     this.#limits = options.limits;
     this.#store = modules.store;
     this.#clock = modules.clock;
+    this.specs = new Specs(options.limits, modules);
   }
 
   /** A bid: the record, its deadline and the answer to the requester. The ticket holds the promise already. */
-  offered(header: ExecutionHeader, spec: Uint8Array, ticket: Ticket, outlook: BidOutlook): Item {
+  offered(asked: ExecutionHeader, spec: Uint8Array, ticket: Ticket, outlook: BidOutlook): Item {
+    const header = this.#texts.share(asked);
     const time = this.#clock.nowMicros();
     const untilMs = this.#clock.nowMs() + this.#limits.offeredTimeoutMs;
     const record: LocalExecution = {
@@ -70,7 +79,8 @@ export class Records {
   }
 
   /** A bid that somebody has to approve: the record, its deadline and word to the requester. Nothing is reserved. */
-  awaiting(header: ExecutionHeader, spec: Uint8Array, reason: string, untilMs: number): Item {
+  awaiting(asked: ExecutionHeader, spec: Uint8Array, reason: string, untilMs: number): Item {
+    const header = this.#texts.share(asked);
     const time = this.#clock.nowMicros();
     const record: LocalExecution = {
       header,
@@ -136,6 +146,13 @@ export class Records {
     ]);
   }
 
+  /** The item of a record found in the store. */
+  restored(record: LocalExecution, spec: Uint8Array): Item {
+    const { executionId, jobId } = record.header;
+    const ids = { executionId: ownText(executionId), jobId: ownText(jobId) };
+    return this.item({ ...record, header: this.#texts.share({ ...record.header, ...ids }) }, spec);
+  }
+
   /** The item of a record, holding nothing. */
   item(record: LocalExecution, spec: Uint8Array): Item {
     const { header } = record;
@@ -143,21 +160,21 @@ export class Records {
       id: header.executionId,
       priority: header.priority,
       header,
-      spec,
+      spec: this.specs.keep(spec),
       record,
       station: 'offered',
       ticket: 0,
       queuedAtMs: 0,
       placement: undefined,
-      gpus: [],
-      inputs: [],
+      gpus: NONE,
+      inputs: NONE,
       result: record.result ?? undefined,
       hasFiles: true,
       slot: undefined,
       ran: false,
       failure: record.error ?? undefined,
       stop: undefined,
-      timers: [],
+      timers: undefined,
       watchers: undefined,
     };
   }

@@ -59,7 +59,7 @@ export async function recover(modules: RecoverModules): Promise<Recovered> {
   for (;;) {
     const page = store.live(after === undefined ? { limit: PAGE } : { after, limit: PAGE });
     if (page.length === 0) break;
-    pages.push(page.map(({ record, spec }) => records.item(record, spec)));
+    pages.push(page.map(({ record, spec }) => records.restored(record, spec)));
     after = page.at(-1)?.record.header.executionId;
   }
   const items = pages.flat();

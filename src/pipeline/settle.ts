@@ -43,8 +43,8 @@ export class Settle {
   end(item: Item, ending: Ending): void {
     if (item.station === 'settling') return;
     item.station = 'settling';
-    for (const timer of item.timers) timer.cancel();
-    item.timers.length = 0;
+    for (const timer of item.timers ?? []) timer.cancel();
+    item.timers = undefined;
     const { store, admission, clock, nodeId } = this.#modules;
     const time = clock.nowMicros();
     const before = item.record;

@@ -63,7 +63,7 @@ export class Spine {
       // Asks were refused while others took all places: nothing else would tell that there is room again.
       onSpace: () => this.#noteRoom(),
     });
-    this.#stages = createStages(options, modules, {
+    this.#stages = createStages({ ...options, specs: this.records.specs }, modules, {
       bid: (ask, outcome) => this.intake.decided(ask, outcome),
       takeAdmissible: (max) => this.#admission.take(max),
       admitted: (item, outcome) => this.#admitted(item, outcome),
@@ -379,6 +379,7 @@ export class Spine {
 
   #gone(item: Item): void {
     this.items.delete(item.id);
+    this.records.specs.letGo(item);
     if (item.placement !== undefined && item.hasFiles) this.#stages.removeDirectory(item.id);
     for (const watcher of item.watchers ?? []) watcher();
     item.watchers = undefined;

@@ -13,6 +13,7 @@ import { admitInput, bidInput, executeInput, publishInput, wasmInput } from './i
 import type { Item, PendingAsk, StopCause } from './item.ts';
 import { BoundedQueue } from './queue.ts';
 import { StageRunner } from './runner.ts';
+import type { Specs } from './specs.ts';
 import type { SpineModules, SpineOptions } from './spine-options.ts';
 
 /** Where the stages tell the spine what they think. */
@@ -82,8 +83,12 @@ function unplaced({ id, header, gpus }: Item, executionsDirectory: string): Outc
   return { kind: 'advance', value: { directory, gpus: gpus.map((gpu) => gpu.Index) } };
 }
 
-export function createStages(options: SpineOptions, modules: SpineModules, spine: StageListener): Stages {
-  const { limits, threads } = options;
+export function createStages(
+  options: SpineOptions & { readonly specs: Specs },
+  modules: SpineModules,
+  spine: StageListener,
+): Stages {
+  const { limits, threads, specs } = options;
   const { logger, metrics, onQuestion, onFatal } = modules;
   const from = import.meta.url;
 
@@ -108,10 +113,7 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
       logger,
       onFatal,
       onOutcome: (ask, outcome) => spine.bid(ask, outcome),
-      passes: ({ header, facts, explain }) =>
-        header === undefined || facts === undefined || explain !== undefined
-          ? undefined
-          : modules.bidAtOnce(header, facts),
+      passes: (ask) => (ask.explain === undefined ? modules.bidAtOnce(bidInput(ask), ask.facts) : undefined),
       onQuestion,
     },
   );
@@ -152,7 +154,7 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
     {
       batchItems: limits.batchItems,
       onThreadDeath: 'fail',
-      toInput: executeInput,
+      toInput: (item) => executeInput(item, specs.of(item)),
       pool: {
         name: 'supervise',
         file: workerUrl('../workers/execute/supervise.worker', from),
@@ -178,7 +180,7 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
   const wasm = new WasmRunner(
     {
       batchItems: Math.min(WASM_BATCH_ITEMS, limits.batchItems),
-      toInput: wasmInput,
+      toInput: (item, slot) => wasmInput(item, specs.of(item), slot),
       pool: {
         name: 'wasm',
         file: workerUrl('../workers/execute/wasm.worker', from),
@@ -206,7 +208,7 @@ export function createStages(options: SpineOptions, modules: SpineModules, spine
       onThreadDeath: 'again',
       // The ends of a turn's runs are written while threads have the next ones.
       isLate: true,
-      toInput: (item) => publishInput(item, options.admit.executionsDirectory),
+      toInput: (item) => publishInput(item, specs.of(item), options.admit.executionsDirectory),
       pool: {
         name: 'publish',
         file: workerUrl('../workers/publish/publish.worker', from),

@@ -179,10 +179,10 @@ export class Change {
 
   /** A new execution on `nodeId`, asked for. */
   ask(nodeId: NodeId): void {
-    const { id, version, namespace, name, resources } = this.record;
+    const { version, namespace, name, resources } = this.record;
     const execution: RequesterExecution = {
       id: newExecutionId(),
-      jobId: id,
+      jobId: this.live.id,
       jobVersion: version,
       evaluationId: this.ticket.id,
       namespace,
@@ -357,6 +357,14 @@ export function dropOld(live: LiveJob): void {
     if (jobVersion !== live.record.version && isComputeTerminal(computeState.type))
       live.executions.delete(id);
   }
+}
+
+/** True when nodes have taken up all that is under way: the next word about the job is theirs. */
+export function isResting(live: LiveJob): boolean {
+  if (live.blocked || live.pending) return false;
+  for (const { computeState } of live.executions.values())
+    if (computeState.type === 'AskForBid') return false;
+  return true;
 }
 
 /** True when nothing more will be done about the job unless somebody asks, or room is found. */

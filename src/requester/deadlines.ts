@@ -1,4 +1,5 @@
 import type { Clock, Timer } from '../core/clock.ts';
+import type { JobId } from '../core/ids.ts';
 import { isJobTerminal } from '../core/states.ts';
 import type { EvaluationRecord, JobRecord } from '../store/records.ts';
 import type { RequesterStore } from '../store/requester-store.ts';
@@ -33,7 +34,7 @@ function totalDeadlineMs(record: JobRecord, since: number): number {
 
 /**
  * Queue and total timeouts. In memory is one number: when the next job may be overdue. When that time has
- * come, the jobs being worked on and those that wait are looked through, the latter in pages from the store;
+ * come, the jobs being worked on and those that wait are looked through, what is not in memory in pages from the store;
  * so a hundred thousand waiting jobs cost no timer and no memory, and jobs without a timeout cost nothing.
  */
 export class Deadlines implements ChangeListener {
@@ -104,6 +105,7 @@ export class Deadlines implements ChangeListener {
     try {
       for (const live of [...this.#lives.values()]) this.#check(live);
       await this.#sweepWaiting();
+      if (this.#lives.hasTimedAway) await this.#sweepAway();
     } finally {
       this.#sweeping = false;
       const tookMs = this.#clock.nowMs() - startedMs;
@@ -121,6 +123,28 @@ export class Deadlines implements ChangeListener {
       after = page.at(-1);
       await new Promise((resolve) => setImmediate(resolve));
     }
+  }
+
+  /** Jobs that nodes work on and that were put away. */
+  async #sweepAway(): Promise<void> {
+    await this.#store.committed();
+    let after: JobId | undefined;
+    while (!this.#closed) {
+      const page = this.#store.inProgress(after === undefined ? { limit: SLICE } : { after, limit: SLICE });
+      for (const id of page) this.#checkAway(id);
+      if (page.length < SLICE) return;
+      after = page.at(-1);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  #checkAway(id: JobId): void {
+    if (this.#lives.peek(id) !== undefined) return;
+    const record = this.#store.job(id);
+    // Those that wait were looked at before.
+    if (record === undefined || record.totalTimeoutMs === 0 || record.state.type === 'Queued') return;
+    const live = isJobTerminal(record.state.type) ? undefined : this.#lives.load(id);
+    if (live !== undefined) this.#check(live);
   }
 
   #checkWaiting(evaluation: EvaluationRecord): void {

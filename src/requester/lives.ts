@@ -1,10 +1,10 @@
 import type { ExecutionId, JobId } from '../core/ids.ts';
-import { newEvaluationId } from '../core/ids.ts';
+import { newEvaluationId, ownText } from '../core/ids.ts';
 import { isComputeTerminal } from '../core/states.ts';
 import type { EvaluationRecord, EvaluationTrigger, JobRecord, RequesterExecution } from '../store/records.ts';
 import type { RequesterStore } from '../store/requester-store.ts';
 import type { LiveJob } from './change.ts';
-import { dropOld, isIdle } from './change.ts';
+import { dropOld, isIdle, isResting } from './change.ts';
 
 /** Name of the detail of a queued job's state that says which evaluation it waits in. */
 export const TICKET_DETAIL = 'EvaluationID';
@@ -43,15 +43,22 @@ export function versionStart(
 
 /**
  * The jobs being worked on. A job that waits for room is not among them: it is in the store, and read again
- * when its turn comes. So this grows with what the nodes run, not with what has been submitted.
+ * when its turn comes. Nor are all that nodes have taken up, which may be many and long: those that have rested longest
+ * are put away. What stays of them are the ids of their executions.
  */
 export class Lives {
+  readonly #mostResting: number;
   readonly #store: RequesterStore;
   readonly #jobs = new Map<JobId, LiveJob>();
+  /** Those of them that rest, in the order in which they came to it. */
+  readonly #resting = new Set<JobId>();
   /** Jobs of the executions that have not ended. */
   readonly #owners = new Map<ExecutionId, JobId>();
+  #hasTimedAway = false;
 
-  constructor(modules: { readonly store: RequesterStore }) {
+  /** `restingJobs`: most that are kept of those whose nodes have the next word. */
+  constructor(options: { readonly restingJobs: number }, modules: { readonly store: RequesterStore }) {
+    this.#mostResting = options.restingJobs;
     this.#store = modules.store;
   }
 
@@ -59,11 +66,22 @@ export class Lives {
     return this.#jobs.size;
   }
 
+  /** Executions that have not ended, those of jobs that were put away among them. */
+  get executions(): number {
+    return this.#owners.size;
+  }
+
+  /** True when jobs with a timeout were put away, ever: `values` has not all of them. */
+  get hasTimedAway(): boolean {
+    return this.#hasTimedAway;
+  }
+
+  /** Those in memory. */
   values(): IterableIterator<LiveJob> {
     return this.#jobs.values();
   }
 
-  /** Only if it is being worked on. */
+  /** Only if it is in memory. */
   peek(id: JobId): LiveJob | undefined {
     return this.#jobs.get(id);
   }
@@ -75,7 +93,7 @@ export class Lives {
     const record = this.#store.job(id);
     if (record === undefined) return undefined;
     const ticketId = record.state.type === 'Queued' ? record.state.details?.[TICKET_DETAIL] : undefined;
-    const ticket = ticketId === undefined ? undefined : this.#store.evaluation(id, ticketId);
+    const ticket = ticketId === undefined ? undefined : this.#store.evaluation(record, ticketId);
     return makeLive(record, ticket, this.#store.executions(id));
   }
 
@@ -91,8 +109,30 @@ export class Lives {
       else this.#owners.set(id, live.id);
     }
     if (live.record.version > 1) dropOld(live);
-    if (isIdle(live)) this.#jobs.delete(live.id);
-    else this.#jobs.set(live.id, live);
+    if (isIdle(live)) {
+      this.#drop(live.id);
+      return;
+    }
+    this.#jobs.set(live.id, live);
+    if (!isResting(live)) {
+      this.#resting.delete(live.id);
+      return;
+    }
+    this.#resting.add(live.id);
+    if (this.#resting.size > this.#mostResting) this.#putOneAway();
+  }
+
+  #putOneAway(): void {
+    for (const id of this.#resting) {
+      if ((this.#jobs.get(id)?.record.totalTimeoutMs ?? 0) > 0) this.#hasTimedAway = true;
+      this.#drop(id);
+      return;
+    }
+  }
+
+  #drop(id: JobId): void {
+    this.#jobs.delete(id);
+    this.#resting.delete(id);
   }
 }
 
@@ -108,7 +148,7 @@ export function makeLive(
     if (!(isOld && isComputeTerminal(execution.computeState.type))) kept.set(execution.id, execution);
   }
   return {
-    id: record.id,
+    id: ownText(record.id),
     record,
     executions: kept,
     ticket: ticket ?? newTicket(record, 'restart', record.modifyTime),

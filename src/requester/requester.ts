@@ -54,6 +54,8 @@ export interface RequesterOptions extends ReachOptions, LookupOptions {
   readonly windowSize: number;
   /** How long the first of the line may be overtaken before a node is kept free for it. */
   readonly overtakeMs: number;
+  /** Jobs kept in memory of those whose nodes have the next word; others are read again when it comes. */
+  readonly restingJobs: number;
 }
 
 /** What suits a node of any size. */
@@ -65,6 +67,8 @@ export const requesterDefaults: Omit<
   maxLost: 5,
   windowSize: 256,
   overtakeMs: 30_000,
+  // 2 KB each: twice what one node with its own defaults takes up.
+  restingJobs: 8192,
 };
 
 export interface RequesterModules {
@@ -120,7 +124,7 @@ class RequesterRole implements Requester {
     const { nodeId, maxAttempts, maxLost } = options;
     this.#nodeId = nodeId;
     this.#store = store;
-    this.#lives = new Lives({ store });
+    this.#lives = new Lives(options, { store });
     const { asksInFlight, nodes: bound } = options.limits;
     this.#nodes = new Nodes({ asksInFlight, bound }, { clock, store, logger });
     const lives = this.#lives;
@@ -220,6 +224,7 @@ class RequesterRole implements Requester {
   debug(): Record<string, unknown> {
     return {
       live: this.#lives.size,
+      executions: this.#lives.executions,
       ...this.#broker.debug(),
       nodes: this.#nodes.compute.map(({ info, room }) => ({ nodeId: info.nodeId, ...room.debug() })),
     };

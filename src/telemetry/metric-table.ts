@@ -117,7 +117,7 @@ const definitions = {
   bacalhau_wire_round_trip_seconds: {
     type: 'histogram',
     labels: [],
-    help: 'From sending a message to a peer until its answer, which is given when the message is stored there.',
+    help: 'From sending a message to a peer until its answer, which is given when the message is stored there, and may wait 5 ms for company.',
   },
   bacalhau_wire_waiting_messages: {
     type: 'gauge',

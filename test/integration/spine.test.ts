@@ -224,8 +224,33 @@ test('an ask keeps its own bytes, not the frame it came in', async (t) => {
     spec: frame.subarray(5000, 5000 + spec.byteLength),
   });
   const item = await waitUntil(() => spine.items.get(executionId), 'it is offered');
-  assert.deepEqual(Buffer.from(item.spec), Buffer.from(spec));
-  assert.equal(item.spec.buffer.byteLength, spec.byteLength);
+  assert.deepEqual(Buffer.from(item.spec ?? []), Buffer.from(spec));
+  assert.equal(item.spec?.buffer.byteLength, spec.byteLength);
+});
+
+test('specs beyond their bound are read from the store when their executions start', async (t) => {
+  const { spine, ask, check, messages, gone } = await testSpine(t, { bounds: { itemSpecBytes: 1500 } });
+  const jobs = ['a', 'b', 'c'].map((Stdout) => mockJob({ Stdout }, { resources: HALF }));
+  const { byteLength } = (await check(mockJob({ Stdout: 'a' }, { resources: HALF }))).spec;
+  assert.ok(byteLength > 500 && byteLength < 1200, 'one fits, two do not');
+  const ids: string[] = [];
+  for (const job of jobs) {
+    const id = await ask(job);
+    ids.push(id);
+    await waitUntil(() => spine.items.has(id), 'it is offered');
+  }
+  const isKept = (id: string): boolean => spine.items.get(id)?.spec !== undefined;
+  assert.deepEqual(ids.map(isKept), [true, false, false]);
+  for (const id of ids) assert.ok(spine.accept(id));
+  await waitUntil(() => gone.length === ids.length, 'all have gone');
+  const ends = ids.flatMap(messages).filter(({ type }) => type === 'RunResult');
+  assert.deepEqual(
+    ends.map((end) => end.type === 'RunResult' && end.result.Stdout),
+    ['a', 'b', 'c'],
+  );
+  const next = await ask(mockJob({}, { resources: HALF }));
+  await waitUntil(() => spine.items.has(next), 'one more is offered');
+  assert.ok(isKept(next), 'what has gone makes room');
 });
 
 test('specs of asks being decided have a bound of bytes; one always fits, and room comes back', async (t) => {

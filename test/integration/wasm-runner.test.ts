@@ -37,7 +37,7 @@ async function setup(t: TestContext, threads: number): Promise<Setup> {
   const runner = new WasmRunner(
     {
       batchItems: 16,
-      toInput: wasmInput,
+      toInput: (item, slot) => wasmInput(item, kit.records.specs.of(item), slot),
       pool: {
         name: 'wasm',
         file: new URL('../../src/workers/execute/wasm.worker.ts', import.meta.url),

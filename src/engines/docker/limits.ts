@@ -10,6 +10,10 @@ export const dockerLimits = {
   minMemoryBytes: 6_291_456,
   /** Docker refuses a smaller share of a CPU. */
   minCpus: 0.01,
+  /** Connections kept for the next calls, per thread: as many calls are made at once while containers start and end. */
+  keptConnections: 8,
+  /** A connection kept longer may have been closed by a proxy in between; most wait ten seconds or more. */
+  keptConnectionMs: 4000,
   /** A look-up that dockerd answers from memory. */
   quickCallMs: 20_000,
   /** Create, start, stop and remove: a busy dockerd takes seconds, a hung one takes for ever. */

@@ -73,7 +73,7 @@ export async function createHost(
   let floods = 0;
   const [
     listen,
-    { noise },
+    { frugalNoise },
     { boundedYamux },
     { privateKeyFromProtobuf },
     { identify, identifyPush },
@@ -81,7 +81,7 @@ export async function createHost(
     { createLibp2p },
   ] = await Promise.all([
     listenAddress(options.host, options.port),
-    import('@chainsafe/libp2p-noise'),
+    import('./encrypter.ts'),
     import('./muxer.ts'),
     import('@libp2p/crypto/keys'),
     import('@libp2p/identify'),
@@ -94,7 +94,7 @@ export async function createHost(
     nodeInfo: { userAgent: options.userAgent ?? 'bacalhau' },
     addresses: { listen: [listen] },
     transports: [tcp({ maxConnections: limits.maxConnections + limits.pendingInbound })],
-    connectionEncrypters: [noise()],
+    connectionEncrypters: [frugalNoise()],
     streamMuxers: [
       boundedYamux(
         {

@@ -32,7 +32,7 @@ export type ExecuteReport = RunReport | { readonly kind: 'preparing' };
 export interface ExecuteOptions {
   readonly nodeId: string;
   readonly storages: StorageOptions;
-  /** dockerode connection: socket path or tcp URL; "" for the environment's default. */
+  /** Of the Docker Engine, as `parseDockerHost` reads it; "" for the system's socket. */
   readonly dockerHost: string;
   /** Docker network jobs of type Bridge and Full are put in; made and owned by the node. */
   readonly acceptNetworked: boolean;

@@ -84,7 +84,7 @@ class World {
       environment: this.environment,
       hello: false,
       own: this.isOwn,
-      requester: { asksInFlight: 4, windowSize: 4 },
+      requester: { asksInFlight: 4, windowSize: 4, restingJobs: 2 },
       ...(clock === undefined ? {} : { clock }),
     });
     const { node } = this.kit;
@@ -286,6 +286,7 @@ describe('whatever happens, and in whatever order', () => {
           const { store, requester } = world.kit;
           for (const { id } of world.jobs) assert.equal(await endings(world.kit, id), 1);
           assert.equal(requester.debug()['live'], 0);
+          assert.equal(requester.debug()['executions'], 0);
           assert.equal(requester.debug()['waiting'], 0);
           assert.equal(store.blockedCount(), 0);
           assert.deepEqual(store.pendingEvaluations({ limit: 10 }), []);

@@ -233,6 +233,27 @@ describe('timeouts', () => {
     assert.equal(kit.node.cancelled.length, 1);
   });
 
+  it('end one that was put away while its node had the next word, and no other', async () => {
+    const { kit, node } = await small(8, { requester: { restingJobs: 1 } });
+    const { jobId } = await kit.requester.submit(limited('1'));
+    const others = [await submit(kit, '1'), await submit(kit, '1')];
+    assert.deepEqual([kit.requester.debug()['live'], kit.requester.debug()['executions']], [1, 3]);
+    kit.clock.advance(timeouts.TotalTimeout * 1000 - 1);
+    await turns();
+    assert.equal((await kit.requester.job(jobId, '')).record.state.type, 'Running');
+    kit.clock.advance(1001);
+    await turns();
+    const { record } = await kit.requester.job(jobId, '');
+    assert.equal(record.state.message, 'Job timed out. Job took longer than 1m0s');
+    assert.equal(kit.node.cancelled.length, 1);
+    // Its node lets go of the first one only now.
+    for (const _ of [jobId, ...others]) await node.finish();
+    await turns();
+    for (const other of others)
+      assert.equal((await kit.requester.job(other, '')).record.state.type, 'Completed');
+    assert.deepEqual([kit.requester.debug()['live'], kit.requester.debug()['executions']], [0, 0]);
+  });
+
   it('let a job with a queue timeout wait for a node that suits it', async () => {
     const { kit } = await small(1);
     const { header, ...job } = checked({ engine: 'docker' });

@@ -11,6 +11,8 @@ export const wireLimits = {
   frameMessages: 512,
   /** Answers of one frame, as above. */
   frameAnswers: 2048,
+  /** How long an acknowledgement waits for a frame that goes anyway; at a low rate most find one. Nothing waits for it but memory. */
+  acknowledgeMs: 5,
   /** What a larger message has of payload and attachment goes over a stream of its own, so that small ones need not wait. */
   inlineBytes: 262_144,
   /** One body: a job of the largest size that the REST API takes, and room for what the requester adds. */

@@ -3,11 +3,12 @@ import type { Clock } from '../../../core/clock.ts';
 import { type ErrorData, fromErrorData, NodeError } from '../../../core/errors.ts';
 import type { NodeId } from '../../../core/ids.ts';
 import type { Message } from '../../../core/messages.ts';
+import { Answers } from './answers.ts';
 import { isLarge, sendApart } from './apart.ts';
 import type { ByteBudget } from './budget.ts';
 import type { WireCounts } from './counts.ts';
 import { type FaultReason, toFault, WireFault } from './fault.ts';
-import { encodeBatch, encodeFrame, type Frame, type Hello, type Nack } from './frames.ts';
+import { encodeBatch, encodeFrame, type Frame, type Hello } from './frames.ts';
 import type { PeerRecord } from './guard.ts';
 import { Inbox } from './inbox.ts';
 import type { WireLimits } from './limits.ts';
@@ -78,8 +79,7 @@ export class Link {
   #state: State = 'greeting';
   #hello: Hello | undefined;
   #window: Window;
-  #acks: number[] = [];
-  #nacks: Nack[] = [];
+  readonly #answers: Answers;
   #isScheduled = false;
   /** When the last batch passed, either way. */
   #activeMs = Number.NEGATIVE_INFINITY;
@@ -96,6 +96,7 @@ export class Link {
     this.#window = limits;
     this.#pulse = new Pulse(limits);
     this.#outbox = new LinkOutbox(limits, modules.outboxBudget);
+    this.#answers = new Answers(limits, { clock: modules.clock, onDue: () => this.#schedule() });
     this.#inbox = new Inbox(peer, limits, {
       handle: modules.handle,
       answer: (id, error) => this.#answer(id, error),
@@ -222,9 +223,7 @@ export class Link {
 
   #answer(id: number, error: ErrorData | undefined): void {
     if (this.#state !== 'up') return;
-    if (error === undefined) this.#acks.push(id);
-    else this.#nacks.push({ id, error });
-    this.#schedule();
+    this.#answers.add(id, error);
   }
 
   #schedule(): void {
@@ -238,14 +237,11 @@ export class Link {
   }
 
   #flush(): void {
-    const { frameAnswers } = this.#options.limits;
     const { counts } = this.#modules;
     const count = (type: MessageType): void => counts.out.add(type);
     while (this.#state === 'up' && !this.#isBlocked) {
       const envelopes = this.#outbox.take(this.#window, performance.now(), count);
-      const acks = this.#acks.length > frameAnswers ? this.#acks.splice(0, frameAnswers) : this.#acks;
-      if (acks === this.#acks) this.#acks = [];
-      const nacks = this.#nacks.splice(0, 64);
+      const { acks, nacks } = this.#answers.take();
       if (envelopes.length === 0 && acks.length === 0 && nacks.length === 0) return;
       this.#activeMs = performance.now();
       this.#write(encodeBatch({ envelopes, acks, nacks }));
@@ -366,6 +362,7 @@ export class Link {
   async #end(reason: LinkEnd['reason'], text: string, fault: WireFault | undefined): Promise<void> {
     if (this.#state === 'down') return;
     this.#state = 'down';
+    this.#answers.stop();
     this.#reader.stop();
     this.#outbox.fail(linkLost(this.peer, text));
     this.#modules.onDown({ reason, text, fault });

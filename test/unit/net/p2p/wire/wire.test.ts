@@ -5,6 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { NodeError } from '../../../../../src/core/errors.ts';
 import type { AskForBid } from '../../../../../src/core/messages.ts';
 import { MESSAGES_PROTOCOL } from '../../../../../src/net/p2p/wire/opener.ts';
+import { waitUntil } from '../../../../support/node.ts';
 import { archiveOf, keysInOrder, wireNode, wirePair } from '../../../../support/wire.ts';
 
 const NOTHING = { cpu: 0, memory: 0, disk: 0, gpu: 0 };
@@ -34,6 +35,24 @@ test('a message arrives with its sender, and is acknowledged when it is handled'
   assert.deepEqual(first.received, [
     { from: second.id, message: { type: 'ExecutionStarted', executionId: 'e-1', jobId: 'j-1' } },
   ]);
+});
+
+test('acknowledgements travel with what goes anyway, and alone when nothing does', async (t) => {
+  const [first, second] = await wirePair(t, { second: { acknowledgeMs: 60_000 } });
+  const sent = first.wire.send(second.id, { type: 'BidAccepted', executionId: 'e-1' });
+  await waitUntil(() => second.received.length === 1, 'it has come');
+  assert.equal(first.wire.peers()[0]?.unanswered, 1, 'it is handled and not acknowledged');
+  second.wire.post(first.id, { type: 'RoomAnnounced', openSlots: 1, openCapacity: NOTHING });
+  await sent;
+  // So many are worth a frame.
+  await Promise.all(
+    Array.from({ length: 64 }, (_, number) =>
+      first.wire.send(second.id, { type: 'BidAccepted', executionId: `e-${number}` }),
+    ),
+  );
+  // And nothing else goes from the first to the second.
+  const [third, fourth] = await wirePair(t);
+  await third.wire.send(fourth.id, { type: 'BidAccepted', executionId: 'e-1' });
 });
 
 test('what the handler throws is what the sender gets', async (t) => {

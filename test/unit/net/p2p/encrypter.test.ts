@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { NoiseMessages } from '../../../../src/net/p2p/encrypter.ts';
+
+/** With their lengths before them. */
+function framed(messages: readonly Uint8Array[]): Buffer {
+  return Buffer.concat(
+    messages.flatMap((message) => [Buffer.from([message.length >> 8, message.length & 0xff]), message]),
+  );
+}
+
+test('messages come out as they went in, however they are cut', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.uint8Array({ minLength: 1, maxLength: 300 }), { maxLength: 20 }),
+      fc.array(fc.integer({ min: 1, max: 400 }), { minLength: 1, maxLength: 20 }),
+      fc.boolean(),
+      (messages, cuts, asList) => {
+        const bytes = framed(messages);
+        const decoder = new NoiseMessages();
+        const found: Uint8Array[] = [];
+        for (let at = 0, turn = 0; at < bytes.length; turn += 1) {
+          const chunk = bytes.subarray(at, at + (cuts[turn % cuts.length] ?? 1));
+          at += chunk.length;
+          found.push(...decoder.decode(asList ? { subarray: () => chunk } : chunk));
+        }
+        assert.deepEqual(
+          found.map((message) => Buffer.from(message)),
+          messages.map((message) => Buffer.from(message)),
+        );
+      },
+    ),
+  );
+});
+
+test('an empty message is passed over; the largest is whole', () => {
+  const largest = Buffer.alloc(65_535, 7);
+  const bytes = framed([new Uint8Array(0), largest, new Uint8Array(0)]);
+  const decoder = new NoiseMessages();
+  assert.deepEqual(decoder.decode(bytes.subarray(0, 1)), []);
+  assert.deepEqual(decoder.decode(bytes.subarray(1, 40_000)), []);
+  const [found, ...more] = decoder.decode(bytes.subarray(40_000));
+  assert.ok(Buffer.from(found ?? []).equals(largest));
+  assert.deepEqual(more, []);
+});
