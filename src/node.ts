@@ -19,6 +19,7 @@ import { loadIdentity } from './net/p2p/identity.ts';
 import { Refusals } from './net/refusals.ts';
 import { advertisedUrl, checkAddresses, exposureWarnings, freePort, urlOf } from './node/addresses.ts';
 import { createComputeRole } from './node/compute-role.ts';
+import { descriptorWarning } from './node/descriptors.ts';
 import { Downloads } from './node/downloads.ts';
 import { observeEvents } from './node/event-metrics.ts';
 import { Facts } from './node/facts.ts';
@@ -89,6 +90,8 @@ export async function startNode(
     observeEvents(metrics, events);
     const detected = await detectCapacity({ dataDirectory: dataDir }, { runner: helper, logger });
     const plan = resolveCapacity(config.capacity, config.requester.defaultResources, detected);
+    const tight = await descriptorWarning(config.limits, plan.total.cpu);
+    if (tight !== undefined) logger.warn(tight);
     const apiPort = config.api.port === 0 ? await freePort(config.api.host) : config.api.port;
 
     const publicUrl = advertisedUrl(config, apiPort);

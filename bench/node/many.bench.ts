@@ -1,6 +1,7 @@
-import { mockJob } from '../../test/support/jobs.ts';
-import { type Scope, startTestNode, type TestNode } from '../../test/support/node.ts';
+import { dockerJob, mockJob } from '../../test/support/jobs.ts';
+import { startTestNode, type TestNode } from '../../test/support/node.ts';
 import { cpuMs, descriptors } from '../../test/support/process-facts.ts';
+import { startDocker } from '../../test/support/services/docker.ts';
 import type { Bench, Figure } from '../support/bench.ts';
 import { ASKED, bodyOf } from '../support/bursts.ts';
 import { memoryNote, memoryOf, pause } from '../support/process.ts';
@@ -11,12 +12,16 @@ const WAITING_EACH = 50;
 const FEW = 1000;
 const CONNECTIONS = 256;
 const RUNNING = 2000;
+const CONTAINERS = 200;
+/** Enough for runc to start in a second, and so many beside the mock executions. */
+const IDLE_CONTAINER = { CPU: '50m', Memory: '8mb' } as const;
 const WATCHED_MS = 10_000;
-const ALONE = 200;
+const ALONE = 400;
 /** Until what a burst has left is collected (src/node/trim.ts). */
 const QUIET_MS = 18_000;
 /** Of jobs that must still be there when they have been counted. */
 const LONG = '30m';
+const LONG_COMMAND = ['sleep', '1800'];
 
 const submitting = { connections: CONNECTIONS, untilCompleted: false, warmUp: 0 } as const;
 
@@ -122,12 +127,34 @@ async function pile(
 /** What it costs to look after much that only runs. */
 export const supervisionBench: Bench = {
   name: 'supervision',
-  doc: `${RUNNING} mock executions running at once: CPU, and what a job beside them sees`,
+  doc: `${CONTAINERS} idle containers and ${RUNNING} mock executions at once: CPU, and what a job beside them sees (a minute, root)`,
   onlyByName: true,
   run: async (_, scope) => {
-    const node = await startTestNode(scope, { flags: ROOMY });
+    const service = await startDocker();
+    if ('skip' in service) console.log(`without containers: ${service.skip}`);
+    else scope.after(() => service.stop());
+    const env = 'skip' in service ? {} : service.env;
+    const host = env['BACALHAU_TEST_DOCKER_HOST'];
+    const node = await startTestNode(scope, {
+      flags: ROOMY,
+      env: host === undefined ? {} : { DOCKER_HOST: host },
+    });
+    // The first ones are slow for another reason: the node compiles what a job runs.
+    await alone(node);
     const before = await alone(node);
-    await crowd(scope, node);
+    const containers = host === undefined ? 0 : CONTAINERS;
+    await crowd(
+      node,
+      bodyOf(dockerJob(env['BACALHAU_TEST_DOCKER_IMAGE'] ?? '', LONG_COMMAND, { resources: IDLE_CONTAINER })),
+      containers,
+      containers,
+    );
+    await crowd(
+      node,
+      bodyOf(mockJob({ Duration: LONG }, { resources: TINY })),
+      RUNNING,
+      containers + RUNNING,
+    );
     const cpu = await cpuMs(node.pid);
     await pause(WATCHED_MS);
     const share = (100 * ((await cpuMs(node.pid)) - cpu)) / WATCHED_MS;
@@ -137,7 +164,7 @@ export const supervisionBench: Bench = {
     const memory = await memoryOf(node.pid);
     return [
       {
-        what: `${RUNNING} running: CPU`,
+        what: `${containers} containers and ${RUNNING} mock executions running: CPU`,
         value: share,
         unit: '% of a core',
         note: `${count} descriptors, ${memory.threads} threads`,
@@ -152,20 +179,14 @@ export const supervisionBench: Bench = {
   },
 };
 
-async function crowd(_: Scope, node: TestNode): Promise<void> {
-  const body = bodyOf(mockJob({ Duration: LONG }, { resources: TINY }));
-  await load({
-    kind: 'burst',
-    origin: node.apiUrl,
-    body,
-    count: RUNNING,
-    serverPid: node.pid,
-    ...submitting,
-  });
+/** Submits them; resolves when so many run in all. */
+async function crowd(node: TestNode, body: string, count: number, total: number): Promise<void> {
+  if (count === 0) return;
+  await load({ kind: 'burst', origin: node.apiUrl, body, count, serverPid: node.pid, ...submitting });
   await node.waitUntil(
-    async () => ((await node.metrics()).get('bacalhau_executions{state="Running"}') ?? 0) >= RUNNING,
-    `${RUNNING} run`,
-    60_000,
+    async () => ((await node.metrics()).get('bacalhau_executions{state="Running"}') ?? 0) >= total,
+    `${total} run`,
+    120_000,
   );
 }
 

@@ -15,6 +15,8 @@ export type LoadOrder =
       readonly untilCompleted: boolean;
       /** Process whose CPU time is counted. */
       readonly serverPid: number;
+      /** Between two looks for the end; default 5. Looking takes the server's CPU time. */
+      readonly lookEveryMs?: number;
     }
   /** Submits one job after the other, each when the one before has completed. */
   | {

@@ -73,7 +73,7 @@ async function burst(order: LoadOrder & { kind: 'burst' }): Promise<BurstResult>
 async function round(
   connections: readonly Connection[],
   count: number,
-  { body, serverPid, untilCompleted }: LoadOrder & { kind: 'burst' },
+  { body, serverPid, untilCompleted, lookEveryMs }: LoadOrder & { kind: 'burst' },
 ): Promise<BurstResult> {
   const [first] = connections;
   if (first === undefined) throw new Error('no connections');
@@ -99,8 +99,8 @@ async function round(
   const load = process.cpuUsage(loadBefore);
   if (untilCompleted && last !== undefined) {
     const id = jobId(last);
-    while (!(await isCompleted(first, id))) await lookAgain(started);
-    while ((await completedJobs(first)) < before + count) await lookAgain(started);
+    while (!(await isCompleted(first, id))) await lookAgain(started, lookEveryMs);
+    while ((await completedJobs(first)) < before + count) await lookAgain(started, lookEveryMs);
   }
   const ended = performance.now();
   return {
@@ -113,9 +113,9 @@ async function round(
   };
 }
 
-async function lookAgain(started: number): Promise<void> {
+async function lookAgain(started: number, afterMs: number = LOOK_EVERY_MS): Promise<void> {
   if (performance.now() - started > DEADLINE_MS) throw new Error(`not done after ${DEADLINE_MS / 1000} s`);
-  await pause(LOOK_EVERY_MS);
+  await pause(afterMs);
 }
 
 async function alone(order: LoadOrder & { kind: 'alone' }): Promise<AloneResult> {

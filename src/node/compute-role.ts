@@ -128,7 +128,6 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
         maxResultBytes: config.execute.maxResultBytes,
         envAllowList: config.execute.envAllowList,
         hostEnv: config.execute.hostEnv,
-        superviseThreads: config.workers.supervise,
       },
       publish: { storages, archivesDirectory: paths.archives, archivesUrl: `${options.publicUrl}/results` },
     },
@@ -143,7 +142,10 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
       onRoom: (openSlots) => modules.onRoom({ openSlots, openCapacity: ledger.open() }),
       onCapacity: modules.onChange,
       onGone: (item) => compute.gone(item),
-      bidAtOnce: (header, facts) => quick.bid(header, facts),
+      bidAtOnce: ({ asked, spec }, facts) => {
+        if (!('engine' in asked)) return quick.bidOfPeer(asked, spec);
+        return facts === undefined ? undefined : quick.bid(asked, facts);
+      },
       onQuestion: modules.onQuestion,
       onFatal: modules.onFatal,
     },

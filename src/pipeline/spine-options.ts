@@ -3,7 +3,6 @@ import type { Ledger } from '../capacity/ledger.ts';
 import type { Clock } from '../core/clock.ts';
 import type { BidFacts } from '../core/headers.ts';
 import type { NodeId } from '../core/ids.ts';
-import type { ExecutionHeader } from '../core/item.ts';
 import type { Gpu } from '../core/job.ts';
 import type { Limits } from '../core/limits.ts';
 import type { Outcome, Rejection } from '../core/outcome.ts';
@@ -11,7 +10,7 @@ import type { ComputeStore } from '../store/compute-store.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { AdmitOptions } from '../workers/admit/protocol.ts';
-import type { BidOptions, BidOutput } from '../workers/bid/protocol.ts';
+import type { BidInput, BidOptions, BidOutput } from '../workers/bid/protocol.ts';
 import type { ExecuteOptions } from '../workers/execute/protocol.ts';
 import type { Question } from '../workers/protocol.ts';
 import type { PublishOptions } from '../workers/publish/protocol.ts';
@@ -59,8 +58,11 @@ export interface SpineModules {
   readonly onGone: (item: Item) => void;
   /** A stage's threads can not be started: the node can not go on. */
   readonly onFatal: (error: Error) => void;
-  /** The bid on an ask that nothing has to be read or looked up for; undefined where something has to. */
-  readonly bidAtOnce: (header: ExecutionHeader, facts: BidFacts) => Outcome<BidOutput> | undefined;
+  /**
+   * The bid on an ask that nothing has to be looked up for, and little to be read; undefined where a thread must. `facts` are
+   * those that this node's requester has read.
+   */
+  readonly bidAtOnce: (input: BidInput, facts: BidFacts | undefined) => Outcome<BidOutput> | undefined;
   /** What threads ask of the main thread. */
   readonly onQuestion: (question: Question) => Promise<unknown>;
 }

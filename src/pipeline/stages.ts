@@ -113,10 +113,7 @@ export function createStages(
       logger,
       onFatal,
       onOutcome: (ask, outcome) => spine.bid(ask, outcome),
-      passes: ({ header, facts, explain }) =>
-        header === undefined || facts === undefined || explain !== undefined
-          ? undefined
-          : modules.bidAtOnce(header, facts),
+      passes: (ask) => (ask.explain === undefined ? modules.bidAtOnce(bidInput(ask), ask.facts) : undefined),
       onQuestion,
     },
   );

@@ -1,12 +1,10 @@
 import { Agent } from 'node:http';
 import type { Readable } from 'node:stream';
-import { inspect } from 'node:util';
-import type Docker from 'dockerode';
 import { NodeError } from '../../core/errors.ts';
+import { callDocker, type DockerCall, isSuccess, openDocker } from './api-call.ts';
 import type { ContainerBody } from './container-spec.ts';
 import type { DockerEndpoint } from './endpoint.ts';
-import { formatEndpoint } from './endpoint.ts';
-import { statusOf, toEngineError } from './errors.ts';
+import { DockerRefusal, statusOf, toEngineError } from './errors.ts';
 import type { ImageReference } from './image-reference.ts';
 import { dockerLimits, removeRetryMs } from './limits.ts';
 
@@ -24,11 +22,6 @@ export interface ExitWatch {
   cancel(): void;
 }
 
-/** The part of docker-modem this file calls; dockerode types it as any. */
-interface Modem {
-  dial(request: object, done: (error: unknown, data: unknown) => void): void;
-}
-
 /** Account of a registry, as the Engine API takes it. */
 export interface RegistryAccount {
   readonly username: string;
@@ -36,114 +29,61 @@ export interface RegistryAccount {
   readonly serveraddress: string;
 }
 
-/**
- * docker-modem prints the options of every call for its debug log, whether anybody reads that or not, and in them the agent
- * with all its open sockets: that took five sixths of the CPU time of a Docker job.
- */
-class ShortAgent extends Agent {
-  [inspect.custom](): string {
-    return 'Agent';
-  }
-}
+type Method = DockerCall['method'];
 
-const OK = { 200: true, 201: true, 204: true, 304: true } as const;
-
-/** Calls to one Docker Engine, each with a deadline. Errors are NodeErrors, or dockerode's where the caller decides. */
+/** Calls to one Docker Engine, each with a deadline. Errors are NodeErrors, or a DockerRefusal where the caller decides. */
 export class DockerClient {
-  readonly #docker: Docker;
-  readonly #modem: Modem;
+  readonly #endpoint: DockerEndpoint;
+  readonly #agent = new Agent({
+    keepAlive: true,
+    maxFreeSockets: dockerLimits.keptConnections,
+    timeout: dockerLimits.keptConnectionMs,
+  });
 
-  private constructor(docker: Docker) {
-    this.#docker = docker;
-    this.#modem = docker.modem as Modem;
+  /** Makes no connection yet. */
+  constructor(endpoint: DockerEndpoint) {
+    this.#endpoint = endpoint;
   }
 
-  /** Makes no connection yet. Loads dockerode, which is why it is not imported at the top. */
-  static async open(endpoint: DockerEndpoint): Promise<DockerClient> {
-    const { default: Engine } = await import('dockerode');
-    const target =
-      endpoint.kind === 'socket'
-        ? { socketPath: endpoint.path, host: undefined, port: undefined }
-        : { socketPath: undefined, host: endpoint.host, port: endpoint.port };
-    try {
-      // A kept-alive connection that dockerd has just closed would fail a call that cannot be repeated.
-      const agent = new ShortAgent({ keepAlive: false });
-      // Named although unset: docker-modem takes what is absent from DOCKER_HOST and its relatives.
-      const options = { ...target, protocol: 'http' as const, agent, timeout: undefined, ca: undefined };
-      return new DockerClient(new Engine(options));
-    } catch (error) {
-      throw new NodeError(
-        'EngineUnavailable',
-        `Docker at ${formatEndpoint(endpoint)}: ${(error as Error).message}`,
-        { cause: error },
-      );
-    }
-  }
-
-  /** Id of a new container. Rejects with Docker's own error, or EngineUnavailable. */
+  /** Id of a new container. Rejects with DockerRefusal or EngineUnavailable. */
   async create(name: string, body: ContainerBody): Promise<string> {
-    // docker-modem repeats what it is given in the URL unless query and body are told apart.
-    const created = await this.#dial('create the container', dockerLimits.slowCallMs, {
-      path: '/containers/create?',
-      method: 'POST',
-      options: { _query: { name }, _body: body },
-    });
-    const id = (created as { Id?: unknown } | null)?.Id;
-    if (typeof id !== 'string') {
-      throw new NodeError('EngineFailed', 'Docker answered a create without an id (expected {"Id": ...})');
-    }
-    return id;
+    const path = `/containers/create?${query({ name })}`;
+    return idOf(await this.#slow('create the container', 'POST', path, body), 'create');
   }
 
   /** The container's multiplexed output, from its first byte when called before start. */
   async attach(id: string): Promise<Readable> {
-    const stream = await this.#dial('attach to the container', dockerLimits.quickCallMs, {
-      path: `/containers/${id}/attach?`,
-      method: 'POST',
-      isStream: true,
-      options: { _query: { stream: true, stdout: true, stderr: true }, _body: {} },
-    });
-    return stream as Readable;
+    return await this.#stream(
+      'attach to the container',
+      `/containers/${id}/attach?stream=1&stdout=1&stderr=1`,
+    );
   }
 
   /** Call before start: resolves when dockerd has noted it, so that the fastest exit is not missed. */
   async watchExit(id: string): Promise<ExitWatch> {
-    const stream = (await this.#dial('wait for the container', dockerLimits.quickCallMs, {
-      path: `/containers/${id}/wait?`,
-      method: 'POST',
-      isStream: true,
-      options: { _query: { condition: 'next-exit' }, _body: {} },
-    })) as Readable;
+    const stream = await this.#stream('wait for the container', `/containers/${id}/wait?condition=next-exit`);
     const code = readExitCode(stream);
     // Nobody may be waiting yet when the connection fails.
     code.catch(() => undefined);
     return { code, cancel: () => stream.destroy() };
   }
 
-  /** Rejects with Docker's own error, or EngineUnavailable. */
+  /** Rejects with DockerRefusal or EngineUnavailable. */
   async start(id: string): Promise<void> {
-    await this.#dial('start the container', dockerLimits.slowCallMs, {
-      path: `/containers/${id}/start?`,
-      method: 'POST',
-      options: {},
-    });
+    await this.#slow('start the container', 'POST', `/containers/${id}/start`);
   }
 
   /** SIGTERM, then SIGKILL after the grace time. Nothing to do is success. */
   async stop(id: string): Promise<void> {
-    await this.#within('stop the container', dockerLimits.slowCallMs, (abortSignal) =>
-      this.#docker.getContainer(id).stop({ t: dockerLimits.stopGraceSeconds, abortSignal }),
-    ).catch((error: unknown) => {
-      const status = statusOf(error);
-      if (status !== 304 && status !== 404) throw toEngineError('stop the container', error);
+    const path = `/containers/${id}/stop?t=${dockerLimits.stopGraceSeconds}`;
+    await this.#slow('stop the container', 'POST', path).catch((error: unknown) => {
+      if (statusOf(error) !== 404) throw toEngineError('stop the container', error);
     });
   }
 
   /** SIGKILL. Nothing to kill is success. */
   async kill(id: string): Promise<void> {
-    await this.#within('kill the container', dockerLimits.slowCallMs, (abortSignal) =>
-      this.#docker.getContainer(id).kill({ abortSignal }),
-    ).catch((error: unknown) => {
+    await this.#slow('kill the container', 'POST', `/containers/${id}/kill`).catch((error: unknown) => {
       const status = statusOf(error);
       if (status !== 404 && status !== 409) throw toEngineError('kill the container', error);
     });
@@ -151,17 +91,16 @@ export class DockerClient {
 
   /** What is known of a container; undefined when there is none. */
   async inspect(id: string): Promise<ContainerState | undefined> {
-    try {
-      const { State: state } = await this.#within(
-        'inspect the container',
-        dockerLimits.quickCallMs,
-        (abortSignal) => this.#docker.getContainer(id).inspect({ abortSignal }),
-      );
-      return { running: state.Running, exitCode: state.ExitCode, oomKilled: state.OOMKilled };
-    } catch (error) {
-      if (statusOf(error) === 404) return undefined;
-      throw toEngineError('inspect the container', error);
+    const found = await this.#find('inspect the container', `/containers/${id}/json`);
+    if (found === undefined) return undefined;
+    const { Running, ExitCode, OOMKilled } = ((found as { State?: unknown } | null)?.State ?? {}) as Record<
+      string,
+      unknown
+    >;
+    if (typeof Running !== 'boolean' || typeof ExitCode !== 'number') {
+      throw new NodeError('EngineFailed', 'Docker described a container without its state');
     }
+    return { running: Running, exitCode: ExitCode, oomKilled: OOMKilled === true };
   }
 
   /**
@@ -171,11 +110,7 @@ export class DockerClient {
   async remove(idOrName: string): Promise<void> {
     for (const waitMs of [...removeRetryMs, undefined]) {
       try {
-        await this.#dial('remove the container', dockerLimits.slowCallMs, {
-          path: `/containers/${idOrName}?`,
-          method: 'DELETE',
-          options: { _query: { force: true, v: true } },
-        });
+        await this.#slow('remove the container', 'DELETE', `/containers/${idOrName}?force=true&v=true`);
         return;
       } catch (error) {
         if (statusOf(error) === 404) return;
@@ -187,44 +122,33 @@ export class DockerClient {
 
   /** True when the image is on this machine. */
   async hasImage(reference: ImageReference): Promise<boolean> {
-    try {
-      // dockerode's own call cannot be aborted.
-      await this.#dial('inspect the image', dockerLimits.quickCallMs, {
-        path: `/images/${reference.full}/json`,
-        method: 'GET',
-        options: {},
-      });
-      return true;
-    } catch (error) {
-      if (statusOf(error) === 404) return false;
-      throw toEngineError('inspect the image', error);
-    }
+    return (await this.#find('inspect the image', `/images/${reference.full}/json`)) !== undefined;
   }
 
-  /** The progress stream of a pull, which ends when `signal` aborts. Rejects with Docker's own error. */
+  /** The progress stream of a pull, which ends when `signal` aborts. Rejects with DockerRefusal or EngineUnavailable. */
   async pull(
     reference: ImageReference,
     account: RegistryAccount | undefined,
     signal: AbortSignal,
   ): Promise<Readable> {
-    const options = {
-      _query: { fromImage: reference.repository, tag: reference.version },
-      _body: {},
-      abortSignal: signal,
-    };
-    const stream: unknown = await (account === undefined
-      ? this.#docker.createImage(options)
-      : this.#docker.createImage(account, options));
-    return stream as Readable;
+    const image = query({ fromImage: reference.repository, tag: reference.version });
+    return await this.#stream('pull the image', `/images/create?${image}`, {
+      signal,
+      // Who follows the pull gives up sooner.
+      timeoutMs: 2 * dockerLimits.pullSilenceMs,
+      headers:
+        account === undefined
+          ? {}
+          : { 'x-registry-auth': Buffer.from(JSON.stringify(account)).toString('base64url') },
+    });
   }
 
   /** Ids of the networks with this label ("name=value"), oldest first. */
   async findNetworks(label: string): Promise<string[]> {
-    const found = await this.#within('list networks', dockerLimits.quickCallMs, (abortSignal) =>
-      this.#docker.listNetworks({ filters: { label: [label] }, abortSignal }),
-    ).catch((error: unknown) => {
+    const path = `/networks?${query({ filters: JSON.stringify({ label: [label] }) })}`;
+    const found = (await this.#quick('list networks', 'GET', path).catch((error: unknown) => {
       throw toEngineError('list networks', error);
-    });
+    })) as { Id: string; Created: string }[];
     return found
       .toSorted((a, b) => a.Created.localeCompare(b.Created) || a.Id.localeCompare(b.Id))
       .map((network) => network.Id);
@@ -237,51 +161,57 @@ export class DockerClient {
     options: Record<string, string>,
   ): Promise<string> {
     const body = { Name: name, Driver: 'bridge', Labels: labels, Options: options };
-    const network = await this.#within('create the network', dockerLimits.slowCallMs, (abortSignal) =>
-      this.#docker.createNetwork({ ...body, abortSignal }),
-    ).catch((error: unknown) => {
-      throw toEngineError('create the network', error);
-    });
-    return network.id;
+    const made = await this.#slow('create the network', 'POST', '/networks/create', body).catch(
+      (error: unknown) => {
+        throw toEngineError('create the network', error);
+      },
+    );
+    return idOf(made, 'create of a network');
   }
 
   /** A network that cannot be removed now is removed at the next start. */
   async removeNetwork(id: string): Promise<void> {
-    await this.#within('remove the network', dockerLimits.slowCallMs, (abortSignal) =>
-      this.#docker.getNetwork(id).remove({ abortSignal }),
-    ).catch(() => undefined);
+    await this.#slow('remove the network', 'DELETE', `/networks/${id}`).catch(() => undefined);
   }
 
-  #dial(what: string, deadlineMs: number, request: object): Promise<unknown> {
-    return this.#within(
-      what,
-      deadlineMs,
-      (abortSignal) =>
-        new Promise((resolve, reject) => {
-          this.#modem.dial({ statusCodes: OK, abortSignal, ...request }, (error, data) => {
-            if (error === null || error === undefined) resolve(data);
-            else reject(error as Error);
-          });
-        }),
-    );
-  }
-
-  /** A call of its own deadline, which also holds where the library forgets to settle after an abort. */
-  async #within<T>(what: string, deadlineMs: number, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const controller = new AbortController();
-    const { promise: expired, reject } = Promise.withResolvers<never>();
-    const timer = setTimeout(() => {
-      reject(new NodeError('EngineUnavailable', `Docker did not answer in ${deadlineMs} ms (${what})`));
-      controller.abort();
-    }, deadlineMs);
+  /** undefined for what is not there. @throws NodeError EngineFailed, EngineUnavailable */
+  async #find(what: string, path: string): Promise<unknown> {
     try {
-      return await Promise.race([call(controller.signal), expired]);
+      return await this.#quick(what, 'GET', path);
     } catch (error) {
-      throw statusOf(error) === undefined ? toEngineError(what, error) : error;
-    } finally {
-      clearTimeout(timer);
+      if (statusOf(error) === 404) return undefined;
+      throw toEngineError(what, error);
     }
   }
+
+  #quick(what: string, method: Method, path: string): Promise<unknown> {
+    return this.#call({ what, method, path, timeoutMs: dockerLimits.quickCallMs });
+  }
+
+  #slow(what: string, method: Method, path: string, body?: object): Promise<unknown> {
+    return this.#call({ what, method, path, timeoutMs: dockerLimits.slowCallMs, ...(body && { body }) });
+  }
+
+  async #call(call: DockerCall): Promise<unknown> {
+    const { status, body } = await callDocker(this.#endpoint, { ...call, agent: this.#agent });
+    if (!isSuccess(status)) throw new DockerRefusal(status, body);
+    return body;
+  }
+
+  #stream(what: string, path: string, more: Partial<DockerCall> = {}): Promise<Readable> {
+    const timeoutMs = dockerLimits.quickCallMs;
+    return openDocker(this.#endpoint, { what, method: 'POST', path, timeoutMs, agent: this.#agent, ...more });
+  }
+}
+
+function query(parameters: Record<string, string>): string {
+  return new URLSearchParams(parameters).toString();
+}
+
+function idOf(answer: unknown, what: string): string {
+  const id = (answer as { Id?: unknown } | null)?.Id;
+  if (typeof id === 'string') return id;
+  throw new NodeError('EngineFailed', `Docker answered a ${what} without an id (expected {"Id": ...})`);
 }
 
 const LONGEST_EXIT_ANSWER = 65_536;

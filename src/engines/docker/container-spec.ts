@@ -38,6 +38,7 @@ export interface ContainerBody {
   readonly StopTimeout: number;
   readonly Healthcheck: { readonly Test: readonly string[] };
   readonly Labels: Readonly<Record<string, string>>;
+  readonly NetworkDisabled?: true;
   readonly HostConfig: {
     readonly Mounts: readonly BindMount[];
     readonly NetworkMode: string;
@@ -70,6 +71,8 @@ const CAPABILITIES = [
   // An init that runs as root ends children that have left it.
   'KILL',
 ];
+
+const HOSTS_TARGET = '/etc/hosts';
 
 /** Mount points that the container runtime refuses, because the kernel's own files live there. */
 const RESERVED_TARGETS = /^\/(?:proc|sys)(?:\/|$)/;
@@ -120,15 +123,23 @@ function optional(list: string[]): string[] | undefined {
   return list.length === 0 ? undefined : list;
 }
 
+/** How a container is connected. */
+export interface ContainerLink {
+  /** "none", "host" or the id of a network. */
+  readonly mode: string;
+  /** Of a container that Docker's networking leaves alone: the file on this machine that is its /etc/hosts. */
+  readonly hostsFile?: string;
+}
+
 /**
- * The container of an execution. `networkMode` is "none", "host" or the id of a network.
+ * The container of an execution.
  * @throws NodeError ValidationFailed
  */
 export function containerBody(
   nodeId: string,
   params: DockerParams,
   request: RunRequest,
-  networkMode: string,
+  link: ContainerLink,
   devices: ContainerDevices,
 ): ContainerBody {
   const { cpu, memory } = request.header.resources;
@@ -147,9 +158,10 @@ export function containerBody(
     // An image's own health check would start processes the job did not ask for.
     Healthcheck: { Test: ['NONE'] },
     Labels: containerLabels(nodeId, request.header),
+    ...(link.hostsFile !== undefined && { NetworkDisabled: true }),
     HostConfig: {
-      Mounts: mountsOf(request),
-      NetworkMode: networkMode,
+      Mounts: mountsOf(request, link.hostsFile),
+      NetworkMode: link.mode,
       ...(cpu > 0 && { NanoCpus: Math.round(Math.max(cpu, dockerLimits.minCpus) * 1e9) }),
       // Equal limits leave no swap.
       ...(memory > 0 && { Memory: memoryBytes, MemorySwap: memoryBytes }),
@@ -175,7 +187,7 @@ function environmentOf(parameters: readonly string[], env: Readonly<Record<strin
   return Array.from(merged, ([name, value]) => `${name}=${value}`);
 }
 
-function mountsOf(request: RunRequest): BindMount[] {
+function mountsOf(request: RunRequest, hostsFile: string | undefined): BindMount[] {
   const mounts: BindMount[] = [];
   const taken = new Set<string>();
   const claim = (target: string, where: string): string => {
@@ -209,6 +221,10 @@ function mountsOf(request: RunRequest): BindMount[] {
       Target: claim(result.Path, `Tasks[0].ResultPaths[${index}].Path`),
       ReadOnly: false,
     });
+  }
+  // A job that brings its own has its own.
+  if (hostsFile !== undefined && !taken.has(HOSTS_TARGET)) {
+    mounts.push({ Type: 'bind', Source: hostsFile, Target: HOSTS_TARGET, ReadOnly: false });
   }
   return mounts;
 }

@@ -1,26 +1,39 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
 import { NodeError } from '../../core/errors.ts';
 import type { RunCommandResult } from '../../core/job.ts';
 import { formatBytes } from '../../core/resources.ts';
 import type { Engine, RunContext, RunRequest, StopReason } from '../engine.ts';
 import { toStopError } from '../stop.ts';
-import { DockerClient, type ExitWatch } from './client.ts';
-import { containerBody, type DockerParams, parseDockerParams } from './container-spec.ts';
+import { DockerClient } from './client.ts';
+import {
+  type ContainerBody,
+  type ContainerLink,
+  containerBody,
+  type DockerParams,
+  parseDockerParams,
+} from './container-spec.ts';
 import { containerDevices } from './devices.ts';
 import { parseDockerHost } from './endpoint.ts';
 import {
   isImageMissing,
   isNameTaken,
+  isSourceMissing,
   mayHaveArrived,
   reasonOf,
   toCreateError,
   toStartError,
 } from './errors.ts';
+import { attachAndWatch, exitOf } from './exit.ts';
 import { containerName } from './labels.ts';
 import { dockerLimits } from './limits.ts';
-import { ensureJobNetwork, type NetworkPolicy, networkOf } from './network.ts';
+import {
+  type ContainerNetwork,
+  ensureJobNetwork,
+  type NetworkPolicy,
+  networkOf,
+  writeHosts,
+} from './network.ts';
 import { RunOutput } from './output.ts';
 import { ImagePulls } from './pulls.ts';
 import { checkResultSize, watchResultSize } from './result-size.ts';
@@ -31,7 +44,7 @@ export interface DockerEngineOptions extends NetworkPolicy {
   readonly nodeId: string;
   /** As `parseDockerHost` reads it. */
   readonly dockerHost: string;
-  /** Containers this engine creates or starts at once: the thread's share of the process's bound. */
+  /** Containers this engine creates or starts at once. */
   readonly createsAtOnce: number;
   /** Docker Hub account; "" for none. */
   readonly dockerUsername: string;
@@ -69,8 +82,10 @@ export class DockerEngine implements Engine {
   #networks: NetworkPolicy;
   readonly #modules: DockerEngineModules;
   readonly #creates: Semaphore;
-  #connecting: Promise<Connection> | undefined;
+  #connection: Connection | undefined;
   #network: Promise<string> | undefined;
+  /** False once Docker did not see a file that this node has written. */
+  #sharesFiles = true;
 
   constructor(options: DockerEngineOptions, modules: DockerEngineModules) {
     this.#options = options;
@@ -89,15 +104,16 @@ export class DockerEngine implements Engine {
     const params = parseDockerParams(task.Engine.Params);
     const network = networkOf(task.Network, this.#networks);
     throwIfStopped(context.signal);
-    const { client, pulls } = await this.#connect();
+    const { client, pulls } = this.#connect();
     const output = await RunOutput.create(request.resultsDirectory, request.maxStreamBytes, () =>
       context.report({ kind: 'output' }),
     );
     try {
       const devices = await containerDevices(request.gpus);
-      const mode = network === 'bridge' ? await this.#jobNetwork(client) : network;
-      const body = containerBody(this.#options.nodeId, params, request, mode, devices);
-      const create = (name: string): Promise<string> => client.create(name, body);
+      const link = await this.#link(client, network, request);
+      const bodyWith = (link: ContainerLink): ContainerBody =>
+        containerBody(this.#options.nodeId, params, request, link, devices);
+      const create = (name: string): Promise<string> => this.#create(client, name, link, bodyWith);
       return await this.#runContainer(client, pulls, create, params, request, context, output);
     } catch (error) {
       throw context.signal.aborted && error === context.signal.reason
@@ -108,19 +124,14 @@ export class DockerEngine implements Engine {
     }
   }
 
-  async #connect(): Promise<Connection> {
-    this.#connecting ??= this.#open().catch((error: unknown) => {
-      this.#connecting = undefined;
-      throw error;
-    });
-    return await this.#connecting;
-  }
-
-  async #open(): Promise<Connection> {
+  /** @throws NodeError ConfigInvalid for a malformed address */
+  #connect(): Connection {
+    if (this.#connection !== undefined) return this.#connection;
     const { dockerHost, dockerUsername: username, dockerPassword: password } = this.#options;
-    const client = await DockerClient.open(parseDockerHost(dockerHost));
+    const client = new DockerClient(parseDockerHost(dockerHost));
     const account = username === '' ? undefined : { username, password, serveraddress: DOCKER_HUB };
-    return { client, pulls: new ImagePulls(client, account) };
+    this.#connection = { client, pulls: new ImagePulls(client, account) };
+    return this.#connection;
   }
 
   async #jobNetwork(client: DockerClient): Promise<string> {
@@ -129,6 +140,31 @@ export class DockerEngine implements Engine {
       throw error;
     });
     return await this.#network;
+  }
+
+  /**
+   * A container without network is left alone by Docker's networking, which before Docker 28 runs a second
+   * dockerd for each, to set up no more than the loopback that the runtime has set up already: half of all its work.
+   */
+  async #link(client: DockerClient, network: ContainerNetwork, request: RunRequest): Promise<ContainerLink> {
+    if (network === 'bridge') return { mode: await this.#jobNetwork(client) };
+    if (network === 'host' || !this.#sharesFiles) return { mode: network };
+    return { mode: network, hostsFile: await writeHosts(request) };
+  }
+
+  async #create(
+    client: DockerClient,
+    name: string,
+    link: ContainerLink,
+    bodyWith: (link: ContainerLink) => ContainerBody,
+  ): Promise<string> {
+    try {
+      return await client.create(name, bodyWith(link));
+    } catch (error) {
+      if (link.hostsFile === undefined || !isSourceMissing(error, link.hostsFile)) throw error;
+      this.#sharesFiles = false;
+      return await client.create(name, bodyWith({ mode: link.mode }));
+    }
   }
 
   async #runContainer(
@@ -231,11 +267,13 @@ export class DockerEngine implements Engine {
     output: RunOutput,
   ): Promise<RunCommandResult> {
     if (end.kind === 'stopped' && end.reason.kind === 'detach') throw toStopError(end.reason);
-    let state = await client.inspect(id).catch((error: unknown) => {
-      // A run that has failed already keeps its own reason.
-      if (end.kind === 'exited') throw error;
-      return undefined;
-    });
+    let state = isClean(end)
+      ? undefined
+      : await client.inspect(id).catch((error: unknown) => {
+          // A run that has failed already keeps its own reason.
+          if (end.kind === 'exited') throw error;
+          return undefined;
+        });
     if (end.kind === 'exited' && end.code === SIGKILL_EXIT && state?.oomKilled === false) {
       await new Promise((resolve) => setTimeout(resolve, OOM_NEWS_MS));
       state = await client.inspect(id);
@@ -248,8 +286,7 @@ export class DockerEngine implements Engine {
       case 'failed':
         throw end.error;
       case 'exited': {
-        // A job that survives the end of one of its processes has a result of its own.
-        if (state?.oomKilled === true && end.code !== 0) throw outOfMemory(request);
+        if (state?.oomKilled === true) throw outOfMemory(request);
         await checkResultSize(resultPaths(request), request.maxResultBytes);
         return { ...output.inline(), ExitCode: end.code, ErrorMsg: '' };
       }
@@ -278,41 +315,6 @@ export class DockerEngine implements Engine {
   }
 }
 
-async function attachAndWatch(client: DockerClient, id: string): Promise<[ExitWatch, Readable]> {
-  const [exit, stream] = await Promise.allSettled([client.watchExit(id), client.attach(id)]);
-  if (exit.status === 'fulfilled' && stream.status === 'fulfilled') return [exit.value, stream.value];
-  if (exit.status === 'fulfilled') exit.value.cancel();
-  if (stream.status === 'fulfilled') stream.value.destroy();
-  throw asNodeError(exit.status === 'rejected' ? exit.reason : (stream as PromiseRejectedResult).reason);
-}
-
-/** Exit code as dockerd announces it, or as it is found by looking, where the announcement is lost. */
-async function exitOf(client: DockerClient, id: string, exit: ExitWatch, over: AbortSignal): Promise<number> {
-  const { promise: found, resolve, reject } = Promise.withResolvers<number>();
-  let looking = false;
-  const look = async (): Promise<void> => {
-    if (looking) return;
-    looking = true;
-    try {
-      const state = await client.inspect(id);
-      if (state === undefined) {
-        reject(new NodeError('ExecutionLost', 'the container was removed by someone else while it ran'));
-      } else if (!state.running) resolve(state.exitCode);
-    } catch {
-      // Docker is slow or away: the wait itself tells when the connection ends.
-    } finally {
-      looking = false;
-    }
-  };
-  const timer = setInterval(() => void look(), dockerLimits.exitCheckMs);
-  over.addEventListener('abort', () => clearInterval(timer), { once: true });
-  try {
-    return await Promise.race([exit.code, found]);
-  } finally {
-    clearInterval(timer);
-  }
-}
-
 function stopped(signal: AbortSignal, over: AbortSignal): Promise<RunEnd> {
   return new Promise((resolve) => {
     const stop = (): void => resolve({ kind: 'stopped', reason: signal.reason as StopReason });
@@ -333,6 +335,11 @@ async function failureWithin(promise: Promise<void>, ms: number): Promise<unknow
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** A job that survives the end of one of its processes for want of memory has a result of its own: nothing is left to ask. */
+function isClean(end: RunEnd): boolean {
+  return end.kind === 'exited' && end.code === 0;
 }
 
 function throwIfStopped(signal: AbortSignal): void {

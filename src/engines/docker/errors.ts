@@ -1,16 +1,26 @@
 import { NodeError } from '../../core/errors.ts';
 
-/** HTTP status of an answer of Docker that was an error; undefined when there was no answer. */
-export function statusOf(error: unknown): number | undefined {
-  const status = (error as { statusCode?: unknown } | null)?.statusCode;
-  return typeof status === 'number' ? status : undefined;
+/** Docker answered, and did not do what it was asked. */
+export class DockerRefusal extends Error {
+  /** Of HTTP. */
+  readonly status: number;
+
+  constructor(status: number, body: unknown) {
+    const { message } = (body ?? {}) as { message?: unknown };
+    super(typeof message === 'string' ? message.trim() : `status ${status}, no reason given`);
+    this.name = 'DockerRefusal';
+    this.status = status;
+  }
 }
 
-/** Docker's own words of an error, without the client library's wrapping. */
+/** HTTP status of an answer of Docker that was an error; undefined when there was no answer. */
+export function statusOf(error: unknown): number | undefined {
+  return error instanceof DockerRefusal ? error.status : undefined;
+}
+
+/** In Docker's own words, where it said something. */
 export function reasonOf(error: unknown): string {
-  const { json, message } = error as { json?: { message?: unknown } | null; message?: unknown };
-  const text = typeof json?.message === 'string' ? json.message : String(message ?? error);
-  return text.replace(/^\(HTTP code \d+\) [^-]* - /, '').trim();
+  return error instanceof Error ? error.message.trim() : String(error);
 }
 
 /**
@@ -80,6 +90,11 @@ export function isImageMissing(error: unknown): boolean {
 /** True when a create failed because a container has this name. */
 export function isNameTaken(error: unknown): boolean {
   return statusOf(error) === 409 && /already in use/i.test(reasonOf(error));
+}
+
+/** True when a create failed because Docker does not see this file: it runs on another machine, or the node in a container. */
+export function isSourceMissing(error: unknown, path: string): boolean {
+  return statusOf(error) === 400 && reasonOf(error).includes(`bind source path does not exist: ${path}`);
 }
 
 const NO_SUCH_IMAGE =

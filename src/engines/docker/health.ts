@@ -1,12 +1,9 @@
 import { NodeError } from '../../core/errors.ts';
-import { type DockerAnswer as Answer, callDocker as call } from './api-call.ts';
+import { type DockerAnswer as Answer, callDocker } from './api-call.ts';
 import { type DockerEndpoint, formatEndpoint, parseDockerHost } from './endpoint.ts';
 import { NODE_LABEL } from './labels.ts';
 
-/**
- * The few calls the main thread makes: is Docker there, and what did an earlier run leave behind. They use
- * node:http alone, so that the main thread does not load dockerode (some 17 MB) to ask a version.
- */
+/* The few calls the main thread makes: is Docker there, and what did an earlier run leave behind. */
 
 /** What an answering Docker Engine says of itself. */
 export interface DockerInfo {
@@ -33,7 +30,11 @@ export async function pingDocker(options: {
   readonly timeoutMs?: number;
 }): Promise<DockerInfo> {
   const endpoint = parseDockerHost(options.dockerHost);
-  const answer = await call(endpoint, 'GET', '/version', options.timeoutMs ?? DEFAULT_PING_MS);
+  const answer = await callDocker(endpoint, {
+    method: 'GET',
+    path: '/version',
+    timeoutMs: options.timeoutMs ?? DEFAULT_PING_MS,
+  });
   const { Version, ApiVersion, Os, Arch } = (answer.body ?? {}) as Record<string, unknown>;
   if (
     answer.status !== 200 ||
@@ -82,7 +83,7 @@ export async function reapContainers(
 }
 
 async function listIds(endpoint: DockerEndpoint, path: string, timeoutMs: number): Promise<string[]> {
-  const answer = await call(endpoint, 'GET', path, timeoutMs);
+  const answer = await callDocker(endpoint, { method: 'GET', path, timeoutMs });
   if (answer.status !== 200 || !Array.isArray(answer.body)) throw refused('GET', path, answer);
   return (answer.body as { Id?: unknown }[]).map(({ Id }) => {
     if (typeof Id !== 'string' || !/^[0-9a-zA-Z]+$/.test(Id)) throw refused('GET', path, answer);
@@ -91,7 +92,7 @@ async function listIds(endpoint: DockerEndpoint, path: string, timeoutMs: number
 }
 
 async function remove(endpoint: DockerEndpoint, path: string, timeoutMs: number): Promise<void> {
-  const answer = await call(endpoint, 'DELETE', path, timeoutMs);
+  const answer = await callDocker(endpoint, { method: 'DELETE', path, timeoutMs });
   // 404: gone already; 409: its removal is under way.
   if (answer.status >= 300 && answer.status !== 404 && answer.status !== 409) {
     throw refused('DELETE', path, answer);

@@ -117,7 +117,7 @@ export class ImagePlatforms {
   /** The JSON of an answer; undefined for one that is no success. */
   async #get(path: string, headers: Record<string, string> = {}): Promise<unknown> {
     const timeoutMs = this.#options.timeoutMs ?? TIMEOUT_MS;
-    const { status, body } = await callDocker(this.#endpoint, 'GET', path, timeoutMs, headers);
+    const { status, body } = await callDocker(this.#endpoint, { method: 'GET', path, timeoutMs, headers });
     return status === 200 ? body : undefined;
   }
 }

@@ -1,7 +1,10 @@
 import { randomUUID } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { NodeError } from '../../core/errors.ts';
 import { shortId } from '../../core/ids.ts';
 import type { NetworkConfig } from '../../core/job.ts';
+import type { RunRequest } from '../engine.ts';
 import type { DockerClient } from './client.ts';
 import { NODE_LABEL } from './labels.ts';
 
@@ -67,4 +70,23 @@ export async function ensureJobNetwork(client: DockerClient, nodeId: string): Pr
   const [oldest = own] = await client.findNetworks(label);
   if (oldest !== own) await client.removeNetwork(own);
   return oldest;
+}
+
+/** What Docker writes for a container that has the loopback only. */
+const LOOPBACK_HOSTS = `127.0.0.1\tlocalhost
+::1\tlocalhost ip6-localhost ip6-loopback
+fe00::0\tip6-localnet
+ff00::0\tip6-mcastprefix
+ff02::1\tip6-allnodes
+ff02::2\tip6-allrouters
+`;
+
+/**
+ * Writes the /etc/hosts of a container that Docker's networking leaves alone, into the execution's folder: its own, as
+ * Docker would make it, because its processes may write there. Returns its path.
+ */
+export async function writeHosts({ placement }: RunRequest): Promise<string> {
+  const path = join(placement.directory, 'hosts');
+  await writeFile(path, LOOPBACK_HOSTS, { mode: 0o644 });
+  return path;
 }

@@ -1,18 +1,16 @@
 import type { Explanation } from '../../core/bids.ts';
-import { toErrorData } from '../../core/errors.ts';
-import { type BidFacts, readSpec } from '../../core/headers.ts';
 import type { JobSpec } from '../../core/job.ts';
 import type { Outcome } from '../../core/outcome.ts';
 import type { Storage } from '../../storages/storage.ts';
-import { type CheckedAsk, checkAsk } from '../checks/ask.ts';
-import { bidFacts, isSelfContained } from '../checks/facts.ts';
+import { checkAsk } from '../checks/ask.ts';
+import { isSelfContained } from '../checks/facts.ts';
 import { BID, decideSlowly, explainAll, type Observer, type SlowOptions, slowOnes } from './decide.ts';
 import { inputBytes } from './input-bytes.ts';
 import { rememberLookUps } from './look-ups.ts';
 import { createStrategies, type PolicyModules } from './policy.ts';
 import type { CommandRunner } from './probes/exec.ts';
 import type { BidInput, BidOptions, BidOutput, BidPolicy, Offer } from './protocol.ts';
-import { countIn, decideSafely, invalid, outcomeOf, withDisk } from './quick.ts';
+import { countIn, decideSafely, outcomeOf, type ReadAsk, readAsk, withDisk, withRead } from './quick.ts';
 import type { PlatformLookup } from './strategies/image-platform.ts';
 import type { AskedJob, Strategy } from './strategy.ts';
 import { BidTally } from './tally.ts';
@@ -75,26 +73,18 @@ export class Bidder {
   }
 
   /** Never rejects: what goes wrong is a rejection with the reason. */
-  async bid(input: BidInput, context: BidContext): Promise<Outcome<BidOutput>> {
-    const { asked } = input;
+  async bid({ asked, spec, explain }: BidInput, context: BidContext): Promise<Outcome<BidOutput>> {
     const isKnown = 'engine' in asked;
-    let checked: CheckedAsk;
-    let facts: BidFacts;
-    try {
-      checked = isKnown
-        ? { header: asked, spec: parse(input.spec) }
-        : checkAsk(asked, input.spec, this.#options.defaultResources);
-      facts = bidFacts(checked.spec.Tasks[0]);
-    } catch (thrown) {
-      return invalid(`this node can not read the job: ${toErrorData(thrown).message}`);
-    }
-    const outcome = await this.#decide({ ...checked, facts }, input.explain, context);
-    if (isKnown || !('value' in outcome)) return outcome;
-    return { ...outcome, value: { ...outcome.value, read: readSpec(checked.header) } };
+    const read = readAsk(() =>
+      isKnown ? { header: asked, spec: parse(spec) } : checkAsk(asked, spec, this.#options.defaultResources),
+    );
+    if ('kind' in read) return read;
+    const outcome = await this.#decide(read, explain, context);
+    return isKnown ? outcome : withRead(outcome, read.header);
   }
 
   async #decide(
-    { header, spec, facts }: CheckedAsk & { readonly facts: BidFacts },
+    { header, spec, facts }: ReadAsk,
     isExplained: boolean,
     context: BidContext,
   ): Promise<Outcome<BidOutput>> {

@@ -1,7 +1,9 @@
 import { toErrorData } from '../../core/errors.ts';
-import type { BidFacts } from '../../core/headers.ts';
+import { type AskedExecution, type BidFacts, readSpec } from '../../core/headers.ts';
 import type { ExecutionHeader } from '../../core/item.ts';
 import type { Outcome } from '../../core/outcome.ts';
+import { type CheckedAsk, checkAsk } from '../checks/ask.ts';
+import { bidFacts, isSelfContained } from '../checks/facts.ts';
 import { BID, type Decision, decideQuickly, type Observer } from './decide.ts';
 import type { BidOptions, BidOutput, BidPolicy, Offer } from './protocol.ts';
 import { createRules } from './rules.ts';
@@ -9,9 +11,12 @@ import { hasImage } from './strategies/image-platform.ts';
 import type { QuickJob, Strategy } from './strategy.ts';
 import { BidTally, type VerdictName } from './tally.ts';
 
+/** A longer spec is read on a bid thread: reading so much takes about as long as handling the message that brought it. */
+const PEERS_SPEC_BYTES = 4096;
+
 /**
  * Bids that need no look-up and no probe, on whatever thread asks: the very strategies of the bid threads, without the
- * hop to one, which costs more than they do. For jobs whose facts are known.
+ * hop to one, which costs more than they do.
  */
 export class QuickBids {
   readonly #options: BidOptions;
@@ -47,6 +52,36 @@ export class QuickBids {
     const [, , , bytes] = facts;
     return outcomeOf(this.#strategies, job, { decision, bytes });
   }
+
+  /** As above for a peer's job, which is checked first. Undefined also where there is much to read. */
+  bidOfPeer(asked: AskedExecution, spec: Uint8Array): Outcome<BidOutput> | undefined {
+    if (this.#offer === undefined || this.#isProbed || spec.length > PEERS_SPEC_BYTES) return undefined;
+    const checked = readAsk(() => checkAsk(asked, spec, this.#options.defaultResources));
+    if ('kind' in checked) return checked;
+    if (!isSelfContained(checked.facts)) return undefined;
+    const outcome = this.bid(checked.header, checked.facts);
+    return outcome === undefined ? undefined : withRead(outcome, checked.header);
+  }
+}
+
+/** A job that could be read, and what it is decided on. */
+export interface ReadAsk extends CheckedAsk {
+  readonly facts: BidFacts;
+}
+
+/** What `read` returns and the facts of it, or the refusal of what can not be read. */
+export function readAsk(read: () => CheckedAsk): ReadAsk | Extract<Outcome<BidOutput>, { kind: 'reject' }> {
+  try {
+    const checked = read();
+    return { ...checked, facts: bidFacts(checked.spec.Tasks[0]) };
+  } catch (thrown) {
+    return invalid(`this node can not read the job: ${toErrorData(thrown).message}`);
+  }
+}
+
+/** The outcome with what was read in a peer's spec. */
+export function withRead(outcome: Outcome<BidOutput>, header: ExecutionHeader): Outcome<BidOutput> {
+  return 'value' in outcome ? { ...outcome, value: { ...outcome.value, read: readSpec(header) } } : outcome;
 }
 
 /** As `decideQuickly`: what goes wrong is a rejection with the reason. */
@@ -78,7 +113,7 @@ export function withDisk<Job extends QuickJob>(job: Job, bytes: number): Job {
   return bytes <= job.resources.disk ? job : { ...job, resources: { ...job.resources, disk: bytes } };
 }
 
-export function invalid(reason: string): Extract<Outcome<BidOutput>, { kind: 'reject' }> {
+function invalid(reason: string): Extract<Outcome<BidOutput>, { kind: 'reject' }> {
   return { kind: 'reject', final: true, code: 'invalid', reason };
 }
 

@@ -32,7 +32,7 @@ export type ExecuteReport = RunReport | { readonly kind: 'preparing' };
 export interface ExecuteOptions {
   readonly nodeId: string;
   readonly storages: StorageOptions;
-  /** dockerode connection: socket path or tcp URL; "" for the environment's default. */
+  /** Of the Docker Engine, as `parseDockerHost` reads it; "" for the system's socket. */
   readonly dockerHost: string;
   /** Docker network jobs of type Bridge and Full are put in; made and owned by the node. */
   readonly acceptNetworked: boolean;
@@ -48,6 +48,4 @@ export interface ExecuteOptions {
   /** Docker Hub account for private images; "" for none. */
   readonly dockerUsername: string;
   readonly dockerPassword: string;
-  /** Threads of the supervise pool: they share the process's bound on concurrent container creations. */
-  readonly superviseThreads: number;
 }

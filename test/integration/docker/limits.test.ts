@@ -128,6 +128,25 @@ describe('what a container may and may not do', { concurrency: 2 }, () => {
     assert.equal((await result).Stdout, 'lo\n');
   });
 
+  test('without network, localhost is there, and /etc/hosts is its own to write', async (t) => {
+    const serve = 'httpd -p 127.0.0.1:8000 -h /etc';
+    const { result } = await sh(
+      t,
+      `${serve}; echo "127.0.0.1 other" >> /etc/hosts; wget -q -O - http://localhost:8000/passwd http://other:8000/group`,
+    );
+    assert.match((await result).Stdout, /^root:x:0:0[^]*nogroup:x/);
+    const next = await sh(t, 'cat /etc/hosts');
+    assert.match((await next.result).Stdout, /^127\.0\.0\.1\tlocalhost\n(?:(?!other).*\n)*$/);
+  });
+
+  test('an input may take the place of /etc/hosts', async (t) => {
+    const folder = await inputFolder(t);
+    const { result } = await sh(t, 'cat /etc/hosts', {
+      inputs: [{ path: join(folder, 'file.txt'), target: '/etc/hosts', alias: '', readOnly: true }],
+    });
+    assert.equal((await result).Stdout, await readFile(join(folder, 'file.txt'), 'utf8'));
+  });
+
   for (const type of ['Default', 'Full', 'Bridge'] as const) {
     test(`network ${type} is the node's own bridge where networking is accepted`, async (t) => {
       const { result } = await sh(t, 'ls /sys/class/net', { task: { Network: { Type: type } } });

@@ -1,52 +1,17 @@
 import assert from 'node:assert/strict';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 import { DockerClient } from '../../../../src/engines/docker/client.ts';
 import type { ContainerBody } from '../../../../src/engines/docker/container-spec.ts';
 import { isNameTaken } from '../../../../src/engines/docker/errors.ts';
 import { pingDocker } from '../../../../src/engines/docker/health.ts';
 import { parseImageReference } from '../../../../src/engines/docker/image-reference.ts';
 import { codeIs } from '../../../contract/engine.ts';
-
-interface Seen {
-  readonly method: string;
-  readonly url: string;
-  readonly body: string;
-}
-
-/** A Docker Engine made of one function. */
-async function engine(
-  t: TestContext,
-  handle: (seen: Seen, response: ServerResponse) => void,
-): Promise<{ host: string; port: number; seen: Seen[] }> {
-  const seen: Seen[] = [];
-  const server = createServer((request: IncomingMessage, response) => {
-    let body = '';
-    request.on('data', (chunk) => (body += String(chunk)));
-    request.on('end', () => {
-      const one = { method: request.method ?? '', url: request.url ?? '', body };
-      seen.push(one);
-      handle(one, response);
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const address = server.address();
-  assert.ok(address !== null && typeof address === 'object');
-  return { host: '127.0.0.1', port: address.port, seen };
-}
-
-const json = (response: ServerResponse, status: number, body: unknown): void => {
-  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
-};
+import { fakeDocker, json } from '../../../support/fake-docker.ts';
 
 describe('DockerClient', () => {
   it('keeps what a job says out of the URL', async (t) => {
-    const server = await engine(t, (_seen, response) => json(response, 201, { Id: 'c1' }));
-    const client = await DockerClient.open({ kind: 'tcp', ...server });
+    const server = await fakeDocker(t, (_seen, response) => json(response, 201, { Id: 'c1' }));
+    const client = new DockerClient({ kind: 'tcp', ...server });
     const body = { Image: 'a:1', Env: ['TOKEN=secret'] } as unknown as ContainerBody;
     assert.equal(await client.create('name', body), 'c1');
     assert.deepEqual(server.seen, [
@@ -56,14 +21,14 @@ describe('DockerClient', () => {
 
   it('passes on what Docker says to a create', async (t) => {
     const message = 'Conflict. The container name "/n" is already in use by container "x".';
-    const server = await engine(t, (_seen, response) => json(response, 409, { message }));
-    const client = await DockerClient.open({ kind: 'tcp', ...server });
+    const server = await fakeDocker(t, (_seen, response) => json(response, 409, { message }));
+    const client = new DockerClient({ kind: 'tcp', ...server });
     await assert.rejects(client.create('n', {} as unknown as ContainerBody), isNameTaken);
   });
 
   it('never pulls every tag', async (t) => {
-    const server = await engine(t, (_seen, response) => response.writeHead(200).end());
-    const client = await DockerClient.open({ kind: 'tcp', ...server });
+    const server = await fakeDocker(t, (_seen, response) => response.writeHead(200).end());
+    const client = new DockerClient({ kind: 'tcp', ...server });
     const { signal } = new AbortController();
     (await client.pull(parseImageReference('ubuntu'), undefined, signal)).resume();
     assert.equal(server.seen[0]?.url, '/images/create?fromImage=ubuntu&tag=latest');
@@ -71,11 +36,11 @@ describe('DockerClient', () => {
 
   it('ends the request of a pull that is given up', async (t) => {
     const closed = Promise.withResolvers<void>();
-    const server = await engine(t, (_seen, response) => {
+    const server = await fakeDocker(t, (_seen, response) => {
       response.on('close', () => closed.resolve());
       response.writeHead(200).write('{"status":"Pulling"}\n');
     });
-    const client = await DockerClient.open({ kind: 'tcp', ...server });
+    const client = new DockerClient({ kind: 'tcp', ...server });
     const stop = new AbortController();
     const stream = await client.pull(parseImageReference('ubuntu'), undefined, stop.signal);
     const failed = new Promise((resolve) => stream.on('error', resolve));
@@ -85,10 +50,10 @@ describe('DockerClient', () => {
   });
 
   it('gives up a call that is not answered, and one whose answer does not end', async (t) => {
-    const server = await engine(t, (seen, response) => {
+    const server = await fakeDocker(t, (seen, response) => {
       if (seen.url.includes('/half/')) response.writeHead(200).write('{"State":');
     });
-    const client = await DockerClient.open({ kind: 'tcp', ...server });
+    const client = new DockerClient({ kind: 'tcp', ...server });
     t.mock.timers.enable({ apis: ['setTimeout'] });
     for (const id of ['silent', 'half']) {
       const before = server.seen.length;
@@ -103,25 +68,47 @@ describe('DockerClient', () => {
     }
   });
 
+  it('repeats a call that met a kept connection which Docker had closed, and no other', async (t) => {
+    let closes = false;
+    const server = await fakeDocker(t, (_seen, response) => {
+      if (closes) response.destroy();
+      else json(response, 201, { Id: 'c1' });
+      closes = false;
+    });
+    const body = {} as unknown as ContainerBody;
+    const client = new DockerClient({ kind: 'tcp', ...server });
+    await client.create('first', body);
+    closes = true;
+    await client.create('second', body);
+    assert.deepEqual(
+      server.seen.map(({ url }) => url.split('=')[1]),
+      ['first', 'second', 'second'],
+    );
+    closes = true;
+    const fresh = new DockerClient({ kind: 'tcp', ...server });
+    await assert.rejects(fresh.create('third', body), codeIs('EngineUnavailable'));
+    assert.equal(server.seen.length, 4);
+  });
+
   it('tries a removal again, and takes a container that is gone for removed', async (t) => {
     let asked = 0;
-    const server = await engine(t, (_seen, response) => {
+    const server = await fakeDocker(t, (_seen, response) => {
       asked += 1;
       if (asked === 1) json(response, 500, { message: 'device or resource busy' });
       else json(response, 404, { message: 'No such container' });
     });
-    const client = await DockerClient.open({ kind: 'tcp', ...server });
+    const client = new DockerClient({ kind: 'tcp', ...server });
     await client.remove('c1');
     assert.equal(asked, 2);
     assert.equal(server.seen[0]?.url, '/containers/c1?force=true&v=true');
   });
 
   it('a wait whose connection ends without an exit code is an error', async (t) => {
-    const server = await engine(t, (_seen, response) => {
+    const server = await fakeDocker(t, (_seen, response) => {
       response.writeHead(200).flushHeaders();
       setImmediate(() => response.destroy());
     });
-    const client = await DockerClient.open({ kind: 'tcp', ...server });
+    const client = new DockerClient({ kind: 'tcp', ...server });
     const exit = await client.watchExit('c1');
     await assert.rejects(exit.code, codeIs('EngineUnavailable'));
   });
@@ -135,7 +122,7 @@ describe('pingDocker', () => {
       [null, /no Docker Engine/],
       [version, /expected 1\.41/],
     ] as const) {
-      const server = await engine(t, (_seen, response) => json(response, 200, answer));
+      const server = await fakeDocker(t, (_seen, response) => json(response, 200, answer));
       const dockerHost = `tcp://127.0.0.1:${server.port}`;
       await assert.rejects(pingDocker({ dockerHost }), (error) => {
         assert.ok(codeIs('EngineUnavailable')(error));
@@ -143,7 +130,7 @@ describe('pingDocker', () => {
         return true;
       });
     }
-    const modern = await engine(t, (_seen, response) =>
+    const modern = await fakeDocker(t, (_seen, response) =>
       json(response, 200, { ...version, Version: '28.2.2', ApiVersion: '1.50' }),
     );
     assert.deepEqual(await pingDocker({ dockerHost: `tcp://127.0.0.1:${modern.port}` }), {

@@ -43,7 +43,7 @@ describe('containerBody', () => {
       env: { B: 'task' },
     });
     const params = parseDockerParams({ Image: 'a', EnvironmentVariables: ['A=1', 'B=params', 'A=2'] });
-    const body = containerBody('node', params, request, 'none', {});
+    const body = containerBody('node', params, request, { mode: 'none' }, {});
     assert.deepEqual(body.Env, ['A=2', 'B=task']);
     assert.equal(body.HostConfig.NanoCpus, 1_500_000_000);
     assert.equal(body.HostConfig.Memory, 100_000_000);
@@ -58,12 +58,27 @@ describe('containerBody', () => {
   it('asks for no less than Docker gives, and for nothing where nothing is asked', async (t) => {
     const params = parseDockerParams({ Image: 'a' });
     const tiny = await runRequest(t, { engine: 'docker', resources: { cpu: 0.001, memory: 1000 } });
-    const { HostConfig: small } = containerBody('n', params, tiny, 'none', {});
+    const { HostConfig: small } = containerBody('n', params, tiny, { mode: 'none' }, {});
     assert.equal(small.NanoCpus, 10_000_000);
     assert.equal(small.Memory, 6 * 1024 * 1024);
     const none = await runRequest(t, { engine: 'docker', resources: { cpu: 0, memory: 0 } });
-    const { HostConfig: free } = containerBody('n', params, none, 'none', {});
+    const { HostConfig: free } = containerBody('n', params, none, { mode: 'none' }, {});
     assert.ok(!('NanoCpus' in free) && !('Memory' in free) && !('MemorySwap' in free));
+  });
+
+  it('leaves the network to the runtime where there is a hosts file', async (t) => {
+    const request = await runRequest(t, { engine: 'docker' });
+    const params = parseDockerParams({ Image: 'a' });
+    const plain = containerBody('n', params, request, { mode: 'none' }, {});
+    assert.ok(!('NetworkDisabled' in plain));
+    assert.deepEqual(plain.HostConfig.Mounts, []);
+    const quiet = containerBody('n', params, request, { mode: 'none', hostsFile: '/e/hosts' }, {});
+    assert.equal(quiet.NetworkDisabled, true);
+    // An engine that knows no such field is still told.
+    assert.equal(quiet.HostConfig.NetworkMode, 'none');
+    assert.deepEqual(quiet.HostConfig.Mounts, [
+      { Type: 'bind', Source: '/e/hosts', Target: '/etc/hosts', ReadOnly: false },
+    ]);
   });
 
   it('refuses two mounts at one place', async (t) => {
@@ -76,7 +91,10 @@ describe('containerBody', () => {
       ],
     });
     const params = parseDockerParams({ Image: 'a' });
-    assert.throws(() => containerBody('n', params, request, 'none', {}), codeIs('ValidationFailed'));
+    assert.throws(
+      () => containerBody('n', params, request, { mode: 'none' }, {}),
+      codeIs('ValidationFailed'),
+    );
   });
 });
 

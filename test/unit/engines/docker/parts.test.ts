@@ -6,6 +6,7 @@ import { Readable } from 'node:stream';
 import { describe, it, type TestContext } from 'node:test';
 import { parseDockerHost } from '../../../../src/engines/docker/endpoint.ts';
 import {
+  DockerRefusal,
   isImageMissing,
   isNameTaken,
   mayHaveArrived,
@@ -33,8 +34,7 @@ function frame(type: number, payload: string | Uint8Array): Buffer {
   return Buffer.concat([header, bytes]);
 }
 
-const answer = (statusCode: number, message: string): unknown =>
-  Object.assign(new Error(`(HTTP code ${statusCode}) unexpected - ${message} `), { statusCode, json: null });
+const answer = (status: number, message: string): unknown => new DockerRefusal(status, { message });
 
 describe('parseDockerHost', () => {
   it('reads sockets and addresses', () => {

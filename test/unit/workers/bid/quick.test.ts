@@ -6,6 +6,8 @@ import type { BidOptions } from '../../../../src/workers/bid/protocol.ts';
 import { QuickBids } from '../../../../src/workers/bid/quick.ts';
 import { BidTally, verdictNames } from '../../../../src/workers/bid/tally.ts';
 import { bidFacts, isSelfContained } from '../../../../src/workers/checks/facts.ts';
+import { Faults } from '../../../../src/workers/checks/faults.ts';
+import { normaliseJob } from '../../../../src/workers/checks/normalise.ts';
 import { bidderOf, header, input, jobSpec, OFFER, OPTIONS, spec, storage } from '../../../support/bid.ts';
 
 function quickOf(options: Partial<BidOptions> = {}): QuickBids {
@@ -28,6 +30,50 @@ test('probes, images and an offer not known yet are for the bid threads', () => 
   assert.equal(quickOf({ probeHttp: 'http://127.0.0.1:1' }).bid(wasm, plain), undefined);
   assert.equal(quickOf().bid(header({ engine: 'docker' }), plain), undefined);
   assert.equal(new QuickBids(OPTIONS).bid(wasm, plain), undefined);
+});
+
+test('a small job of a peer is checked and decided at once, in the words of the bid threads', async () => {
+  const [quick, bidder] = [quickOf(), bidderOf()];
+  const { executionId, jobId, jobVersion, requesterId } = header();
+  const asked = { executionId, jobId, jobVersion, requesterId };
+  const none = { Engine: { Type: 'mock', Params: {} } };
+  const module = { ...input('inline', { URL: 'data:,x' }, 'main.wasm') };
+  const task: Partial<Task> = {
+    Engine: { Type: 'wasm', Params: { EntryModule: 'main.wasm' } },
+    InputSources: [module],
+  };
+  // As a requester stores it.
+  const sent = (change: Partial<Task>): Uint8Array => {
+    const faults = new Faults();
+    const { job } = normaliseJob(JSON.parse(new TextDecoder().decode(spec(change))), 'Job', faults);
+    return Buffer.from(JSON.stringify(job));
+  };
+  const outcomes: string[] = [];
+  for (const bytes of [
+    sent(task),
+    sent(none),
+    sent({ ...task, Publisher: { Type: 'local' } }),
+    Buffer.from('{'),
+  ]) {
+    const outcome = quick.bidOfPeer(asked, bytes);
+    assert.deepEqual(
+      outcome,
+      await bidder.bid({ asked, spec: bytes, explain: false }, new AbortController()),
+    );
+    outcomes.push(outcome?.kind === 'reject' ? outcome.code : String(outcome?.kind));
+  }
+  assert.deepEqual(outcomes, ['advance', 'engine', 'publisher', 'invalid']);
+  assert.equal(
+    quick.bidOfPeer(asked, sent({ ...task, InputSources: [module, input('ipfs', { CID: 'x' })] })),
+    undefined,
+  );
+  assert.equal(quick.bidOfPeer(asked, sent({})), undefined, 'an image');
+  assert.equal(
+    quick.bidOfPeer(asked, sent({ ...task, Env: { X: 'x'.repeat(4096) } })),
+    undefined,
+    'much to read',
+  );
+  assert.equal(quickOf({ probeExec: 'exit 0' }).bidOfPeer(asked, sent(task)), undefined, 'a probe');
 });
 
 test('the policy may change', () => {
