@@ -183,7 +183,7 @@ export class RoleLog<S extends string> implements Outbox, HistoryReader {
   /** A row for `announce` that is kept elsewhere, or nowhere. */
   number(input: HistoryInput): HistoryRow {
     this.#lastSeq = this.#nextSeq();
-    // Field by field: leaving one out of a copy takes ten times as long.
+    // Field by field: a rest and a spread cost half a microsecond.
     return {
       seq: this.#lastSeq,
       time: input.time,

@@ -9,13 +9,12 @@ import type { TableSpec } from './environment.ts';
  *   messages               [receiver, seq] → message  undelivered ones: rows for a node that is away are in nobody's way
  *
  * executions.db
- *   bids                   execution id → record, header and history of a bid that nobody has answered (open-bids.ts):
- *                          of these only the spec is elsewhere
- *   executions             execution id → the changing part of LocalExecution
- *   execution-headers      execution id → ExecutionHeader     ┐ written once
- *   execution-specs        execution id → JobSpec JSON bytes  ┘
- *   executions-by-job      [job id, execution id] → (nothing)
- *   executions-by-group    ["live" | terminal state, execution id] → (nothing)
+ *   executions-live        execution id → LocalExecution that has not ended, and the history of one that is an open bid
+ *                          (open-bids.ts): of these only the spec is elsewhere
+ *   executions             execution id → LocalExecution that has ended
+ *   execution-specs        execution id → JobSpec JSON bytes, written once
+ *   executions-by-job      [job id, execution id] → (nothing)       all but open bids
+ *   executions-by-state    [terminal state, execution id] → (nothing)
  *
  * jobs.db
  *   jobs                   job id → JobRecord
@@ -48,12 +47,11 @@ export const historyTable: TableSpec = rows('history');
 export const historyByOwnerTable: TableSpec = rows('history-by-owner');
 export const messagesTable: TableSpec = rows('messages');
 
-export const bidsTable: TableSpec = rows('bids');
+export const executionsLiveTable: TableSpec = rows('executions-live');
 export const executionsTable: TableSpec = rows('executions');
-export const executionHeadersTable: TableSpec = rows('execution-headers');
 export const executionSpecsTable: TableSpec = bytes('execution-specs');
 export const executionsByJobTable: TableSpec = bytes('executions-by-job');
-export const executionsByGroupTable: TableSpec = bytes('executions-by-group');
+export const executionsByStateTable: TableSpec = bytes('executions-by-state');
 
 export const jobsTable: TableSpec = rows('jobs');
 export const jobSpecsTable: TableSpec = bytes('job-specs');

@@ -51,7 +51,6 @@ function supervised(t: TestContext, more: Partial<ExecuteOptions> = {}): Supervi
     hostEnv: {},
     dockerUsername: '',
     dockerPassword: '',
-    superviseThreads: 1,
     ...more,
   };
   const pool: SupervisePool = new Pool(

@@ -44,7 +44,7 @@ export interface DockerEngineOptions extends NetworkPolicy {
   readonly nodeId: string;
   /** As `parseDockerHost` reads it. */
   readonly dockerHost: string;
-  /** Containers this engine creates or starts at once: the thread's share of the process's bound. */
+  /** Containers this engine creates or starts at once. */
   readonly createsAtOnce: number;
   /** Docker Hub account; "" for none. */
   readonly dockerUsername: string;

@@ -48,6 +48,4 @@ export interface ExecuteOptions {
   /** Docker Hub account for private images; "" for none. */
   readonly dockerUsername: string;
   readonly dockerPassword: string;
-  /** Threads of the supervise pool: they share the process's bound on concurrent container creations. */
-  readonly superviseThreads: number;
 }

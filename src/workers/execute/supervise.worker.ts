@@ -79,16 +79,15 @@ class Supervisor {
   /** Loaded with the first Docker job: a thread that never sees one stays small. */
   async #createDocker(context: Context): Promise<DockerEngine> {
     const { DockerEngine } = await import('../../engines/docker/engine.ts');
-    const { nodeId, dockerHost, allowHostNetwork, superviseThreads } = this.#options;
+    const { nodeId, dockerHost, allowHostNetwork } = this.#options;
     const { dockerUsername, dockerPassword } = this.#options;
-    const createsAtOnce = Math.max(1, Math.floor(dockerLimits.createsAtOnce / superviseThreads));
     return new DockerEngine(
       {
         nodeId,
         dockerHost,
         acceptNetworked: this.#acceptNetworked,
         allowHostNetwork,
-        createsAtOnce,
+        createsAtOnce: dockerLimits.createsAtOnce,
         dockerUsername,
         dockerPassword,
       },
