@@ -13,7 +13,7 @@ export const recordsBench: Bench = {
   name: 'records',
   doc: "a store's records to bytes and back",
   run: (size) => {
-    const { header: _, ...execution } = testExecution();
+    const execution = testExecution();
     const job = testJob();
     const caseOf = (name: string, bytes: number, encode: () => unknown, decode: () => unknown): MicroCase[] =>
       [

@@ -218,7 +218,8 @@ export class Broker implements ChangeListener {
       return true;
     }
     // Left over from a job that has moved on. One that is gone already only waits for its commit.
-    if (this.#store.evaluation(evaluation.jobId, evaluation.id)?.status === 'blocked') {
+    const job = { id: evaluation.jobId, priority: evaluation.priority };
+    if (this.#store.evaluation(job, evaluation.id)?.status === 'blocked') {
       this.#planner.drop(evaluation, 'blocked', 'cancelled');
       this.#window.removeBeyond();
       this.#changes += 1;

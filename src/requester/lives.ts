@@ -93,7 +93,7 @@ export class Lives {
     const record = this.#store.job(id);
     if (record === undefined) return undefined;
     const ticketId = record.state.type === 'Queued' ? record.state.details?.[TICKET_DETAIL] : undefined;
-    const ticket = ticketId === undefined ? undefined : this.#store.evaluation(id, ticketId);
+    const ticket = ticketId === undefined ? undefined : this.#store.evaluation(record, ticketId);
     return makeLive(record, ticket, this.#store.executions(id));
   }
 

@@ -99,10 +99,11 @@ export class Recovery {
   }
 
   /** Tells without reading executions: of a hundred thousand jobs, most only wait. */
-  #onlyWaits({ id, type, count, state }: JobRecord): boolean {
+  #onlyWaits(record: JobRecord): boolean {
+    const { type, count, state } = record;
     if (state.type !== 'Queued' || count > 1 || type === 'ops' || type === 'daemon') return false;
     const ticket = state.details?.[TICKET_DETAIL];
-    return ticket !== undefined && this.#store.evaluation(id, ticket)?.status === 'blocked';
+    return ticket !== undefined && this.#store.evaluation(record, ticket)?.status === 'blocked';
   }
 
   /** Wishes whose jobs were looked at above. */

@@ -27,7 +27,6 @@ function shapeOf(record: JobRecord, evaluation: EvaluationRecord): string {
 /** Negative when `a` comes first: higher priority, then earlier. The order of `RequesterStore.blocked`. */
 function order(a: EvaluationRecord, b: EvaluationRecord): number {
   if (a.priority !== b.priority) return b.priority - a.priority;
-  if (a.createTime !== b.createTime) return a.createTime - b.createTime;
   return a.id < b.id ? -1 : a.id > b.id ? 1 : 0;
 }
 

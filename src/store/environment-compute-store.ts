@@ -1,19 +1,19 @@
 import { NodeError } from '../core/errors.ts';
-import type { ExecutionId } from '../core/ids.ts';
+import type { ExecutionId, JobId } from '../core/ids.ts';
 import { isLocalTerminal, type LocalExecutionState, localTransitions } from '../core/states.ts';
-import { executionCodec, headerCodec } from './codecs.ts';
+import { executionCodec } from './codecs.ts';
 import type { ComputeStore, ExecutionChange, Outbox } from './compute-store.ts';
-import type { Environment, Key, Table } from './environment.ts';
-import { LAST_TEXT } from './keys.ts';
-import { OpenBids } from './open-bids.ts';
+import type { Environment, Key, RangeOptions, Table } from './environment.ts';
+import { compareKeys, LAST_TEXT } from './keys.ts';
+import { encodeBid, type LiveRow, OpenBids } from './open-bids.ts';
 import { Recent } from './recent.ts';
 import type { HistoryInput, HistoryRow, LocalExecution, OutboxRow } from './records.ts';
 import { type HistoryReader, RoleLog, type RoleStoreModules } from './role-log.ts';
 import {
-  executionHeadersTable,
   executionSpecsTable,
-  executionsByGroupTable,
   executionsByJobTable,
+  executionsByStateTable,
+  executionsLiveTable,
   executionsTable,
   NOTHING,
 } from './tables.ts';
@@ -25,17 +25,21 @@ const RECENT_RECORDS = 2048;
 const RECENT_SPEC_BYTES = 2 * 1024 * 1024;
 /** Rows looked at in one step of a list that filters. */
 const PAGE = 256;
-const LIVE = 'live';
 
 type Tuple = readonly unknown[];
 type Written = ReturnType<RoleLog<LocalExecutionState>['append']>;
 
-function groupOf(state: LocalExecutionState): string {
-  return isLocalTerminal(state) ? state : LIVE;
-}
-
 function lastElement(key: Key): string {
   return String(typeof key === 'object' ? key.at(-1) : key);
+}
+
+function lastId(table: Table<unknown>): string {
+  return table.keys({ reverse: true, limit: 1 }).map(lastElement)[0] ?? '';
+}
+
+/** Keys of an index that begin with `first`, from the highest down. */
+function allOf(first: string): RangeOptions {
+  return { start: [first, LAST_TEXT], end: [first] };
 }
 
 function newest(records: LocalExecution[], limit: number): LocalExecution[] {
@@ -48,13 +52,13 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
   readonly outbox: Outbox;
   readonly #environment: Environment;
   readonly #log: RoleLog<LocalExecutionState>;
-  readonly #executions: Table<Tuple>;
-  readonly #headers: Table<Tuple>;
+  readonly #live: Table<LiveRow>;
+  readonly #ended: Table<Tuple>;
   readonly #specs: Table<Uint8Array>;
   readonly #byJob: Table<Uint8Array>;
-  readonly #byGroup: Table<Uint8Array>;
+  readonly #byState: Table<Uint8Array>;
   /** Null stands for one that was forgotten. */
-  readonly #recent = new Recent<LocalExecution | null>(RECENT_RECORDS);
+  readonly #recent: Recent<LocalExecution | null>;
   readonly #bids: OpenBids;
   readonly #recentSpecs = new Recent<Uint8Array | null>(RECENT_SPEC_BYTES);
 
@@ -63,12 +67,14 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
     this.#environment = environment;
     this.#log = new RoleLog({ role: 'compute', states: STATES }, modules);
     this.outbox = this.#log;
-    this.#executions = environment.table(executionsTable);
-    this.#headers = environment.table(executionHeadersTable);
+    this.#live = environment.table(executionsLiveTable);
+    this.#ended = environment.table(executionsTable);
     this.#specs = environment.table(executionSpecsTable);
     this.#byJob = environment.table(executionsByJobTable);
-    this.#byGroup = environment.table(executionsByGroupTable);
-    this.#bids = new OpenBids(environment);
+    this.#byState = environment.table(executionsByStateTable);
+    this.#bids = new OpenBids(this.#live);
+    const highest = [lastId(this.#live), lastId(this.#ended)].sort(compareKeys).at(-1);
+    this.#recent = new Recent(RECENT_RECORDS, highest);
     this.#log.afterCommit(() => {
       this.#bids.age();
       this.#recent.age();
@@ -102,7 +108,7 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
     let sent: readonly OutboxRow[] = [];
     this.#log.write((batch) => {
       batch.put(this.#specs, id, spec);
-      this.#bids.put(batch, bid);
+      batch.put(this.#live, id, encodeBid(bid));
       sent = outbox.map((message) => this.#log.send(batch, message));
     });
     this.#bids.add(bid);
@@ -110,23 +116,21 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
     return { rows: bid.rows, outbox: sent };
   }
 
-  #change({ from, record, history, outbox = [] }: ExecutionChange): Written {
-    const { header, ...changing } = record;
-    const id = header.executionId;
+  #change({ record, history, outbox = [] }: ExecutionChange): Written {
+    const { executionId: id, jobId } = record.header;
     const bid = this.#bids.get(id);
-    const group = groupOf(record.state);
     let written: Written = { rows: [], outbox: [] };
     this.#log.write((batch) => {
-      batch.put(this.#executions, id, executionCodec.encode(changing));
+      if (isLocalTerminal(record.state)) {
+        batch.remove(this.#live, id);
+        batch.put(this.#ended, id, executionCodec.encode(record));
+        batch.put(this.#byState, [record.state, id], NOTHING);
+      } else {
+        batch.put(this.#live, id, [executionCodec.encode(record)]);
+      }
       if (bid !== undefined) {
-        this.#bids.remove(batch, id);
-        batch.put(this.#headers, id, headerCodec.encode(header));
-        batch.put(this.#byJob, [header.jobId, id], NOTHING);
-        batch.put(this.#byGroup, [group, id], NOTHING);
+        batch.put(this.#byJob, [jobId, id], NOTHING);
         this.#log.move(bid.rows);
-      } else if (from !== null && groupOf(from) !== group) {
-        batch.remove(this.#byGroup, [groupOf(from), id]);
-        batch.put(this.#byGroup, [group, id], NOTHING);
       }
       written = this.#log.append(batch, history, outbox);
     });
@@ -142,9 +146,9 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
     }
     // Its number is given out with this commit, and to nobody else later.
     const row = this.#log.number(last);
-    this.#log.write((batch) => {
+    this.#environment.writeLater((batch) => {
       batch.remove(this.#specs, id);
-      this.#bids.remove(batch, id);
+      batch.remove(this.#live, id);
     });
     this.#bids.forgotten(id);
     this.#recent.set(id, null);
@@ -165,15 +169,11 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
   get(id: ExecutionId): LocalExecution | undefined {
     const recent = this.#recent.get(id);
     if (recent !== undefined) return recent ?? undefined;
+    if (this.#recent.isNew(id)) return undefined;
     const bid = this.#bids.get(id);
     if (bid !== undefined) return bid.record;
-    const row = this.#executions.get(id);
-    if (row === undefined) return undefined;
-    const header = this.#headers.get(id);
-    if (header === undefined) {
-      throw new NodeError('StoreFailed', `execution ${id} has no header in ${this.#environment.path}`);
-    }
-    return { header: headerCodec.decode(header), ...executionCodec.decode(row) };
+    const row = this.#live.get(id)?.[0] ?? this.#ended.get(id);
+    return row === undefined ? undefined : executionCodec.decode(row);
   }
 
   spec(id: ExecutionId): Uint8Array | undefined {
@@ -181,47 +181,38 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
     return recent === undefined ? this.#specs.get(id) : (recent ?? undefined);
   }
 
-  list(options: Parameters<ComputeStore['list']>[0]): LocalExecution[] {
-    const { states, jobId, limit } = options;
+  list({ states, jobId, limit }: Parameters<ComputeStore['list']>[0]): LocalExecution[] {
     if (limit <= 0) return [];
-    const found = this.#moved(options);
-    const moved = found.length;
-    for (const { record } of this.#bids.committed()) {
-      const { header } = record;
-      const latest = this.get(header.executionId);
-      const isAsked = latest !== undefined && (jobId === undefined || header.jobId === jobId);
-      if (isAsked && (states === undefined || states.includes(latest.state))) found.push(latest);
-    }
-    return found.length === moved ? found : newest(found, limit);
-  }
-
-  /** Those of the list that are no open bids. */
-  #moved({ states, jobId, limit }: Parameters<ComputeStore['list']>[0]): LocalExecution[] {
-    if (jobId !== undefined) return this.#newest(this.#byJob, jobId, states, limit);
-    if (states === undefined || states.length === STATES.length) {
-      return this.#load(this.#executions.keys({ reverse: true, limit }), undefined, limit);
-    }
-    const wanted = new Set(states);
-    const found = ENDED.filter((state) => wanted.has(state)).map((state) =>
-      this.#newest(this.#byGroup, state, undefined, limit),
-    );
-    if (states.some((state) => !isLocalTerminal(state))) {
-      found.push(this.#newest(this.#byGroup, LIVE, states, limit));
+    if (jobId !== undefined) return this.#ofJob(jobId, states, limit);
+    const isAll = states === undefined || states.length === STATES.length;
+    const found = isAll
+      ? [this.#newest(this.#ended, {}, undefined, limit)]
+      : ENDED.filter((state) => states.includes(state)).map((state) =>
+          this.#newest(this.#byState, allOf(state), undefined, limit),
+        );
+    if (isAll || !states.every(isLocalTerminal)) {
+      found.push(this.#newest(this.#live, {}, isAll ? undefined : states, limit));
     }
     return newest(found.flat(), limit);
   }
 
-  live(options: { after?: ExecutionId; limit: number }): { record: LocalExecution; spec: Uint8Array }[] {
-    const start = options.after === undefined ? [LIVE] : [LIVE, `${options.after}\u0020`];
-    const ids = this.#byGroup.keys({ start, end: [LIVE, LAST_TEXT], limit: options.limit }).map(lastElement);
-    const moved = ids.length;
+  #ofJob(jobId: JobId, states: readonly LocalExecutionState[] | undefined, limit: number): LocalExecution[] {
+    const found = this.#newest(this.#byJob, allOf(jobId), states, limit);
+    const known = new Set(found.map(({ header }) => header.executionId));
     for (const { record } of this.#bids.committed()) {
-      const id = record.header.executionId;
-      if (options.after === undefined || id > options.after) ids.push(id);
+      const { header } = record;
+      if (header.jobId !== jobId || known.has(header.executionId)) continue;
+      const latest = this.get(header.executionId);
+      if (latest !== undefined && (states === undefined || states.includes(latest.state))) found.push(latest);
     }
-    if (ids.length > moved) ids.sort();
+    return newest(found, limit);
+  }
+
+  live(options: { after?: ExecutionId; limit: number }): { record: LocalExecution; spec: Uint8Array }[] {
+    const { after, limit } = options;
+    const ids = this.#live.keys({ ...(after !== undefined && { start: `${after}\u0020` }), limit });
     const items: { record: LocalExecution; spec: Uint8Array }[] = [];
-    for (const id of ids.slice(0, options.limit)) {
+    for (const id of ids.map(lastElement)) {
       const record = this.get(id);
       const spec = this.spec(id);
       if (record !== undefined && spec !== undefined) items.push({ record, spec });
@@ -230,8 +221,8 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
   }
 
   history(id: ExecutionId): HistoryRow[] {
-    const bid = this.#bids.historyOf(id);
-    return [...bid, ...this.#log.historyOf(id, { offset: 0, limit: Number.MAX_SAFE_INTEGER })];
+    const rows = this.#log.historyOf(id, { offset: 0, limit: Number.MAX_SAFE_INTEGER });
+    return rows.length > 0 ? rows : [...this.#bids.historyOf(id)];
   }
 
   counts(): Readonly<Record<LocalExecutionState, number>> {
@@ -239,10 +230,12 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
   }
 
   log(options: { readonly after: number; readonly limit: number }): HistoryRow[] {
-    const moved = this.#log.log(options);
+    const rows = this.#log.log(options);
     const bids = this.#bids.rowsAfter(options.after);
-    if (bids.length === 0) return moved;
-    return [...moved, ...bids].sort((a, b) => a.seq - b.seq).slice(0, options.limit);
+    if (bids.length === 0) return rows;
+    const known = new Set(rows.map(({ seq }) => seq));
+    rows.push(...bids.filter(({ seq }) => !known.has(seq)));
+    return rows.sort((a, b) => a.seq - b.seq).slice(0, options.limit);
   }
 
   floor(): number {
@@ -261,24 +254,22 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
     return this.#environment.close();
   }
 
-  /** Newest entries of an index whose keys are [first, execution id], in pages until `limit` have passed the filter. */
+  /** Newest executions of a table or an index, in pages until `limit` have passed the filter. */
   #newest(
-    index: Table<Uint8Array>,
-    first: string,
+    table: Table<unknown>,
+    range: RangeOptions,
     states: readonly LocalExecutionState[] | undefined,
     limit: number,
   ): LocalExecution[] {
     const found: LocalExecution[] = [];
     const page = states === undefined ? limit : PAGE;
-    let start: Key = [first, LAST_TEXT];
-    let offset = 0;
+    let next = range;
     for (;;) {
-      const keys = index.keys({ start, end: [first], reverse: true, limit: page, offset });
+      const keys = table.keys({ ...next, reverse: true, limit: page });
       found.push(...this.#load(keys, states, limit - found.length));
       const last = keys.at(-1);
       if (last === undefined || keys.length < page || found.length >= limit) return found;
-      start = last;
-      offset = 1;
+      next = { ...range, start: last, offset: 1 };
     }
   }
 

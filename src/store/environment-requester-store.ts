@@ -26,20 +26,13 @@ type Tuple = readonly unknown[];
 type JobPart = NonNullable<JobChange['job']>;
 type EvaluationPart = NonNullable<JobChange['evaluations']>[number];
 
-const PENDING = 0;
-const BLOCKED = 1;
-
 function nameKey(namespace: string, name: string): [string, string] {
   return [shortText(namespace), shortText(name)];
 }
 
-/** The group of an evaluation's row; undefined for one that has none. */
-function groupOf(status: EvaluationRecord['status'] | null): typeof PENDING | typeof BLOCKED | undefined {
-  return status === 'blocked' ? BLOCKED : status === 'pending' ? PENDING : undefined;
-}
-
-function blockedKey(evaluation: EvaluationRecord): [number, number, string] {
-  return [-evaluation.priority, evaluation.createTime, evaluation.id];
+/** Ids are made in order: those of one priority are in the order in which their jobs came. */
+function blockedKey(priority: number, id: string): [number, string] {
+  return [-priority, id];
 }
 
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -53,8 +46,8 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
   readonly #specs: Table<Uint8Array>;
   readonly #byName: Table<JobId>;
   readonly #executions: Table<Tuple>;
-  readonly #evaluations: Table<Tuple>;
-  readonly #blocked: Table<Uint8Array>;
+  readonly #pending: Table<Tuple>;
+  readonly #blocked: Table<Tuple>;
   readonly #nodes: Table<StoredNode>;
   readonly #recentJobs = new RecentJobs(RECENT_CHANGES);
   readonly #recentNames = new Recent<JobId>(RECENT_NAMES);
@@ -77,7 +70,7 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
     this.#specs = environment.table(tables.jobSpecsTable);
     this.#byName = environment.table(tables.jobsByNameTable);
     this.#executions = environment.table(tables.jobExecutionsTable);
-    this.#evaluations = environment.table(tables.evaluationsTable);
+    this.#pending = environment.table(tables.evaluationsPendingTable);
     this.#blocked = environment.table(tables.evaluationsBlockedTable);
     this.#nodes = environment.table(tables.nodesTable);
     this.#newestJob = this.#indexes.jobs.keys({ reverse: true, limit: 1 }).map(idOf)[0] ?? '';
@@ -203,28 +196,22 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
     return this.#log.historyOf(jobId, options);
   }
 
-  evaluation(jobId: JobId, id: string): EvaluationRecord | undefined {
-    const recent = this.#recentJobs.evaluation(jobId, id);
-    if (recent !== undefined) return groupOf(recent.status) === undefined ? undefined : recent;
-    const row = this.#evaluations.get([PENDING, id]) ?? this.#evaluations.get([BLOCKED, id]);
+  evaluation(job: Pick<JobRecord, 'id' | 'priority'>, id: string): EvaluationRecord | undefined {
+    const recent = this.#recentJobs.evaluation(job.id, id);
+    if (recent !== undefined) return this.#rowOf(recent.status, recent) === undefined ? undefined : recent;
+    const row = this.#blocked.get(blockedKey(job.priority, id)) ?? this.#pending.get(id);
     return row === undefined ? undefined : evaluationCodec.decode(row);
   }
 
   pendingEvaluations(options: { after?: string; limit: number }): EvaluationRecord[] {
-    const start = options.after === undefined ? [PENDING] : [PENDING, `${options.after}\u0020`];
-    const rows = this.#evaluations.range({ start, end: [PENDING, LAST_TEXT], limit: options.limit });
+    const range = options.after === undefined ? {} : { start: `${options.after}\u0020` };
+    const rows = this.#pending.range({ ...range, limit: options.limit });
     return rows.map(({ value }) => evaluationCodec.decode(value));
   }
 
-  blocked(options: { after?: EvaluationRecord; limit: number }): EvaluationRecord[] {
-    const range = options.after === undefined ? {} : { start: [...blockedKey(options.after), 0] };
-    const keys = this.#blocked.keys({ ...range, limit: options.limit });
-    const found: EvaluationRecord[] = [];
-    for (const key of keys) {
-      const row = this.#evaluations.get([BLOCKED, idOf(key)]);
-      if (row !== undefined) found.push(evaluationCodec.decode(row));
-    }
-    return found;
+  blocked({ after, limit }: { after?: EvaluationRecord; limit: number }): EvaluationRecord[] {
+    const range = after === undefined ? {} : { start: [...blockedKey(after.priority, after.id), 0] };
+    return this.#blocked.range({ ...range, limit }).map(({ value }) => evaluationCodec.decode(value));
   }
 
   blockedCount(): number {
@@ -312,13 +299,28 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
     if (!endedNow && (before === undefined || endedBefore)) batch.put(live, id, tables.NOTHING);
   }
 
+  /** Where an evaluation's row is; undefined where it has none. */
+  #rowOf(
+    status: EvaluationRecord['status'] | null,
+    { id, priority }: EvaluationRecord,
+  ): { readonly table: Table<Tuple>; readonly key: Key } | undefined {
+    switch (status) {
+      case 'blocked':
+        return { table: this.#blocked, key: blockedKey(priority, id) };
+      case 'pending':
+        return { table: this.#pending, key: id };
+      case 'complete':
+      case 'cancelled':
+      case null:
+        return undefined;
+    }
+  }
+
   #writeEvaluation(batch: WriteBatch, { from, record }: EvaluationPart): void {
-    const { id, status } = record;
-    const [before, now] = [groupOf(from), groupOf(status)];
-    if (before !== undefined && before !== now) batch.remove(this.#evaluations, [before, id]);
-    if (before === BLOCKED && now !== BLOCKED) batch.remove(this.#blocked, blockedKey(record));
-    if (now !== undefined) batch.put(this.#evaluations, [now, id], evaluationCodec.encode(record));
-    if (now === BLOCKED && before !== BLOCKED) batch.put(this.#blocked, blockedKey(record), tables.NOTHING);
+    const before = from === record.status ? undefined : this.#rowOf(from, record);
+    const now = this.#rowOf(record.status, record);
+    if (before !== undefined) batch.remove(before.table, before.key);
+    if (now !== undefined) batch.put(now.table, now.key, evaluationCodec.encode(record));
   }
 
   #remember(change: JobChange, before: JobRecord | undefined): void {

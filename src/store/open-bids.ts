@@ -1,13 +1,14 @@
 import type { ExecutionId } from '../core/ids.ts';
-import { executionCodec, headerCodec } from './codecs.ts';
-import type { Environment, Table, WriteBatch } from './environment.ts';
+import { executionCodec } from './codecs.ts';
+import type { Table } from './environment.ts';
 import { type Chunk, encodeChunk, rowsAfter } from './history-chunk.ts';
 import type { HistoryRow, LocalExecution } from './records.ts';
-import { bidsTable } from './tables.ts';
 
-type Tuple = readonly unknown[];
-/** Record, header, and history. */
-type StoredBid = readonly [Tuple, Tuple, Chunk];
+/** An execution that has not ended: its record, and while it is an open bid its history. */
+export type LiveRow = readonly [record: readonly unknown[], history?: Chunk];
+
+/** Rows read at once. */
+const PAGE = 256;
 
 /** A bid that has not been answered. */
 export interface OpenBid {
@@ -16,20 +17,30 @@ export interface OpenBid {
 }
 
 /**
- * Bids that nobody has answered: one row each instead of nine, because most of them are turned down and forgotten. What
- * is accepted, or ends otherwise, moves to the tables of executions. All are in memory: there are no more of them than
+ * Bids that nobody has answered: one row each, because most of them are turned down and forgotten. The history of what
+ * is accepted, or ends otherwise, moves to that of all executions. All are in memory: there are no more of them than
  * places to wait.
  */
 export class OpenBids {
-  readonly #table: Table<StoredBid>;
+  readonly #table: Table<LiveRow>;
   readonly #open = new Map<ExecutionId, OpenBid>();
   /** Moved, and perhaps not on disk yet: until then, readers of the tables do not find them there. */
   #moved = new Map<ExecutionId, OpenBid>();
   #movedBefore = new Map<ExecutionId, OpenBid>();
 
-  constructor(environment: Environment) {
-    this.#table = environment.table<StoredBid>(bidsTable);
-    for (const { key, value } of this.#table.range()) this.#open.set(String(key), decode(value));
+  /** `table`: of all executions that have not ended. */
+  constructor(table: Table<LiveRow>) {
+    this.#table = table;
+    let start = '';
+    for (;;) {
+      const page = table.range({ ...(start !== '' && { start, offset: 1 }), limit: PAGE });
+      for (const { key, value } of page) {
+        const [record, history] = value;
+        if (history !== undefined) this.#open.set(String(key), decodeBid(record, history));
+      }
+      if (page.length < PAGE) break;
+      start = String(page.at(-1)?.key);
+    }
   }
 
   /** The bid, as its writer sees it: not one that has moved. */
@@ -37,14 +48,14 @@ export class OpenBids {
     return this.#open.get(id);
   }
 
-  /** Those that are committed as open bids at this moment, the oldest first. */
+  /** Those that are committed at this moment; some have moved, and are among other executions already. */
   *committed(): Generator<OpenBid> {
     for (const bids of this.#all()) {
       for (const [id, bid] of bids) if (this.#table.has(id)) yield bid;
     }
   }
 
-  /** History of committed bids after a seq, in order. */
+  /** History of committed bids after a seq, in order; some has moved, and is in the log already. */
   rowsAfter(after: number): HistoryRow[] {
     const rows: HistoryRow[] = [];
     for (const bids of this.#all()) {
@@ -58,7 +69,7 @@ export class OpenBids {
     return rows.sort((a, b) => a.seq - b.seq);
   }
 
-  /** History of a committed bid. */
+  /** History of a committed bid, even if it has moved. */
   historyOf(id: ExecutionId): readonly HistoryRow[] {
     const bid = this.#all()
       .find((bids) => bids.has(id))
@@ -66,26 +77,11 @@ export class OpenBids {
     return bid !== undefined && this.#table.has(id) ? bid.rows : [];
   }
 
-  /** To be called inside `environment.write`, and `add` after it. */
-  put(batch: WriteBatch, { record, rows }: OpenBid): void {
-    const { header, ...changing } = record;
-    batch.put(this.#table, header.executionId, [
-      executionCodec.encode(changing),
-      headerCodec.encode(header),
-      encodeChunk(rows.map((row) => ({ row, isListed: true }))),
-    ]);
-  }
-
   add(bid: OpenBid): void {
     this.#open.set(bid.record.header.executionId, bid);
   }
 
-  /** To be called inside `environment.write`, and `moved` or `forgotten` after it. */
-  remove(batch: WriteBatch, id: ExecutionId): void {
-    batch.remove(this.#table, id);
-  }
-
-  /** It is in the tables of executions from this transaction on. */
+  /** Its history is with that of all executions from this transaction on. */
   moved(id: ExecutionId): void {
     const bid = this.#open.get(id);
     if (bid === undefined) return;
@@ -109,9 +105,10 @@ export class OpenBids {
   }
 }
 
-function decode([changing, header, history]: StoredBid): OpenBid {
-  return {
-    record: { header: headerCodec.decode(header), ...executionCodec.decode(changing) },
-    rows: rowsAfter(history, 'compute', 0),
-  };
+export function encodeBid({ record, rows }: OpenBid): LiveRow {
+  return [executionCodec.encode(record), encodeChunk(rows.map((row) => ({ row, isListed: true })))];
+}
+
+function decodeBid(record: LiveRow[0], history: Chunk): OpenBid {
+  return { record: executionCodec.decode(record), rows: rowsAfter(history, 'compute', 0) };
 }

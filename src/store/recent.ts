@@ -1,16 +1,21 @@
+import { compareKeys, LAST_TEXT } from './keys.ts';
+
 /**
  * Records written lately, so that a role sees its own writes at once, before they are committed, and reads
- * what it works on without decoding it again. Never forgets a record before it is committed.
+ * what it works on without decoding it again. Never forgets a record before it is committed. Keys are ids, which
+ * are time-ordered: one above the highest that was ever written is in no table, and need not be looked for.
  */
 export class Recent<V> {
   readonly #limit: number;
+  #highest: string;
   #young = new Map<string, V>();
   #old = new Map<string, V>();
   #weight = 0;
 
-  /** `limit`: sum of weights from which records grow old. */
-  constructor(limit: number) {
+  /** `limit`: sum of weights from which records grow old; `highest`: of the ids in the table, where `isNew` is asked. */
+  constructor(limit: number, highest: string = LAST_TEXT) {
     this.#limit = limit;
+    this.#highest = highest;
   }
 
   get(id: string): V | undefined {
@@ -18,9 +23,15 @@ export class Recent<V> {
     return young === undefined ? this.#old.get(id) : young;
   }
 
+  /** True when the table can not have it. */
+  isNew(id: string): boolean {
+    return compareKeys(id, this.#highest) > 0;
+  }
+
   set(id: string, value: V, weight = 1): void {
     this.#young.set(id, value);
     this.#weight += weight;
+    if (this.isNew(id)) this.#highest = id;
   }
 
   /**

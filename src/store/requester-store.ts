@@ -34,7 +34,7 @@ export interface JobChange {
   /** Status complete or cancelled removes it. One entry an evaluation. */
   readonly evaluations?:
     | readonly {
-        /** How it stands in the store; null where it does not. Its priority and time stay those it began with. */
+        /** How it stands in the store; null where it does not. Its priority stays the one it began with. */
         readonly from: 'pending' | 'blocked' | null;
         readonly record: EvaluationRecord;
       }[]
@@ -80,10 +80,10 @@ export interface RequesterStore {
   executions(jobId: JobId): RequesterExecution[];
   /** By per-job order. `seq` of the rows is the node's; the API numbers them from 1 a job. `after` skips that many rows. */
   history(jobId: JobId, options: { offset: number; limit: number }): HistoryRow[];
-  evaluation(jobId: JobId, id: string): EvaluationRecord | undefined;
+  evaluation(job: Pick<JobRecord, 'id' | 'priority'>, id: string): EvaluationRecord | undefined;
   /** Pending evaluations, oldest first. For start-up. */
   pendingEvaluations(options: { after?: string; limit: number }): EvaluationRecord[];
-  /** Blocked evaluations: highest priority first, then oldest; O(limit). `after` goes on from one returned before. */
+  /** Blocked evaluations: highest priority first, then oldest by their ids; O(limit). `after` goes on from one returned before. */
   blocked(options: { after?: EvaluationRecord; limit: number }): EvaluationRecord[];
   blockedCount(): number;
   counts(): Readonly<Record<JobState, number>>;

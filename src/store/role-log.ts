@@ -181,9 +181,24 @@ export class RoleLog<S extends string> implements Outbox, HistoryReader {
   }
 
   /** A row for `announce` that is kept elsewhere, or nowhere. */
-  number({ unlisted: _unlisted, ...input }: HistoryInput): HistoryRow {
+  number(input: HistoryInput): HistoryRow {
     this.#lastSeq = this.#nextSeq();
-    return { ...input, seq: this.#lastSeq, role: this.role };
+    // Field by field: a rest and a spread cost half a microsecond.
+    return {
+      seq: this.#lastSeq,
+      time: input.time,
+      role: this.role,
+      level: input.level,
+      jobId: input.jobId,
+      jobVersion: input.jobVersion,
+      executionId: input.executionId,
+      nodeId: input.nodeId,
+      from: input.from,
+      to: input.to,
+      topic: input.topic,
+      message: input.message,
+      details: input.details,
+    };
   }
 
   /** Tells the listeners what was written. */

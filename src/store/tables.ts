@@ -9,13 +9,12 @@ import type { TableSpec } from './environment.ts';
  *   messages               [receiver, seq] → message  undelivered ones: rows for a node that is away are in nobody's way
  *
  * executions.db
- *   bids                   execution id → record, header and history of a bid that nobody has answered (open-bids.ts):
- *                          of these only the spec is elsewhere
- *   executions             execution id → the changing part of LocalExecution
- *   execution-headers      execution id → ExecutionHeader     ┐ written once
- *   execution-specs        execution id → JobSpec JSON bytes  ┘
- *   executions-by-job      [job id, execution id] → (nothing)
- *   executions-by-group    ["live" | terminal state, execution id] → (nothing)
+ *   executions-live        execution id → LocalExecution that has not ended, and the history of one that is an open bid
+ *                          (open-bids.ts): of these only the spec is elsewhere
+ *   executions             execution id → LocalExecution that has ended
+ *   execution-specs        execution id → JobSpec JSON bytes, written once
+ *   executions-by-job      [job id, execution id] → (nothing)       all but open bids
+ *   executions-by-state    [terminal state, execution id] → (nothing)
  *
  * jobs.db
  *   jobs                   job id → JobRecord
@@ -25,9 +24,9 @@ import type { TableSpec } from './environment.ts';
  *   jobs-live              job id → (nothing)             not ended
  *   jobs-ended             [modify time, job id] → (nothing)
  *   job-executions         [job id, execution id] → RequesterExecution
- *   evaluations            [0 pending | 1 blocked, evaluation id] → EvaluationRecord
+ *   evaluations-pending    evaluation id → EvaluationRecord
+ *   evaluations-blocked    [-priority, evaluation id] → EvaluationRecord     jobs that wait for room, in their order
  *   nodes                  node id → StoredNode
- *   evaluations-blocked    [-priority, create time, evaluation id] → (nothing)
  *
  * Ids are time-ordered, so that new rows go to the end of each tree. Rows are tuples (codecs.ts): a field is
  * only ever added at the end. A table's name is never given another meaning; a change that old code would
@@ -35,7 +34,7 @@ import type { TableSpec } from './environment.ts';
  */
 
 /** What this code writes and reads. */
-export const SCHEMA_VERSION = 4;
+export const SCHEMA_VERSION = 5;
 
 /** The value of an index row: the key says it all. */
 export const NOTHING: Uint8Array = new Uint8Array(0);
@@ -48,12 +47,11 @@ export const historyTable: TableSpec = rows('history');
 export const historyByOwnerTable: TableSpec = rows('history-by-owner');
 export const messagesTable: TableSpec = rows('messages');
 
-export const bidsTable: TableSpec = rows('bids');
+export const executionsLiveTable: TableSpec = rows('executions-live');
 export const executionsTable: TableSpec = rows('executions');
-export const executionHeadersTable: TableSpec = rows('execution-headers');
 export const executionSpecsTable: TableSpec = bytes('execution-specs');
 export const executionsByJobTable: TableSpec = bytes('executions-by-job');
-export const executionsByGroupTable: TableSpec = bytes('executions-by-group');
+export const executionsByStateTable: TableSpec = bytes('executions-by-state');
 
 export const jobsTable: TableSpec = rows('jobs');
 export const jobSpecsTable: TableSpec = bytes('job-specs');
@@ -62,6 +60,6 @@ export const jobsByNamespaceTable: TableSpec = bytes('jobs-by-namespace');
 export const jobsLiveTable: TableSpec = bytes('jobs-live');
 export const jobsEndedTable: TableSpec = bytes('jobs-ended');
 export const jobExecutionsTable: TableSpec = rows('job-executions');
-export const evaluationsTable: TableSpec = rows('evaluations');
+export const evaluationsPendingTable: TableSpec = rows('evaluations-pending');
+export const evaluationsBlockedTable: TableSpec = rows('evaluations-blocked');
 export const nodesTable: TableSpec = rows('nodes');
-export const evaluationsBlockedTable: TableSpec = bytes('evaluations-blocked');

@@ -79,7 +79,7 @@ export function requesterContract(factory: () => StoreFactory): void {
         assert.equal(store.byName('default', 'my job'), job.id, when);
         assert.deepEqual(store.execution(job.id, execution.id), execution, when);
         assert.deepEqual(store.executions(job.id), [execution], when);
-        assert.deepEqual(store.evaluation(job.id, evaluation.id), evaluation, when);
+        assert.deepEqual(store.evaluation(job, evaluation.id), evaluation, when);
         await store.flushed();
       }
       assert.equal(store.byName('other', 'my job'), undefined);
@@ -88,7 +88,7 @@ export function requesterContract(factory: () => StoreFactory): void {
       assert.equal(store.history(job.id, { offset: 0, limit: 9 }).length, 1);
       assert.equal(store.outbox.pending(TEST_NODE, { limit: 9 })[0]?.message.type, 'AskForBid');
       store.transition({ evaluations: [{ from: 'pending', record: { ...evaluation, status: 'complete' } }] });
-      assert.equal(store.evaluation(job.id, evaluation.id), undefined);
+      assert.equal(store.evaluation(job, evaluation.id), undefined);
       await store.committed();
       assert.deepEqual(store.pendingEvaluations({ limit: 5 }), []);
     }));

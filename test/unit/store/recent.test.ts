@@ -16,3 +16,14 @@ it('forgets what two commits have passed over, and only past its limit', () => {
   recent.age();
   assert.deepEqual([recent.get('a'), recent.get('b'), recent.get('c')], [4, undefined, 3]);
 });
+
+it('knows which ids are new', () => {
+  const recent = new Recent<string>(2, 'e-5');
+  recent.set('e-3', '');
+  recent.set('e-92', '');
+  assert.deepEqual(
+    ['e-5', 'e-6', 'e-92', 'e-93'].map((id) => recent.isNew(id)),
+    [false, false, false, true],
+  );
+  assert.equal(new Recent<string>(2).isNew('e-1'), false, 'where nobody said which is the highest');
+});
