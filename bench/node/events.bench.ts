@@ -1,42 +1,31 @@
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { WebSocket } from 'ws';
 import type { Scope } from '../../test/support/node.ts';
 import type { Bench, BenchSize, Figure } from '../support/bench.ts';
-import { FAN_OUT_PATH, type FanOutOrder, type FanOutWord } from '../support/fan-out-protocol.ts';
+import type { FanOutOrder, FanOutWord } from '../support/fan-out-protocol.ts';
 import { SERVERS } from '../support/servers.ts';
+import { type Subscriber, subscribe } from '../support/subscribers.ts';
 import { digits } from '../support/table.ts';
 
 const SUBSCRIBERS = [1, 20, 500] as const;
 /** Deliveries of a burst for each of `--jobs`, and the most events in it. */
 const DELIVERIES_A_JOB = 200;
 const MOST_EVENTS = 100_000;
+/** Deliveries a second whose delay is looked at, for so long. */
+const STEADY_DELIVERIES = 100_000;
+const STEADY_SECONDS = 1;
+
+/** Sorted, milliseconds. */
+type Delays = readonly number[];
 
 interface Result {
   readonly perSecond: number;
   readonly cpuMicros: number;
-  /** Sorted, milliseconds. */
-  readonly delays: readonly number[];
-}
-
-/** Reads as little of each frame as tells what was delivered: this process reads for all. */
-class Subscriber {
-  last = 0;
-  readonly socket: WebSocket;
-
-  constructor(url: string, onFrame: (subscriber: Subscriber, data: Buffer) => void) {
-    this.socket = new WebSocket(url, { perMessageDeflate: false });
-    // Of the end, when its server is killed.
-    this.socket.on('error', () => undefined);
-    this.socket.on('message', (data: Buffer) => {
-      const at = data.lastIndexOf('{"seq":');
-      if (at < 0) return;
-      this.last = Number.parseInt(data.toString('latin1', at + 7, at + 23), 10);
-      onFrame(this, data);
-    });
-  }
+  /** Of events that came one by one. */
+  readonly single: Delays;
+  /** Of the frames of the steady rate, each from when its first event was due. */
+  readonly steady: Delays;
 }
 
 async function fanOut(scope: Scope, order: FanOutOrder): Promise<Result | string> {
@@ -55,8 +44,9 @@ async function fanOut(scope: Scope, order: FanOutOrder): Promise<Result | string
   if ('unavailable' in first) return first.unavailable;
   const port = 'listening' in first ? first.listening : 0;
 
-  const { burst, single, subscribers } = order;
-  const delays: number[] = [];
+  const { burst, single, steady, subscribers } = order;
+  const delays: Record<'single' | 'steady', number[]> = { single: [], steady: [] };
+  let bursting = subscribers;
   let left = subscribers;
   let startedAt = 0;
   let endedAt = 0;
@@ -64,20 +54,19 @@ async function fanOut(scope: Scope, order: FanOutOrder): Promise<Result | string
   const onFrame = (subscriber: Subscriber, data: Buffer): void => {
     const now = performance.timeOrigin + performance.now();
     if (startedAt === 0) startedAt = now;
-    if (subscriber.last === burst) {
-      left -= 1;
-      if (left === 0) endedAt = now;
-    } else if (subscriber.last > burst) {
-      const time = /"time":"([^"]+)"/.exec(data.toString('latin1', 0, 100))?.[1] ?? '';
-      delays.push(now - millis(time));
-      if (delays.length === single * subscribers) done.resolve();
+    if (subscriber.last <= burst) {
+      if (subscriber.last < burst) return;
+      bursting -= 1;
+      if (bursting === 0) endedAt = now;
+      return;
     }
+    const time = /"time":"([^"]+)"/.exec(data.toString('latin1', 0, 100))?.[1] ?? '';
+    delays[subscriber.last <= burst + single ? 'single' : 'steady'].push(now - millis(time));
+    if (subscriber.last < burst + single + steady.count) return;
+    left -= 1;
+    if (left === 0) done.resolve();
   };
-  const sockets = Array.from(
-    { length: subscribers },
-    () => new Subscriber(`ws://127.0.0.1:${port}${FAN_OUT_PATH}`, onFrame),
-  );
-  await Promise.all(sockets.map(({ socket }) => once(socket, 'open')));
+  const sockets = await subscribe(`http://127.0.0.1:${port}`, subscribers, onFrame);
   const second = await word();
   await done.promise;
   for (const { socket } of sockets) socket.terminate();
@@ -85,7 +74,8 @@ async function fanOut(scope: Scope, order: FanOutOrder): Promise<Result | string
   return {
     perSecond: (burst * subscribers) / ((endedAt - startedAt) / 1000),
     cpuMicros: 'cpuMicros' in second ? second.cpuMicros : 0,
-    delays: delays.sort((a, b) => a - b),
+    single: delays.single.sort((a, b) => a - b),
+    steady: delays.steady.sort((a, b) => a - b),
   };
 }
 
@@ -95,30 +85,35 @@ function millis(rfc3339: string): number {
   return Date.parse(`${seconds}Z`) + Number(`0.${fraction}`) * 1000;
 }
 
-function figuresOf(
-  name: string,
-  subscribers: number,
-  result: Result,
-  raw: Result,
-  deliveries: number,
-): Figure[] {
-  const at = ({ delays }: Result, share: number): number =>
-    delays[Math.floor(share * (delays.length - 1))] ?? 0;
-  const who = `${subscribers} ${subscribers === 1 ? 'subscriber' : 'subscribers'}`;
+function at(delays: Delays, share: number): string {
+  return digits(delays[Math.floor(share * (delays.length - 1))] ?? 0);
+}
+
+function delay(what: string, name: string, delays: Delays, raw: Delays): Figure {
+  return {
+    what: `${name}: ${what}, p99`,
+    value: delays[Math.floor(0.99 * (delays.length - 1))] ?? 0,
+    unit: 'ms',
+    note: `p50 ${at(delays, 0.5)} ms; raw ws p50 ${at(raw, 0.5)} ms, p99 ${at(raw, 0.99)} ms`,
+  };
+}
+
+function figuresOf(name: string, result: Result, raw: Result, deliveries: number): Figure[] {
   return [
     {
-      what: `${name}, ${who}`,
+      what: name,
       value: result.perSecond,
       unit: 'deliveries/s',
       limit: { what: 'raw ws', value: raw.perSecond },
       note: `CPU each: server ${digits(result.cpuMicros / deliveries)} µs, raw ${digits(raw.cpuMicros / deliveries)} µs`,
     },
-    {
-      what: `${name}, ${who}: delay of one event, p99`,
-      value: at(result, 0.99),
-      unit: 'ms',
-      note: `p50 ${digits(at(result, 0.5))} ms; raw ws p50 ${digits(at(raw, 0.5))} ms, p99 ${digits(at(raw, 0.99))} ms`,
-    },
+    delay('delay of one event', name, result.single, raw.single),
+    delay(
+      `delay at ${STEADY_DELIVERIES.toLocaleString('en-US')} deliveries/s`,
+      name,
+      result.steady,
+      raw.steady,
+    ),
   ];
 }
 
@@ -127,7 +122,10 @@ async function run({ jobs, repetitions }: BenchSize, scope: Scope): Promise<Figu
   const missing = new Map<string, string>();
   for (const subscribers of SUBSCRIBERS) {
     const burst = Math.min(MOST_EVENTS, Math.ceil((jobs * DELIVERIES_A_JOB) / subscribers));
-    const common = { subscribers, burst, single: repetitions };
+    const perSecond = STEADY_DELIVERIES / subscribers;
+    const steady = { perSecond, count: Math.round(perSecond * STEADY_SECONDS) };
+    const common = { subscribers, burst, single: repetitions, steady };
+    const who = `${subscribers} ${subscribers === 1 ? 'subscriber' : 'subscribers'}`;
     for (const [server, name] of SERVERS) {
       if (missing.has(server)) continue;
       // Beside each other: what else the machine does falls on both.
@@ -135,7 +133,7 @@ async function run({ jobs, repetitions }: BenchSize, scope: Scope): Promise<Figu
       const raw = await fanOut(scope, { ...common, server: 'raw' });
       if (typeof result === 'string') missing.set(server, result);
       else if (typeof raw !== 'string') {
-        figures.push(...figuresOf(name, subscribers, result, raw, burst * subscribers));
+        figures.push(...figuresOf(`${name}, ${who}`, result, raw, burst * subscribers));
       }
     }
   }

@@ -7,6 +7,8 @@ export interface FanOutOrder {
   readonly burst: number;
   /** Events sent one by one afterwards, for their delay. */
   readonly single: number;
+  /** Events a second sent in the end whatever becomes of them, and for how many of them. */
+  readonly steady: { readonly perSecond: number; readonly count: number };
 }
 
 /** Lines on its standard output. */
@@ -23,3 +25,9 @@ export const FAN_OUT_PATH = '/api/v1/events';
 export const BATCH = 64;
 /** Between two events that are sent one by one. */
 export const PAUSE_MS = 4;
+
+/** How many events come at once at a steady rate, and the time from one such commit to the next. */
+export function commitsOf({ perSecond }: FanOutOrder['steady']): { events: number; everyMicros: number } {
+  const events = Math.max(1, Math.round((perSecond * PAUSE_MS) / 1000));
+  return { events, everyMicros: (events * 1e6) / perSecond };
+}

@@ -11,7 +11,14 @@ import { chooseServer } from '../../src/net/api/server.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 import { apiOptions, ScriptedNode, silent } from '../../test/support/api-doubles.ts';
 import { ScriptedEvents, testRow } from '../../test/support/events.ts';
-import { BATCH, FAN_OUT_PATH, type FanOutOrder, type FanOutWord, PAUSE_MS } from './fan-out-protocol.ts';
+import {
+  BATCH,
+  commitsOf,
+  FAN_OUT_PATH,
+  type FanOutOrder,
+  type FanOutWord,
+  PAUSE_MS,
+} from './fan-out-protocol.ts';
 
 const say = (word: FanOutWord): void => void process.stdout.write(`${JSON.stringify(word)}\n`);
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -20,6 +27,21 @@ const cpuMicros = (): number => {
   const { user, system } = process.cpuUsage();
   return user + system;
 };
+
+/** Events at the rate that was ordered, each commit with the time when it was due: a late one does not hide that. */
+async function steadily(
+  { steady }: FanOutOrder,
+  commit: (events: number, time: number) => void,
+): Promise<void> {
+  const { events, everyMicros } = commitsOf(steady);
+  let due = nowMicros();
+  for (let made = 0; made < steady.count; made += events) {
+    const waitMs = Math.ceil((due - nowMicros()) / 1000);
+    await (waitMs > 0 ? sleep(waitMs) : turn());
+    commit(Math.min(events, steady.count - made), due);
+    due += everyMicros;
+  }
+}
 
 /** Events that may be on their way before more are made: within the ring, so that nobody reads the log. */
 const AHEAD = limits.eventRingItems / 2;
@@ -38,10 +60,10 @@ async function serveNode(order: FanOutOrder, kind: 'node' | 'uws'): Promise<void
   while (events.hub.subscribers < order.subscribers) await sleep(5);
   await sleep(100);
   const before = cpuMicros();
-  const append = (count: number): void => {
+  const append = (count: number, time = nowMicros()): void => {
     for (let n = 0; n < count; n += 1) {
       events.last += 1;
-      events.compute.unwritten.push({ ...testRow(events.last, 'compute'), time: nowMicros() });
+      events.compute.unwritten.push({ ...testRow(events.last, 'compute'), time });
     }
     events.compute.flush();
     // A log that is on disk; only the ring is read here.
@@ -59,6 +81,7 @@ async function serveNode(order: FanOutOrder, kind: 'node' | 'uws'): Promise<void
     append(1);
     await sleep(PAUSE_MS);
   }
+  await steadily(order, append);
 }
 
 /** The same frames, made before, over `ws` and nothing else: what the wire and its library cost at least. */
@@ -74,12 +97,9 @@ async function serveRaw(order: FanOutOrder): Promise<void> {
   say({ listening: typeof address === 'object' && address !== null ? address.port : 0 });
   while (wss.clients.size < order.subscribers) await sleep(5);
   await sleep(100);
-  const frame = (from: number, count: number): Uint8Array =>
+  const frame = (from: number, count: number, time = nowMicros()): Uint8Array =>
     encodeEvents(
-      Array.from(
-        { length: count },
-        (_, n) => new Entry({ ...testRow(from + n, 'compute'), time: nowMicros() }),
-      ),
+      Array.from({ length: count }, (_, n) => new Entry({ ...testRow(from + n, 'compute'), time })),
       'json',
     );
   const frames: Uint8Array[] = [];
@@ -102,6 +122,12 @@ async function serveRaw(order: FanOutOrder): Promise<void> {
     for (const client of wss.clients) client.send(one, { binary: false });
     await sleep(PAUSE_MS);
   }
+  let next = order.burst + order.single + 1;
+  await steadily(order, (count, time) => {
+    const one = frame(next, count, time);
+    next += count;
+    for (const client of wss.clients) client.send(one, { binary: false });
+  });
 }
 
 const order = JSON.parse(process.argv[2] ?? '') as FanOutOrder;

@@ -128,7 +128,6 @@ export function createComputeRole(options: ComputeRoleOptions, modules: ComputeR
         maxResultBytes: config.execute.maxResultBytes,
         envAllowList: config.execute.envAllowList,
         hostEnv: config.execute.hostEnv,
-        superviseThreads: config.workers.supervise,
       },
       publish: { storages, archivesDirectory: paths.archives, archivesUrl: `${options.publicUrl}/results` },
     },

@@ -70,10 +70,11 @@ export class StageRunner<T extends Queueable, In, Out, Report = never> {
       logger: modules.logger,
       listener: {
         onOutcome: (id, outcome, durationMs, thread) => {
-          if (!this.#flights.has(id)) return;
+          const flight = this.#flights.get(id);
+          if (flight === undefined) return;
           modules.metrics.ranOn(thread);
           modules.metrics.busy(durationMs);
-          this.#land(id, outcome);
+          this.#land(flight, outcome);
         },
         onReport: (id, report, hasEnded) => {
           const flight = this.#flights.get(id);
@@ -245,17 +246,15 @@ export class StageRunner<T extends Queueable, In, Out, Report = never> {
       'ExecutionLost',
       `the ${this.#pool.name} thread that held ${id} ended: ${cause}`,
     );
-    this.#land(id, { kind: 'fail', error: toErrorData(lost) });
+    this.#land(flight, { kind: 'fail', error: toErrorData(lost) });
   }
 
-  #land(id: string, outcome: Outcome<Out>): void {
-    const flight = this.#flights.get(id);
-    if (flight === undefined) return;
-    this.#flights.delete(id);
+  #land({ item }: Flight<T>, outcome: Outcome<Out>): void {
+    this.#flights.delete(item.id);
     this.#modules.metrics.itemsOut(outcome.kind);
     this.#gauge();
-    for (const resolve of this.#landings.splice(0)) resolve();
+    if (this.#landings.length > 0) for (const resolve of this.#landings.splice(0)) resolve();
     // While stopping, what was let go of is no failure: its record says where it goes on.
-    if (!this.#pump.paused || outcome.kind === 'advance') this.#modules.onOutcome(flight.item, outcome);
+    if (!this.#pump.paused || outcome.kind === 'advance') this.#modules.onOutcome(item, outcome);
   }
 }

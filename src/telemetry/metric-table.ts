@@ -157,7 +157,7 @@ const definitions = {
   bacalhau_http_request_seconds: {
     type: 'histogram',
     labels: ['method', 'route'],
-    help: 'Time from the head of a request to the end of its answer.',
+    help: 'Time from the head of a request to the end of its answer, of routes that were asked.',
   },
   bacalhau_http_connections: { type: 'gauge', labels: [], help: 'Open connections of the REST server.' },
   bacalhau_event_subscribers: {

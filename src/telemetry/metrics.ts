@@ -295,8 +295,9 @@ export function createMetrics(options: { version: string; processMetrics: boolea
       for (const stage of stages.values()) yield { labels: { stage: stage.stage }, buckets: stage.batches };
     },
     *bacalhau_http_request_seconds() {
-      for (const route of routes.values()) {
-        yield { labels: { method: route.method, route: route.route }, buckets: route.seconds };
+      for (const { method, route, seconds } of routes.values()) {
+        // Eighteen lines each: those of routes that nobody asks would be two thirds of a page.
+        if (seconds.count > 0) yield { labels: { method, route }, buckets: seconds };
       }
     },
   };

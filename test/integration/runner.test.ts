@@ -17,6 +17,8 @@ interface Setup {
   readonly runner: StageRunner<Entry, EchoInput, unknown, string>;
   readonly outcomes: Map<string, Outcome<unknown>>;
   readonly metrics: StageMetrics;
+  /** In their order: "text", or "text at the end" where the outcome followed at once. */
+  readonly told: string[];
   /** Resolves with the outcome of an item. */
   outcome(id: string): Promise<Outcome<unknown>>;
   /** Resolves with the first report of an item. */
@@ -28,6 +30,7 @@ function setup(options: { bound?: number; onThreadDeath?: 'again' | 'fail'; batc
   const waiting = new Map<string, (outcome: Outcome<unknown>) => void>();
   const reports = new Map<string, (report: string) => void>();
   const metrics = createStageMetrics('test');
+  const told: string[] = [];
   const runner = new StageRunner<Entry, EchoInput, unknown, string>(
     {
       batchItems: 64,
@@ -52,13 +55,17 @@ function setup(options: { bound?: number; onThreadDeath?: 'again' | 'fail'; batc
         outcomes.set(entry.id, outcome);
         waiting.get(entry.id)?.(outcome);
       },
-      onReport: (entry, report) => reports.get(entry.id)?.(report),
+      onReport: (entry, report, hasEnded) => {
+        told.push(hasEnded ? `${report} at the end` : report);
+        reports.get(entry.id)?.(report);
+      },
     },
   );
   return {
     runner,
     outcomes,
     metrics,
+    told,
     outcome: (id) =>
       new Promise((resolve) => {
         const known = outcomes.get(id);
@@ -105,6 +112,17 @@ test('what a handler throws is a failure of its item alone', async () => {
     error: { code: 'Internal', message: 'no such thing' },
   });
   assert.equal((await outcome('good')).kind, 'advance');
+  await runner.stop();
+});
+
+test('what a short run reports comes with its outcome, what a long one reports comes before', async () => {
+  const { runner, outcome, told } = setup({});
+  runner.offer({ id: 'short', priority: 0, input: { do: 'report', waitMs: 0 } });
+  await outcome('short');
+  assert.deepEqual(told.splice(0), ['first at the end', 'second at the end']);
+  runner.offer({ id: 'long', priority: 0, input: { do: 'report', waitMs: 50 } });
+  await outcome('long');
+  assert.deepEqual(told, ['first', 'second at the end']);
   await runner.stop();
 });
 

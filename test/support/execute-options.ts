@@ -30,6 +30,5 @@ export function executeOptions(folder: string): ExecuteOptions {
     maxResultBytes: limits.streamBytes,
     envAllowList: [],
     hostEnv: {},
-    superviseThreads: 1,
   };
 }

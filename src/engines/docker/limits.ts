@@ -1,7 +1,10 @@
 /** Bounds of the Docker engine, each with its reason. Times in milliseconds. */
 export const dockerLimits = {
-  /** Containers being created or started at once, per process: dockerd does them one after another anyway. */
-  createsAtOnce: 4,
+  /**
+   * Containers being created or started at once, per supervise thread, of which there is one for two cores: on two cores
+   * dockerd makes no more a second with sixteen. A start mostly waits where the job's share of a core is small.
+   */
+  createsAtOnce: 8,
   /** Processes and threads of one container: room for a parallel build or a JVM; a fork bomb ends at it. */
   pidsPerContainer: 1024,
   /** SIGTERM to SIGKILL, in seconds, as Bacalhau gives. */

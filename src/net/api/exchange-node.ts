@@ -43,35 +43,24 @@ export class NodeExchange extends Exchange {
     if (declared !== undefined && Number(declared) > bodyBytes) return Promise.reject(tooLarge(bodyBytes));
     return new Promise((resolve, reject) => {
       const bytes = new BodyBytes();
-      const stop = (): void => {
-        raw.off('data', onData);
-        raw.off('end', onEnd);
-        raw.off('error', onGone);
-        raw.off('close', onGone);
-        raw.on('error', ignore);
-      };
-      const onData = (chunk: Buffer): void => {
-        if (bytes.length + chunk.length > bodyBytes) {
-          stop();
-          // The rest is read and thrown away, so that the answer is not lost to a reset; requestTimeoutMs bounds it.
-          raw.resume();
-          reject(tooLarge(bodyBytes));
-          return;
-        }
-        bytes.append(chunk);
-      };
-      const onEnd = (): void => {
-        stop();
+      let refused = false;
+      let ended = false;
+      raw.on('data', (chunk: Buffer) => {
+        // The rest is read and thrown away, so that the answer is not lost to a reset; requestTimeoutMs bounds it.
+        if (refused) return;
+        refused = bytes.length + chunk.length > bodyBytes;
+        if (refused) reject(tooLarge(bodyBytes));
+        else bytes.append(chunk);
+      });
+      raw.on('end', () => {
+        ended = true;
         resolve(bytes.whole());
-      };
-      const onGone = (): void => {
-        stop();
-        reject(clientGone());
-      };
-      raw.on('data', onData);
-      raw.on('end', onEnd);
-      raw.on('error', onGone);
-      raw.on('close', onGone);
+      });
+      raw.on('error', () => reject(clientGone()));
+      // It comes after the end too.
+      raw.on('close', () => {
+        if (!ended) reject(clientGone());
+      });
     });
   }
 

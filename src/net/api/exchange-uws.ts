@@ -23,17 +23,19 @@ const PIECE_BYTES = 8192;
 /** First piece after one that had to wait: whether it waits too tells whether the buffer is empty. */
 const PROBE_BYTES = 1;
 const EMPTY = new Uint8Array(0);
+const NO_HEADERS: readonly string[] = [];
 
 /** One request of uWebSockets.js and its one answer. The only place that touches a response. */
 export class UwsExchange extends Exchange {
-  readonly remoteAddress: string;
   /** No other request can follow on its connection: what this one was is not clear, or its rest is not waited for. */
   last = false;
   /** Undefined when it may not be touched any more. */
   #response: UwsResponse | undefined;
   /** Undefined after the handler of uWebSockets.js has returned. */
   #request: UwsRequest | undefined;
-  #headers: Map<string, string> | undefined;
+  /** Names and values in turn: what a copy costs counts, and few of them are asked for. */
+  #headers: readonly string[] = NO_HEADERS;
+  #address: string | undefined;
   readonly #body: BodyCollector | undefined;
   readonly #tooLarge: boolean;
   /** Waits for room in the buffer of the kernel; false when the client has gone. */
@@ -45,7 +47,6 @@ export class UwsExchange extends Exchange {
     super(host, line);
     this.#response = response;
     this.#request = request;
-    this.remoteAddress = addressOf(response.getRemoteAddressAsText());
     response.onAborted(() => this.#aborted());
     const declared = request.getHeader('content-length');
     this.#tooLarge = Number(declared) > host.bodyBytes;
@@ -69,16 +70,30 @@ export class UwsExchange extends Exchange {
     const request = this.#request;
     this.#request = undefined;
     if (this.done || request === undefined) return;
-    const headers = new Map<string, string>();
+    const headers: string[] = [];
     request.forEach((name, value) => {
-      const before = headers.get(name);
-      headers.set(name, before === undefined ? value : `${before}, ${value}`);
+      headers.push(name, value);
     });
     this.#headers = headers;
   }
 
+  /** As long as there is somebody to answer; "" afterwards. */
+  get remoteAddress(): string {
+    if (this.#response === undefined) return this.#address ?? '';
+    this.#address ??= addressOf(this.#response.getRemoteAddressAsText());
+    return this.#address;
+  }
+
   header(name: string): string {
-    return this.#request?.getHeader(name) ?? this.#headers?.get(name) ?? '';
+    if (this.#request !== undefined) return this.#request.getHeader(name);
+    const headers = this.#headers;
+    let found = '';
+    for (let index = 0; index + 1 < headers.length; index += 2) {
+      if (headers[index] !== name) continue;
+      const value = headers[index + 1] ?? '';
+      found = found === '' ? value : `${found}, ${value}`;
+    }
+    return found;
   }
 
   body(): Promise<Uint8Array> {
@@ -271,7 +286,7 @@ async function* only(bytes: Uint8Array): StreamBody {
 
 /** As node:net writes addresses. */
 export function addressOf(text: ArrayBuffer): string {
-  const address = Buffer.from(text).toString();
+  const address = String.fromCharCode(...new Uint8Array(text));
   if (!address.includes(':')) return address;
   return new SocketAddress({ address, family: 'ipv6' }).address;
 }

@@ -4,6 +4,8 @@ import type { RouteMetrics } from '../../telemetry/metrics.ts';
 import type { HttpReply, HttpRequest } from './adapter.ts';
 
 export const NO_BODY: Uint8Array = new Uint8Array(0);
+/** Of all requests without a query. */
+const NO_QUERY = new URLSearchParams();
 const NO_PARAMS: Readonly<Record<string, string>> = Object.freeze({});
 
 /** What an exchange needs of its server. */
@@ -72,7 +74,7 @@ export abstract class Exchange implements HttpRequest {
   protected abstract writeStream(status: number, headers: string[], body: StreamBody): void;
 
   get query(): URLSearchParams {
-    this.#query ??= new URLSearchParams(this.#search);
+    this.#query ??= this.#search === '' ? NO_QUERY : new URLSearchParams(this.#search);
     return this.#query;
   }
 

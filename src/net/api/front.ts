@@ -13,7 +13,7 @@ import type {
   SocketRoute,
 } from './adapter.ts';
 import type { Exchange, ExchangeHost } from './exchange.ts';
-import { RateLimiter } from './rate-limit.ts';
+import { isLoopback, RateLimiter } from './rate-limit.ts';
 import { type ErrorContext, errorReply, preflight, prettied } from './reply.ts';
 import { type Match, Router } from './router.ts';
 
@@ -62,6 +62,8 @@ export class Front implements ExchangeHost {
   readonly #logger: Logger;
   readonly #router: Router;
   readonly #limiter: RateLimiter;
+  /** False where nobody can be limited: without a limit, and where only this machine is heard. */
+  #limits = false;
   readonly #open: Set<Exchange> = new Set();
   readonly #sockets: Set<PeerSocket> = new Set();
   readonly #socketCounts: Record<SocketKind, number> = { logs: 0, events: 0 };
@@ -87,8 +89,9 @@ export class Front implements ExchangeHost {
     );
   }
 
-  /** Watches deadlines and peers from now on. */
-  start(): void {
+  /** Watches deadlines and peers from now on. @param address where it listens */
+  start(address: string): void {
+    this.#limits = this.#options.requestsPerSecond > 0 && !isLoopback(address);
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref();
     this.#pinger = setInterval(() => this.#ping(), this.#options.pingIntervalMs).unref();
   }
@@ -125,7 +128,7 @@ export class Front implements ExchangeHost {
     this.#open.add(exchange);
     try {
       if (this.stopping) throw new NodeError('Stopping', 'the node is stopping');
-      this.#limit(exchange.remoteAddress);
+      if (this.#limits) this.#limit(exchange.remoteAddress);
       if (exchange.method === 'OPTIONS') {
         exchange.send(preflight(exchange));
         return;

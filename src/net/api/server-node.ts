@@ -89,9 +89,9 @@ class NodeServer implements ApiServer {
       this.#http.listen({ host, port }, () => {
         this.#http.off('error', onError);
         this.#http.on('error', (err) => this.#logger.error({ err }, 'API server error'));
-        this.#front.start();
         // Listening on a host and a port, the address is never text or null.
         const address = this.#http.address() as AddressInfo;
+        this.#front.start(address.address);
         resolve({ host: address.address, port: address.port });
       });
     });

@@ -66,7 +66,7 @@ class UwsServer implements ApiServer {
     }
     this.#app = app;
     this.#token = token;
-    this.#front.start();
+    this.#front.start(address);
     return { host: address, port: this.#uws.us_socket_local_port(token) };
   }
 

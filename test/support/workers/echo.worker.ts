@@ -7,6 +7,8 @@ export type EchoInput =
   | { readonly do: 'echo'; readonly value: number }
   | { readonly do: 'throw'; readonly text: string }
   | { readonly do: 'wait-for-kill' }
+  /** Reports, waits and reports again. */
+  | { readonly do: 'report'; readonly waitMs: number }
   | { readonly do: 'exit' }
   | { readonly do: 'live' };
 
@@ -23,6 +25,11 @@ async function handle(input: EchoInput, context: HandlerContext<string>): Promis
       break;
     case 'live':
       return { kind: 'advance', value: setting };
+    case 'report':
+      context.report('first');
+      if (input.waitMs > 0) await delay(input.waitMs);
+      context.report('second');
+      return { kind: 'advance', value: 0 };
     case 'wait-for-kill': {
       context.report('waiting');
       const keepAlive = delay(60_000, undefined, { signal: context.signal }).catch(() => undefined);

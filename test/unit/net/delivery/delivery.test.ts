@@ -95,6 +95,25 @@ describe('messages of one process', () => {
 });
 
 describe('asks', () => {
+  it('let what was promised pass', async () => {
+    const b = bench();
+    await b.delivery.start();
+    await turns(4);
+    for (let n = 0; n < 200; n += 1) b.outbox.write(ask(`ask-${n}`));
+    for (let n = 0; n < 100; n += 1) b.outbox.write(accepted(`offer-${n}`));
+    await turns(10);
+    const order = idsOf(b.got);
+    assert.equal(order.length, 300);
+    assert.deepEqual(
+      order.slice(0, 100),
+      Array.from({ length: 100 }, (_, n) => `offer-${n}`),
+    );
+    assert.deepEqual(
+      order.slice(100),
+      Array.from({ length: 200 }, (_, n) => `ask-${n}`),
+    );
+  });
+
   it('carry the spec: the attached one first, the stored one when they are repeated', async () => {
     const b = bench({ askAgainMs: 1000 });
     await b.delivery.start();
