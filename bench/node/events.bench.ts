@@ -1,12 +1,11 @@
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { WebSocket } from 'ws';
 import type { Scope } from '../../test/support/node.ts';
 import type { Bench, BenchSize, Figure } from '../support/bench.ts';
-import { FAN_OUT_PATH, type FanOutOrder, type FanOutWord } from '../support/fan-out-protocol.ts';
+import type { FanOutOrder, FanOutWord } from '../support/fan-out-protocol.ts';
 import { SERVERS } from '../support/servers.ts';
+import { type Subscriber, subscribe } from '../support/subscribers.ts';
 import { digits } from '../support/table.ts';
 
 const SUBSCRIBERS = [1, 20, 500] as const;
@@ -27,24 +26,6 @@ interface Result {
   readonly single: Delays;
   /** Of the frames of the steady rate, each from when its first event was due. */
   readonly steady: Delays;
-}
-
-/** Reads as little of each frame as tells what was delivered: this process reads for all. */
-class Subscriber {
-  last = 0;
-  readonly socket: WebSocket;
-
-  constructor(url: string, onFrame: (subscriber: Subscriber, data: Buffer) => void) {
-    this.socket = new WebSocket(url, { perMessageDeflate: false });
-    // Of the end, when its server is killed.
-    this.socket.on('error', () => undefined);
-    this.socket.on('message', (data: Buffer) => {
-      const at = data.lastIndexOf('{"seq":');
-      if (at < 0) return;
-      this.last = Number.parseInt(data.toString('latin1', at + 7, at + 23), 10);
-      onFrame(this, data);
-    });
-  }
 }
 
 async function fanOut(scope: Scope, order: FanOutOrder): Promise<Result | string> {
@@ -85,11 +66,7 @@ async function fanOut(scope: Scope, order: FanOutOrder): Promise<Result | string
     left -= 1;
     if (left === 0) done.resolve();
   };
-  const sockets = Array.from(
-    { length: subscribers },
-    () => new Subscriber(`ws://127.0.0.1:${port}${FAN_OUT_PATH}`, onFrame),
-  );
-  await Promise.all(sockets.map(({ socket }) => once(socket, 'open')));
+  const sockets = await subscribe(`http://127.0.0.1:${port}`, subscribers, onFrame);
   const second = await word();
   await done.promise;
   for (const { socket } of sockets) socket.terminate();

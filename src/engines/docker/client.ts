@@ -7,6 +7,7 @@ import type { DockerEndpoint } from './endpoint.ts';
 import { DockerRefusal, statusOf, toEngineError } from './errors.ts';
 import type { ImageReference } from './image-reference.ts';
 import { dockerLimits, removeRetryMs } from './limits.ts';
+import { accountHeaders, type RegistryAccount } from './registry-account.ts';
 
 /** What the node looks at of an inspected container. */
 export interface ContainerState {
@@ -20,13 +21,6 @@ export interface ExitWatch {
   /** Exit code. Rejects with EngineUnavailable when the connection ends first. */
   readonly code: Promise<number>;
   cancel(): void;
-}
-
-/** Account of a registry, as the Engine API takes it. */
-export interface RegistryAccount {
-  readonly username: string;
-  readonly password: string;
-  readonly serveraddress: string;
 }
 
 type Method = DockerCall['method'];
@@ -136,10 +130,7 @@ export class DockerClient {
       signal,
       // Who follows the pull gives up sooner.
       timeoutMs: 2 * dockerLimits.pullSilenceMs,
-      headers:
-        account === undefined
-          ? {}
-          : { 'x-registry-auth': Buffer.from(JSON.stringify(account)).toString('base64url') },
+      headers: accountHeaders(account),
     });
   }
 

@@ -36,6 +36,7 @@ import {
 } from './network.ts';
 import { RunOutput } from './output.ts';
 import { ImagePulls } from './pulls.ts';
+import { hubAccount } from './registry-account.ts';
 import { checkResultSize, watchResultSize } from './result-size.ts';
 import { Semaphore } from './semaphore.ts';
 
@@ -67,7 +68,6 @@ interface Connection {
   readonly pulls: ImagePulls;
 }
 
-const DOCKER_HUB = 'https://index.docker.io/v1/';
 /** A killed process's exit code; who killed it is asked of Docker. */
 const SIGKILL_EXIT = 137;
 /** Docker hears of a kill for want of memory on another channel than of the exit. */
@@ -129,8 +129,7 @@ export class DockerEngine implements Engine {
     if (this.#connection !== undefined) return this.#connection;
     const { dockerHost, dockerUsername: username, dockerPassword: password } = this.#options;
     const client = new DockerClient(parseDockerHost(dockerHost));
-    const account = username === '' ? undefined : { username, password, serveraddress: DOCKER_HUB };
-    this.#connection = { client, pulls: new ImagePulls(client, account) };
+    this.#connection = { client, pulls: new ImagePulls(client, hubAccount(username, password)) };
     return this.#connection;
   }
 

@@ -1,6 +1,7 @@
 import { callDocker } from './api-call.ts';
 import { type DockerEndpoint, parseDockerHost } from './endpoint.ts';
 import { type ImageReference, parseImageReference } from './image-reference.ts';
+import { accountHeaders, hubAccount } from './registry-account.ts';
 
 /** What an image is built for, or an engine runs: "linux/amd64", "linux/arm/v7". */
 export interface ImagePlatform {
@@ -33,7 +34,6 @@ const KEEP_MS = 300_000;
 const KEEP_FAILURE_MS = 15_000;
 /** Images remembered at once. */
 const KEPT = 1024;
-const DOCKER_HUB = 'https://index.docker.io/v1/';
 const ENGINE = '';
 
 /**
@@ -99,12 +99,8 @@ export class ImagePlatforms {
 
   async #remote(reference: ImageReference): Promise<readonly ImagePlatform[] | undefined> {
     const { dockerUsername: username, dockerPassword: password } = this.#options;
-    const account = { username, password, serveraddress: DOCKER_HUB };
-    const headers: Record<string, string> =
-      username !== '' && reference.onDockerHub
-        ? { 'X-Registry-Auth': Buffer.from(JSON.stringify(account)).toString('base64url') }
-        : {};
-    const found = (await this.#get(`/distribution/${reference.full}/json`, headers)) as
+    const account = reference.onDockerHub ? hubAccount(username, password) : undefined;
+    const found = (await this.#get(`/distribution/${reference.full}/json`, accountHeaders(account))) as
       | { Platforms?: unknown }
       | undefined;
     if (!Array.isArray(found?.Platforms)) return undefined;

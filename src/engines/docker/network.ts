@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
+import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { NodeError } from '../../core/errors.ts';
 import { shortId } from '../../core/ids.ts';
@@ -87,6 +87,8 @@ ff02::2\tip6-allrouters
  */
 export async function writeHosts({ placement }: RunRequest): Promise<string> {
   const path = join(placement.directory, 'hosts');
-  await writeFile(path, LOOPBACK_HOSTS, { mode: 0o644 });
+  await writeFile(path, LOOPBACK_HOSTS);
+  // Any user of the image reads it, whatever the process's umask.
+  await chmod(path, 0o644);
   return path;
 }

@@ -1,9 +1,10 @@
 import type { Readable } from 'node:stream';
 import { NodeError } from '../../core/errors.ts';
-import type { DockerClient, RegistryAccount } from './client.ts';
+import type { DockerClient } from './client.ts';
 import { reasonOf, statusOf, toEngineError, toPullError } from './errors.ts';
 import type { ImageReference } from './image-reference.ts';
 import { dockerLimits } from './limits.ts';
+import type { RegistryAccount } from './registry-account.ts';
 
 /** Bytes of an image's layers so far. `totalBytes` grows as layers become known. */
 export interface PullProgress {

@@ -5,6 +5,7 @@ import type { ContainerBody } from '../../../../src/engines/docker/container-spe
 import { isNameTaken } from '../../../../src/engines/docker/errors.ts';
 import { pingDocker } from '../../../../src/engines/docker/health.ts';
 import { parseImageReference } from '../../../../src/engines/docker/image-reference.ts';
+import { hubAccount } from '../../../../src/engines/docker/registry-account.ts';
 import { codeIs } from '../../../contract/engine.ts';
 import { fakeDocker, json } from '../../../support/fake-docker.ts';
 
@@ -32,6 +33,22 @@ describe('DockerClient', () => {
     const { signal } = new AbortController();
     (await client.pull(parseImageReference('ubuntu'), undefined, signal)).resume();
     assert.equal(server.seen[0]?.url, '/images/create?fromImage=ubuntu&tag=latest');
+  });
+
+  it('names the account as Docker decodes it: URL-safe and padded', async (t) => {
+    let header: string | string[] | undefined;
+    const server = await fakeDocker(t, (_seen, response) => {
+      header = response.req.headers['x-registry-auth'];
+      response.writeHead(200).end();
+    });
+    const client = new DockerClient({ kind: 'tcp', ...server });
+    const { signal } = new AbortController();
+    for (const password of ['?>?>', 'a', 'ab', 'abc']) {
+      const account = hubAccount('me', password);
+      (await client.pull(parseImageReference('ubuntu'), account, signal)).resume();
+      assert.match(String(header), /^(?:[\w-]{4})*(?:[\w-]{2}==|[\w-]{3}=)?$/);
+      assert.deepEqual(JSON.parse(Buffer.from(String(header), 'base64url').toString()), account);
+    }
   });
 
   it('ends the request of a pull that is given up', async (t) => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -14,11 +14,12 @@ import {
   toPullError,
   toStartError,
 } from '../../../../src/engines/docker/errors.ts';
-import { networkOf } from '../../../../src/engines/docker/network.ts';
+import { networkOf, writeHosts } from '../../../../src/engines/docker/network.ts';
 import { RunOutput } from '../../../../src/engines/docker/output.ts';
 import { checkResultSize, measureDirectories } from '../../../../src/engines/docker/result-size.ts';
 import { Semaphore } from '../../../../src/engines/docker/semaphore.ts';
 import { codeIs } from '../../../contract/engine.ts';
+import { runRequest } from '../../../support/run-request.ts';
 
 async function folder(t: TestContext): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'bacalhau-parts-'));
@@ -134,6 +135,14 @@ describe('networkOf', () => {
     const Ports = [{ Name: 'http', Target: 80 }];
     assert.throws(() => networkOf({ Type: 'Bridge', Ports }, all), codeIs('ValidationFailed'));
   });
+});
+
+it('any user of an image may read the hosts file, whatever the umask', async (t) => {
+  const request = await runRequest(t, { engine: 'docker' });
+  const before = process.umask(0o077);
+  const path = await writeHosts(request).finally(() => process.umask(before));
+  assert.equal((await stat(path)).mode & 0o777, 0o644);
+  assert.match(await readFile(path, 'utf8'), /^127\.0\.0\.1\tlocalhost$/m);
 });
 
 describe('RunOutput', () => {
