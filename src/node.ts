@@ -23,6 +23,7 @@ import { descriptorWarning } from './node/descriptors.ts';
 import { Downloads } from './node/downloads.ts';
 import { observeEvents } from './node/event-metrics.ts';
 import { Facts } from './node/facts.ts';
+import { startGrowthLimit } from './node/growth.ts';
 import { Network } from './node/network.ts';
 import { nodePaths } from './node/paths.ts';
 import { openStores } from './node/stores.ts';
@@ -235,6 +236,8 @@ export async function startNode(
 
     const stopTrimming = startTrimming();
     stops.push(() => Promise.resolve(stopTrimming()));
+    const stopLimiting = startGrowthLimit();
+    stops.push(() => Promise.resolve(stopLimiting()));
     stops.push(() => swarm.stop());
     stops.push((deadlineMs) => network.stop(deadlineMs));
     await swarm.start();

@@ -7,7 +7,8 @@ import { ASKED, bodyOf } from '../support/bursts.ts';
 import { memoryNote, memoryOf, pause } from '../support/process.ts';
 import { load } from '../support/processes.ts';
 
-const WAITING = 100_000;
+/** Waiting jobs for each of `--jobs`: 100,000 by default. */
+const WAITING_EACH = 50;
 const FEW = 1000;
 const CONNECTIONS = 256;
 const RUNNING = 2000;
@@ -16,6 +17,8 @@ const CONTAINERS = 200;
 const IDLE_CONTAINER = { CPU: '50m', Memory: '8mb' } as const;
 const WATCHED_MS = 10_000;
 const ALONE = 400;
+/** Until what a burst has left is collected (src/node/trim.ts). */
+const QUIET_MS = 18_000;
 /** Of jobs that must still be there when they have been counted. */
 const LONG = '30m';
 const LONG_COMMAND = ['sleep', '1800'];
@@ -25,15 +28,30 @@ const submitting = { connections: CONNECTIONS, untilCompleted: false, warmUp: 0 
 /** Jobs that wait: at a requester whose nodes are away, and at a node that has taken them up. */
 export const waitingBench: Bench = {
   name: 'waiting',
-  doc: `${WAITING} jobs that wait, at the requester and at the node (two minutes)`,
+  doc: `${WAITING_EACH} jobs that wait for each of --jobs, at the requester and at the node (four minutes)`,
   onlyByName: true,
-  run: async (_, scope) => {
+  run: async ({ jobs }, scope) => {
+    const count = Math.max(4 * FEW, jobs * WAITING_EACH);
+    const env = { BACALHAU_LIMITS_ADMITQUEUE: String(count + FEW) };
+    const mine = bodyOf(mockJob({}, { resources: ASKED }));
+    const theirs = bodyOf(mockJob({ Duration: LONG }, { resources: TINY }));
+    const alone = await startTestNode(scope, { flags: ['--node-type', 'requester'] });
+    const figures = await pile([{ where: 'at the requester', node: alone }], mine, count);
+    await alone.stop();
+    const both = await startTestNode(scope, { flags: ROOMY, env });
+    figures.push(
+      ...(await pile([{ where: 'accepted, both roles in one process', node: both }], theirs, count, both)),
+    );
+    await both.stop();
     const requester = await startTestNode(scope, { flags: ['--node-type', 'requester'] });
-    const figures = await pile(requester, 'at the requester', bodyOf(mockJob({}, { resources: ASKED })));
-    await requester.stop();
-    const node = await startTestNode(scope, { flags: ROOMY, env: { BACALHAU_LIMITS_ADMITQUEUE: '120000' } });
-    const body = bodyOf(mockJob({ Duration: LONG }, { resources: TINY }));
-    figures.push(...(await pile(node, 'accepted by the node', body, (found) => accepted(found))));
+    const [address = ''] = requester.swarmAddresses;
+    const flags = ['--node-type', 'compute', '--peer', address, ...ROOMY];
+    const node = await startTestNode(scope, { flags, env });
+    const places = [
+      { where: 'accepted, their requester', node: requester },
+      { where: 'accepted, the node', node },
+    ] as const;
+    figures.push(...(await pile(places, theirs, count, node)));
     return figures;
   },
 };
@@ -53,48 +71,57 @@ async function accepted(node: TestNode): Promise<number> {
   return count('BidAccepted') + count('Running');
 }
 
-/** Piles them up; the cost of the first thousand and of the last, and the memory they take. */
+/** A process that has them, and what is printed before its figures. */
+interface Place {
+  readonly where: string;
+  readonly node: TestNode;
+}
+
+/**
+ * Piles them up, submitted to the first place; the cost of the first thousand and of the last, and the memory they take.
+ * @param takes the node that must have accepted all; absent where none does
+ */
 async function pile(
-  node: TestNode,
-  where: string,
+  places: readonly [Place, ...Place[]],
   body: string,
-  arrived?: (node: TestNode) => Promise<number>,
+  count: number,
+  takes?: TestNode,
 ): Promise<Figure[]> {
-  const add = async (count: number, total: number): Promise<number> => {
-    const order = {
-      kind: 'burst',
-      origin: node.apiUrl,
-      body,
-      count,
-      serverPid: node.pid,
-      ...submitting,
-    } as const;
-    const before = await cpuMs(node.pid);
-    await load(order);
-    if (arrived !== undefined) {
-      await node.waitUntil(async () => (await arrived(node)) >= total, `${total} are there`, 240_000);
+  const [{ node }] = places;
+  const cpu = (): Promise<number[]> => Promise.all(places.map((place) => cpuMs(place.node.pid)));
+  const add = async (more: number, total: number): Promise<number[]> => {
+    const order = { kind: 'burst', origin: node.apiUrl, body, count: more, serverPid: node.pid } as const;
+    const before = await cpu();
+    await load({ ...order, ...submitting });
+    if (takes !== undefined) {
+      await takes.waitUntil(async () => (await accepted(takes)) >= total, `${total} are there`, 240_000);
     }
-    return (((await cpuMs(node.pid)) - before) * 1000) / count;
+    return (await cpu()).map((after, index) => ((after - (before[index] ?? 0)) * 1000) / more);
   };
   await add(FEW, FEW);
   const first = await add(FEW, 2 * FEW);
-  await add(WAITING - 3 * FEW, WAITING - FEW);
-  const last = await add(FEW, WAITING);
-  const memory = await memoryOf(node.pid);
-  return [
-    {
-      what: `${WAITING} ${where}: anonymous memory`,
-      value: memory.anonymous,
-      unit: 'MiB',
-      note: memoryNote(memory),
-    },
-    {
-      what: `${where}: server CPU of one of the last ${FEW}`,
-      value: last,
+  await add(count - 3 * FEW, count - FEW);
+  const last = await add(FEW, count);
+  const figures: Figure[] = [];
+  const memory = async (when: string): Promise<void> => {
+    for (const { where, node: one } of places) {
+      const found = await memoryOf(one.pid);
+      const what = `${count} ${where}: anonymous memory ${when}`;
+      figures.push({ what, value: found.anonymous, unit: 'MiB', note: memoryNote(found) });
+    }
+  };
+  await memory('right after');
+  await pause(QUIET_MS);
+  await memory(`${QUIET_MS / 1000} s later`);
+  for (const [index, { where }] of places.entries()) {
+    figures.push({
+      what: `${where}: CPU of one of the last ${FEW}`,
+      value: last[index] ?? 0,
       unit: 'µs',
-      limit: { what: `of the second ${FEW}`, value: first },
-    },
-  ];
+      limit: { what: `of the second ${FEW}`, value: first[index] ?? 0 },
+    });
+  }
+  return figures;
 }
 
 /** What it costs to look after much that only runs. */

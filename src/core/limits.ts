@@ -12,8 +12,11 @@ export const limits = {
   bidQueue: 4096,
   /** Specs of asks being decided: peers send them, and they are kept whole. One always fits. */
   askBytes: 67_108_864,
-  /** Specs of executions that have not ended, kept in memory: more are read again from the store when they start. */
-  itemSpecBytes: 16_777_216,
+  /**
+   * Specs of executions that have not ended, kept in memory: those of a full queue of small jobs. More are read again from
+   * the store when they start.
+   */
+  itemSpecBytes: 4_194_304,
   /**
    * Executions offered, or accepted and waiting for capacity. Rate <= permits / holding time, so it must exceed
    * the machine.

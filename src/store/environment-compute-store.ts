@@ -146,7 +146,7 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
     }
     // Its number is given out with this commit, and to nobody else later.
     const row = this.#log.number(last);
-    this.#log.write((batch) => {
+    this.#environment.writeLater((batch) => {
       batch.remove(this.#specs, id);
       batch.remove(this.#live, id);
     });
