@@ -1,7 +1,13 @@
 import { NodeError } from '../core/errors.ts';
 import { type ExecutionId, type JobId, type NodeId, shortId } from '../core/ids.ts';
 import { computeTransitions, isJobTerminal, type JobState, jobTransitions } from '../core/states.ts';
-import { evaluationCodec, jobCodec, requesterExecutionCodec } from './codecs.ts';
+import {
+  type EvaluationRow,
+  evaluationCodec,
+  jobCodec,
+  type RequesterExecutionRow,
+  requesterExecutionCodec,
+} from './codecs.ts';
 import type { Outbox } from './compute-store.ts';
 import type { Environment, Key, Table, WriteBatch } from './environment.ts';
 import { idOf, type JobIndexes, JobScan } from './job-scan.ts';
@@ -22,7 +28,6 @@ const ENTRY_BYTES = 256;
 const SHORT_ID_WINDOW = 100_000;
 const SHORT_ID_SLICE = 4096;
 
-type Tuple = readonly unknown[];
 type JobPart = NonNullable<JobChange['job']>;
 type EvaluationPart = NonNullable<JobChange['evaluations']>[number];
 
@@ -45,9 +50,9 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
   readonly #indexes: JobIndexes;
   readonly #specs: Table<Uint8Array>;
   readonly #byName: Table<JobId>;
-  readonly #executions: Table<Tuple>;
-  readonly #pending: Table<Tuple>;
-  readonly #blocked: Table<Tuple>;
+  readonly #executions: Table<RequesterExecutionRow>;
+  readonly #pending: Table<EvaluationRow>;
+  readonly #blocked: Table<EvaluationRow>;
   readonly #nodes: Table<StoredNode>;
   readonly #recentJobs = new RecentJobs(RECENT_CHANGES);
   readonly #recentNames = new Recent<JobId>(RECENT_NAMES);
@@ -303,7 +308,7 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
   #rowOf(
     status: EvaluationRecord['status'] | null,
     { id, priority }: EvaluationRecord,
-  ): { readonly table: Table<Tuple>; readonly key: Key } | undefined {
+  ): { readonly table: Table<EvaluationRow>; readonly key: Key } | undefined {
     switch (status) {
       case 'blocked':
         return { table: this.#blocked, key: blockedKey(priority, id) };
