@@ -11,13 +11,22 @@ import type { Bench, Figure } from '../support/bench.ts';
 import { digits } from '../support/table.ts';
 
 const FLUSHES = 200;
+/** Unmeasured, at the node and then at the process that asks. */
+const WARM_SECONDS = 3;
 const ROW = { some: 'row', of: 'the size of a record', with: 'x'.repeat(200) };
+
+/** Of each job's name, which is random there, the probe looks at the last two digits: 25 of 256 hang. */
+const HANGS = '[0-4][0-4]';
+const HANG_FLAGS = ['--job-selection-probe-timeout', '2s'];
+const HANGING_PROBE = `case "$BACALHAU_JOB_SELECTION_PROBE_DATA" in *'"Name":"j-'*${HANGS}'"'*) sleep 600;; esac`;
+const HANGING_NAME = new RegExp(`"Name":"j-[0-9a-f-]*${HANGS}"`);
 
 interface Case {
   readonly what: string;
   readonly flags: readonly string[];
   /** Of `bacalhau bench bid`. */
   readonly pace: readonly string[];
+  readonly seconds: number;
 }
 
 interface Document {
@@ -35,25 +44,26 @@ export const asksBench: Bench = {
   run: async (_, scope) => {
     const url = await probeService(scope);
     const flush = await flushMs(scope);
+    const http = ['--job-selection-probe-http', url];
+    const hangingHttp = ['--job-selection-probe-http', `${url}hanging`, ...HANG_FLAGS];
+    const exec = ['--job-selection-probe-exec', 'exit 0'];
+    const hangingExec = ['--job-selection-probe-exec', HANGING_PROBE, ...HANG_FLAGS];
     const cases: Case[] = [
-      { what: 'without a probe, 1,000/s', flags: [], pace: ['--rate', '1000'] },
-      { what: 'without a probe, 256 at once', flags: [], pace: ['--concurrency', '256'] },
-      {
-        what: 'with an HTTP probe, 200/s',
-        flags: ['--job-selection-probe-http', url],
-        pace: ['--rate', '200'],
-      },
-      {
-        what: 'with an exec probe, 20/s',
-        flags: ['--job-selection-probe-exec', 'exit 0'],
-        pace: ['--rate', '20'],
-      },
+      { what: 'without a probe, 1,000/s', flags: [], pace: ['--rate', '1000'], seconds: 5 },
+      { what: 'without a probe, 256 at once', flags: [], pace: ['--concurrency', '256'], seconds: 3 },
+      { what: 'without a probe, 512 at once', flags: [], pace: ['--concurrency', '512'], seconds: 3 },
+      { what: 'with an HTTP probe, 200/s', flags: http, pace: ['--rate', '200'], seconds: 5 },
+      { what: 'HTTP probes, 10 % hang, 200/s', flags: hangingHttp, pace: ['--rate', '200'], seconds: 5 },
+      { what: 'with an exec probe, 20/s', flags: exec, pace: ['--rate', '20'], seconds: 10 },
+      { what: 'exec probes, 10 % hang, 20/s', flags: hangingExec, pace: ['--rate', '20'], seconds: 10 },
     ];
     const node = await startTestNode(scope);
     const figures: Figure[] = [];
     for (const one of cases) {
       await node.restart({ flags: [...one.flags] });
-      figures.push(...figuresOf(one.what, await ask(node, one.pace), flush));
+      // A node that has just started compiles; so does the other side, for which its own warm-up is.
+      if (one.flags.length === 0) await ask(node, ['--concurrency', '64'], WARM_SECONDS);
+      figures.push(...figuresOf(one.what, await ask(node, one.pace, one.seconds), flush));
     }
     return figures;
   },
@@ -71,18 +81,24 @@ function figuresOf(what: string, document: Document, flush: number): Figure[] {
   ];
 }
 
-async function ask(node: TestNode, pace: readonly string[]): Promise<Document> {
+async function ask(node: TestNode, pace: readonly string[], seconds: number): Promise<Document> {
   const [peer = ''] = node.swarmAddresses;
-  const flags = ['--engine', 'mock', '--duration', '3s', '--output', 'json'];
+  const times = ['--warm-up', `${WARM_SECONDS}s`, '--duration', `${seconds}s`];
+  const flags = ['--engine', 'mock', ...times, '--output', 'json'];
   const { code, stdout, stderr } = await node.cli(['bench', 'bid', '--peer', peer, ...pace, ...flags]);
   if (code !== 0) throw new Error(`bench bid ended with code ${code}:\n${stderr}`);
   return JSON.parse(stdout) as Document;
 }
 
-/** Accepts at once. */
+/** Accepts at once; at `hanging` it never answers for some jobs. */
 async function probeService(scope: Scope): Promise<string> {
   const server = createServer((request, response) => {
-    request.resume().on('end', () => response.writeHead(204).end());
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const hangs = request.url === '/hanging' && HANGING_NAME.test(Buffer.concat(chunks).toString());
+      if (!hangs) response.writeHead(204).end();
+    });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   scope.after(() => {

@@ -3,7 +3,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Outcome } from '../core/outcome.ts';
 import type { AdmitInput, AdmitOutput } from '../workers/admit/protocol.ts';
 import type { BidInput, BidOutput } from '../workers/bid/protocol.ts';
-import type { ExecuteInput, ExecuteOutput, ExecuteReport, WasmOutput } from '../workers/execute/protocol.ts';
+import {
+  type ExecuteOutput,
+  type ExecuteReport,
+  type ExecuteRow,
+  executeRow,
+  type WasmOutput,
+} from '../workers/execute/protocol.ts';
 import { workerUrl } from '../workers/pool.ts';
 import type { PublishInput, PublishOutput } from '../workers/publish/protocol.ts';
 import { shapeOf } from './admission.ts';
@@ -50,7 +56,7 @@ const WASM_BATCH_ITEMS = 64;
 export interface Stages {
   readonly bid: StageRunner<PendingAsk, BidInput, BidOutput>;
   readonly admit: StageRunner<Item, AdmitInput, AdmitOutput>;
-  readonly supervise: StageRunner<Item, ExecuteInput, ExecuteOutput, ExecuteReport>;
+  readonly supervise: StageRunner<Item, ExecuteRow, ExecuteOutput, ExecuteReport>;
   readonly wasm: WasmRunner;
   readonly publish: StageRunner<Item, PublishInput, PublishOutput>;
   /** Starts the threads that the first bid needs; the others start with the first execution that needs them. */
@@ -150,11 +156,11 @@ export function createStages(
   );
   const cleaner = new Cleaner(admit, logger);
 
-  const supervise = new StageRunner<Item, ExecuteInput, ExecuteOutput, ExecuteReport>(
+  const supervise = new StageRunner<Item, ExecuteRow, ExecuteOutput, ExecuteReport>(
     {
       batchItems: limits.batchItems,
       onThreadDeath: 'fail',
-      toInput: (item) => executeInput(item, specs.of(item)),
+      toInput: (item) => executeRow(executeInput(item, specs.of(item))),
       pool: {
         name: 'supervise',
         file: workerUrl('../workers/execute/supervise.worker', from),

@@ -1,7 +1,7 @@
 import { NodeError } from '../core/errors.ts';
 import type { ExecutionId, JobId } from '../core/ids.ts';
 import { isLocalTerminal, type LocalExecutionState, localTransitions } from '../core/states.ts';
-import { executionCodec } from './codecs.ts';
+import { type ExecutionRow, executionCodec } from './codecs.ts';
 import type { ComputeStore, ExecutionChange, Outbox } from './compute-store.ts';
 import type { Environment, Key, RangeOptions, Table } from './environment.ts';
 import { compareKeys, LAST_TEXT } from './keys.ts';
@@ -26,7 +26,6 @@ const RECENT_SPEC_BYTES = 2 * 1024 * 1024;
 /** Rows looked at in one step of a list that filters. */
 const PAGE = 256;
 
-type Tuple = readonly unknown[];
 type Written = ReturnType<RoleLog<LocalExecutionState>['append']>;
 
 function lastElement(key: Key): string {
@@ -53,7 +52,7 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
   readonly #environment: Environment;
   readonly #log: RoleLog<LocalExecutionState>;
   readonly #live: Table<LiveRow>;
-  readonly #ended: Table<Tuple>;
+  readonly #ended: Table<ExecutionRow>;
   readonly #specs: Table<Uint8Array>;
   readonly #byJob: Table<Uint8Array>;
   readonly #byState: Table<Uint8Array>;
@@ -146,7 +145,7 @@ class EnvironmentComputeStore implements ComputeStore, HistoryReader {
     }
     // Its number is given out with this commit, and to nobody else later.
     const row = this.#log.number(last);
-    this.#log.write((batch) => {
+    this.#environment.writeLater((batch) => {
       batch.remove(this.#specs, id);
       batch.remove(this.#live, id);
     });

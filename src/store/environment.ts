@@ -53,6 +53,8 @@ export interface Environment {
   table<V>(spec: TableSpec): Table<V>;
   /** All writes of the callback become visible together, and durable together, in the order of the calls. */
   write(change: (batch: WriteBatch) => void): void;
+  /** As `write`, for what nobody waits for: it goes with the next transaction, or some milliseconds later. */
+  writeLater(change: (batch: WriteBatch) => void): void;
   /** Resolves when all writes so far are visible to reads. Resolved at once when none is pending. @throws NodeError StoreFailed, DiskFull */
   committed(): Promise<void>;
   /** Resolves when all writes so far are on disk. One promise shared by all waiters of a flush. @throws NodeError StoreFailed, DiskFull */

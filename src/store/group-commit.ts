@@ -4,6 +4,8 @@ import { type Operation, Recorder } from './recorder.ts';
 
 /** How long to wait before a failed transaction is tried again. */
 const RETRY_MS = 1000;
+/** How long writes wait for company that nobody waits for: a transaction of their own would hold up who comes next. */
+const LATER_MS = 5;
 /** While transactions fail, so much is kept to be tried again; beyond it writes are refused. */
 const MAX_UNWRITTEN_BYTES = 64 * 1024 * 1024;
 
@@ -39,10 +41,12 @@ interface Group {
   outcome: Outcome;
   /** Something was written, if only by a hook at the end. */
   isUsed: boolean;
+  /** Somebody waits for it. */
+  isUrgent: boolean;
 }
 
 function newGroup(): Group {
-  return { recorder: new Recorder(), outcome: new Outcome(), isUsed: false };
+  return { recorder: new Recorder(), outcome: new Outcome(), isUsed: false, isUrgent: false };
 }
 
 const DONE: Promise<void> = Promise.resolve();
@@ -60,6 +64,7 @@ export class GroupCommit {
   #running: Group | undefined;
   #turn: NodeJS.Immediate | undefined;
   #retry: NodeJS.Timeout | undefined;
+  #later: NodeJS.Timeout | undefined;
   #failure: NodeError | undefined;
 
   /** `commit` writes one transaction, all or nothing, and resolves when it is on disk; `explain` names its errors. */
@@ -73,11 +78,15 @@ export class GroupCommit {
 
   /** @throws NodeError StoreFailed, DiskFull when too much waits for a disk that refuses it */
   write(change: (batch: WriteBatch) => void): void {
-    const { recorder } = this.#open;
-    if (this.#failure !== undefined && recorder.bytes > MAX_UNWRITTEN_BYTES) throw this.#failure;
-    recorder.record(change);
-    this.#open.isUsed = true;
+    this.#record(change);
+    this.#open.isUrgent = true;
     this.#cutNextTurn();
+  }
+
+  /** As `write`; it begins no transaction before `LATER_MS`, but goes with one that others begin. */
+  writeLater(change: (batch: WriteBatch) => void): void {
+    this.#record(change);
+    this.#cutLater();
   }
 
   beforeCommit(hook: (batch: WriteBatch) => void): void {
@@ -104,6 +113,22 @@ export class GroupCommit {
     await result;
   }
 
+  #record(change: (batch: WriteBatch) => void): void {
+    const { recorder } = this.#open;
+    if (this.#failure !== undefined && recorder.bytes > MAX_UNWRITTEN_BYTES) throw this.#failure;
+    recorder.record(change);
+    this.#open.isUsed = true;
+  }
+
+  #cutLater(): void {
+    if (this.#later !== undefined) return;
+    this.#later = setTimeout(() => {
+      this.#later = undefined;
+      if (this.#retry === undefined) this.#cut();
+    }, LATER_MS);
+    this.#later.unref();
+  }
+
   #cutNextTurn(): void {
     if (this.#turn !== undefined || this.#running !== undefined || this.#retry !== undefined) return;
     this.#turn = setImmediate(() => {
@@ -114,6 +139,8 @@ export class GroupCommit {
 
   #cut(): void {
     if (this.#running !== undefined || !this.#open.isUsed) return;
+    clearTimeout(this.#later);
+    this.#later = undefined;
     const group = this.#open;
     for (const hook of this.#hooks) group.recorder.record(hook);
     this.#open = newGroup();
@@ -135,14 +162,15 @@ export class GroupCommit {
     this.#failure = undefined;
     this.#running = undefined;
     group.outcome.succeed();
-    if (this.#open.isUsed) this.#cutNextTurn();
+    if (this.#open.isUrgent) this.#cutNextTurn();
+    else if (this.#open.isUsed) this.#cutLater();
   }
 
   #putBack(group: Group, error: NodeError): void {
     const later = this.#open;
     for (const operation of later.recorder.operations) group.recorder.operations.push(operation);
     group.recorder.bytes += later.recorder.bytes;
-    this.#open = { recorder: group.recorder, outcome: new Outcome(), isUsed: true };
+    this.#open = { recorder: group.recorder, outcome: new Outcome(), isUsed: true, isUrgent: true };
     group.outcome.fail(error);
     later.outcome.fail(error);
     this.#retry = setTimeout(() => {

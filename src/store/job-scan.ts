@@ -1,4 +1,5 @@
 import type { JobId } from '../core/ids.ts';
+import type { JobRow } from './codecs.ts';
 import type { Key, RangeOptions, Table } from './environment.ts';
 import { LAST_NUMBER, LAST_TEXT, shortText } from './keys.ts';
 import type { JobRecord } from './records.ts';
@@ -11,7 +12,7 @@ const MAX_LIVE_BY_CHANGE = 10_000;
 
 /** Tables a list of jobs is read from. */
 export interface JobIndexes {
-  readonly jobs: Table<readonly unknown[]>;
+  readonly jobs: Table<JobRow>;
   /** [namespace, job id] */
   readonly byNamespace: Table<Uint8Array>;
   /** job id */

@@ -140,6 +140,11 @@ class LmdbEnvironment implements Environment {
     this.#group.write(change);
   }
 
+  writeLater(change: (batch: WriteBatch) => void): void {
+    this.assertOpen();
+    this.#group.writeLater(change);
+  }
+
   committed(): Promise<void> {
     return this.#group.done();
   }

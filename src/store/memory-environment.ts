@@ -72,6 +72,10 @@ class MemoryEnvironment implements Environment {
     return table as MemoryTable<V>;
   }
 
+  writeLater(change: (batch: WriteBatch) => void): void {
+    this.write(change);
+  }
+
   write(change: (batch: WriteBatch) => void): void {
     if (this.#closed) throw new NodeError('StoreFailed', 'the memory store is closed');
     const recorder = new Recorder();

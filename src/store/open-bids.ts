@@ -1,11 +1,11 @@
 import type { ExecutionId } from '../core/ids.ts';
-import { executionCodec } from './codecs.ts';
+import { type ExecutionRow, executionCodec } from './codecs.ts';
 import type { Table } from './environment.ts';
 import { type Chunk, encodeChunk, rowsAfter } from './history-chunk.ts';
 import type { HistoryRow, LocalExecution } from './records.ts';
 
 /** An execution that has not ended: its record, and while it is an open bid its history. */
-export type LiveRow = readonly [record: readonly unknown[], history?: Chunk];
+export type LiveRow = readonly [record: ExecutionRow, history?: Chunk];
 
 /** Rows read at once. */
 const PAGE = 256;
@@ -109,6 +109,6 @@ export function encodeBid({ record, rows }: OpenBid): LiveRow {
   return [executionCodec.encode(record), encodeChunk(rows.map((row) => ({ row, isListed: true })))];
 }
 
-function decodeBid(record: LiveRow[0], history: Chunk): OpenBid {
+function decodeBid(record: ExecutionRow, history: Chunk): OpenBid {
   return { record: executionCodec.decode(record), rows: rowsAfter(history, 'compute', 0) };
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { networkInterfaces } from 'node:os';
 import { Readable } from 'node:stream';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { NodeError } from '../../src/core/errors.ts';
@@ -34,6 +35,30 @@ export function apiServerContract({ name, create: createServer, strictParser }: 
         ),
         strictParser ? /"OK"/ : /^HTTP\/1\.1 \d+ /,
       );
+    });
+
+    it('limits requests from other addresses than the loopback', async (t) => {
+      const elsewhere = Object.values(networkInterfaces())
+        .flat()
+        .find((one) => one?.family === 'IPv4' && !one.internal)?.address;
+      if (elsewhere === undefined) {
+        t.skip('this machine has no address but the loopback');
+        return;
+      }
+      const limited = api.create({ requestsPerSecond: 1 });
+      const { port } = await limited.listen('0.0.0.0', 0);
+      t.after(() => limited.close(Date.now() + 1000));
+      const statuses = async (host: string): Promise<ReadonlySet<number>> => {
+        const asked = Array.from({ length: 20 }, async () => {
+          const reply = await fetch(`http://${host}:${port}/api/v1/agent/alive`);
+          if (reply.status === 429) assert.match(await reply.text(), new RegExp(`from ${host}`));
+          else await reply.arrayBuffer();
+          return reply.status;
+        });
+        return new Set(await Promise.all(asked));
+      };
+      assert.deepEqual(await statuses('127.0.0.1'), new Set([200]));
+      assert.deepEqual(await statuses(elsewhere), new Set([200, 429]));
     });
 
     it('never lets the name of an archive become a path', async () => {

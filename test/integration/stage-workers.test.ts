@@ -4,9 +4,10 @@ import { type TestContext, test } from 'node:test';
 import { headerOfRead } from '../../src/core/headers.ts';
 import { newExecutionId } from '../../src/core/ids.ts';
 import type { Outcome } from '../../src/core/outcome.ts';
-import type { CheckedJob, Submission } from '../../src/core/ports.ts';
+import type { Submission } from '../../src/core/ports.ts';
 import type { AdmitInput, AdmitOutput } from '../../src/workers/admit/protocol.ts';
 import type { BidInput, BidOptions, BidOutput } from '../../src/workers/bid/protocol.ts';
+import { type CheckedRow, checkedJob } from '../../src/workers/ingest/protocol.ts';
 import { Pool, workerUrl } from '../../src/workers/pool.ts';
 import { OPTIONS as BID_OPTIONS } from '../support/bid.ts';
 import { temporaryFolder } from '../support/folders.ts';
@@ -54,7 +55,7 @@ const submission = (body: string): Submission => ({
 });
 
 test('a job goes through the threads of ingest, bid and admit', async (t) => {
-  const ingest = threads<Submission, CheckedJob>(t, 'ingest', INGEST_OPTIONS);
+  const ingest = threads<Submission, CheckedRow>(t, 'ingest', INGEST_OPTIONS);
   await ingest.pool.run([
     { id: 'good', input: submission(JSON.stringify(smallJob({ Engine: { Type: 'mock' } }))) },
     { id: 'bad', input: submission('{"Job": {"Type": "batch"}}') },
@@ -64,7 +65,7 @@ test('a job goes through the threads of ingest, bid and admit', async (t) => {
   assert.equal(bad?.kind === 'fail' && bad.error.code, 'ValidationFailed');
   const broken = ingest.outcomes.get('broken');
   assert.equal(broken?.kind === 'fail' && broken.error.code, 'MalformedBody');
-  const { header, spec } = value(ingest.outcomes.get('good'));
+  const { header, spec } = checkedJob(value(ingest.outcomes.get('good')));
   const executionId = newExecutionId();
   const asked = { executionId, jobId: header.id, jobVersion: 1, requesterId: 'r' };
 

@@ -6,17 +6,19 @@ import type { InputSource, Task } from '../../src/core/job.ts';
 import type { Outcome } from '../../src/core/outcome.ts';
 import { reapContainers } from '../../src/engines/docker/health.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
-import type {
-  ExecuteInput,
-  ExecuteOptions,
-  ExecuteOutput,
-  ExecuteReport,
+import {
+  type ExecuteInput,
+  type ExecuteOptions,
+  type ExecuteOutput,
+  type ExecuteReport,
+  type ExecuteRow,
+  executeRow,
 } from '../../src/workers/execute/protocol.ts';
 import { Pool } from '../../src/workers/pool.ts';
 import { containersOf, TEST_NODE, testDocker } from '../support/docker.ts';
 import { runRequest } from '../support/run-request.ts';
 
-type SupervisePool = Pool<ExecuteInput, ExecuteOutput, ExecuteReport>;
+type SupervisePool = Pool<ExecuteRow, ExecuteOutput, ExecuteReport>;
 
 interface Supervised {
   readonly pool: SupervisePool;
@@ -82,7 +84,7 @@ function supervised(t: TestContext, more: Partial<ExecuteOptions> = {}): Supervi
       new Promise((resolve, reject) => {
         const id = input.header.executionId;
         outcomes.set(id, resolve);
-        pool.run([{ id, input }]).catch(reject);
+        pool.run([{ id, input: executeRow(input) }]).catch(reject);
       }),
     seen: (id, kind) =>
       new Promise((resolve) => {

@@ -42,6 +42,12 @@ interface Kept {
   readonly bytes: number;
 }
 
+/** What follows from a module's bytes. */
+interface Known {
+  readonly hash: string;
+  readonly shape: ModuleShape;
+}
+
 /**
  * Compiled modules of one thread, by content and memory caps; the least lately used go first when their files
  * add up to more than `maxBytes`. V8 shares the machine code of equal modules between threads by itself.
@@ -49,7 +55,9 @@ interface Kept {
 export class ModuleCache {
   readonly #maxBytes: number;
   readonly #kept = new Map<string, Kept>();
-  readonly #known = new Map<string, { readonly hash: string; readonly shape: ModuleShape }>();
+  readonly #known = new Map<string, Known>();
+  /** Of bytes that come again as the same object. */
+  readonly #seen = new WeakMap<Uint8Array, Known>();
   #keptBytes = 0;
   #compilations = 0;
 
@@ -92,11 +100,14 @@ export class ModuleCache {
     }
   }
 
-  /** A module whose bytes are at hand. @throws NodeError WasmInvalid */
+  /** A module whose bytes are at hand, and do not change. @throws NodeError WasmInvalid */
   source(path: string, name: string, content: Uint8Array): ModuleSource {
-    const hash = digest('sha256', content, 'hex');
-    const shape = inFile(name, () => readModule(content));
-    return { name, path, hash, bytes: content.length, shape, content };
+    let known = this.#seen.get(content);
+    if (known === undefined) {
+      known = { hash: digest('sha256', content, 'hex'), shape: inFile(name, () => readModule(content)) };
+      this.#seen.set(content, known);
+    }
+    return { name, path, bytes: content.length, content, ...known };
   }
 
   /**

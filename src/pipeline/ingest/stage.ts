@@ -3,7 +3,7 @@ import type { Limits } from '../../core/limits.ts';
 import type { CheckedJob, Submission } from '../../core/ports.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { Metrics, StageMetrics } from '../../telemetry/metrics.ts';
-import type { IngestOptions } from '../../workers/ingest/protocol.ts';
+import { type CheckedRow, checkedJob, type IngestOptions } from '../../workers/ingest/protocol.ts';
 import { workerUrl } from '../../workers/pool.ts';
 import type { PendingJob } from '../item.ts';
 import { BoundedQueue } from '../queue.ts';
@@ -27,7 +27,7 @@ export interface IngestStageOptions {
 
 /** The ingest stage: bytes become checked jobs. The requester role takes them, and the compute role explains bids on them. */
 export class IngestStage {
-  readonly runner: StageRunner<PendingJob, Submission, CheckedJob>;
+  readonly runner: StageRunner<PendingJob, Submission, CheckedRow>;
   readonly #metrics: StageMetrics;
   /** To be handed on: what comes on top of as many as may wait to be checked is refused. */
   readonly #checked: (() => void)[] = [];
@@ -40,7 +40,7 @@ export class IngestStage {
     modules: { readonly logger: Logger; readonly metrics: Metrics; readonly onFatal: (error: Error) => void },
   ) {
     this.#metrics = modules.metrics.createStageMetrics('ingest');
-    this.runner = new StageRunner<PendingJob, Submission, CheckedJob>(
+    this.runner = new StageRunner<PendingJob, Submission, CheckedRow>(
       {
         batchItems: options.limits.batchItems,
         onThreadDeath: 'again',
@@ -65,7 +65,7 @@ export class IngestStage {
             job.reject(faultOf(outcome));
             return;
           }
-          this.#checked.push(() => job.resolve(outcome.value));
+          this.#checked.push(() => job.resolve(checkedJob(outcome.value)));
           this.#handOn();
         },
       },

@@ -1,5 +1,6 @@
+import { headerOfRead, type ReadSpec, readSpec } from '../../core/headers.ts';
 import type { ExecutionHeader, Finished, Placement } from '../../core/item.ts';
-import type { Gpu } from '../../core/job.ts';
+import type { Gpu, Resources } from '../../core/job.ts';
 import type { PreparedInput, RunReport } from '../../engines/engine.ts';
 import type { StorageOptions } from '../bid/protocol.ts';
 
@@ -9,6 +10,34 @@ export interface ExecuteInput {
   readonly spec: Uint8Array;
   readonly placement: Placement;
   readonly gpus: readonly Gpu[];
+}
+
+/** The same as it goes down to a supervise thread: values in a fixed order, as in `ReadSpec`. */
+export type ExecuteRow = readonly [
+  jobId: string,
+  jobVersion: number,
+  requesterId: string,
+  resources: Resources,
+  read: ReadSpec,
+  spec: Uint8Array,
+  directory: string,
+  gpus: readonly Gpu[],
+];
+
+export function executeRow({ header, spec, placement, gpus }: ExecuteInput): ExecuteRow {
+  const { jobId, jobVersion, requesterId, resources } = header;
+  return [jobId, jobVersion, requesterId, resources, readSpec(header), spec, placement.directory, gpus];
+}
+
+/** The input again. */
+export function executeInput(executionId: string, row: ExecuteRow): ExecuteInput {
+  const [jobId, jobVersion, requesterId, resources, read, spec, directory, gpus] = row;
+  return {
+    header: headerOfRead({ executionId, jobId, jobVersion, requesterId }, resources, read),
+    spec,
+    placement: { directory, gpus: gpus.map((gpu) => gpu.Index) },
+    gpus,
+  };
 }
 
 /** The supervise pool prepares inputs for all engines and runs docker and mock; a WASM job goes on to its own pool. */

@@ -2,13 +2,20 @@ import { toErrorData } from '../../core/errors.ts';
 import type { Outcome } from '../../core/outcome.ts';
 import type { DockerEngine } from '../../engines/docker/engine.ts';
 import { dockerLimits } from '../../engines/docker/limits.ts';
-import type { Engine, StopReason } from '../../engines/engine.ts';
+import type { Engine } from '../../engines/engine.ts';
 import { MockEngine } from '../../engines/mock/engine.ts';
 import { createStorages } from '../../storages/registry.ts';
 import { type HandlerContext, serve } from '../entry.ts';
-import type { Control, WorkBatch } from '../protocol.ts';
+import type { WorkBatch } from '../protocol.ts';
 import { type Prepared, prepareExecution, type StorageRegistry } from './prepare.ts';
-import type { ExecuteInput, ExecuteOptions, ExecuteOutput, ExecuteReport } from './protocol.ts';
+import {
+  type ExecuteInput,
+  type ExecuteOptions,
+  type ExecuteOutput,
+  type ExecuteReport,
+  type ExecuteRow,
+  executeInput,
+} from './protocol.ts';
 import { buildRunRequest, diskLimit, hasFiles, parseSpec } from './run-request.ts';
 
 type Context = HandlerContext<ExecuteReport>;
@@ -36,7 +43,8 @@ class Supervisor {
   }
 
   async handle(input: ExecuteInput, context: Context): Promise<Outcome<ExecuteOutput>> {
-    const stop = stopSignal(context.signal);
+    // Its reason, a control message, is what an engine knows as StopReason.
+    const stop = context.signal;
     try {
       const spec = parseSpec(input.spec);
       if ((spec.Tasks[0].InputSources ?? []).length > 0) context.report({ kind: 'preparing' });
@@ -96,29 +104,14 @@ class Supervisor {
   }
 }
 
-/** The control message that aborts a handler, as the reason an engine knows. */
-function stopSignal(signal: AbortSignal): AbortSignal {
-  const controller = new AbortController();
-  const abort = (): void => controller.abort(toStopReason(signal.reason as Control));
-  if (signal.aborted) abort();
-  else signal.addEventListener('abort', abort, { once: true });
-  return controller.signal;
-}
-
-function toStopReason(control: Control): StopReason {
-  return control.kind === 'kill'
-    ? { kind: 'kill', why: control.why, cause: control.cause }
-    : { kind: 'detach' };
-}
-
-const run: (batch: WorkBatch<ExecuteInput>) => Promise<unknown> = serve<
-  ExecuteInput,
+const run: (batch: WorkBatch<ExecuteRow>) => Promise<unknown> = serve<
+  ExecuteRow,
   ExecuteOutput,
   ExecuteReport
 >((options) => {
   const supervisor = new Supervisor(options as ExecuteOptions);
   return {
-    handle: (input, context) => supervisor.handle(input, context),
+    handle: (row, context) => supervisor.handle(executeInput(context.id, row), context),
     onLive: (name, value) => {
       if (name === 'acceptNetworked') supervisor.acceptNetworked(value === true);
     },

@@ -46,6 +46,10 @@ export class LazyEnvironment implements Environment {
     });
   }
 
+  writeLater(change: Change): void {
+    this.write(change);
+  }
+
   committed(): Promise<void> {
     if (this.#uncommitted.length === 0 && !this.#isDead) return Promise.resolve();
     return new Promise((resolve) => this.#commits.push(resolve));

@@ -55,6 +55,33 @@ describe('group commit', () => {
     await commit.done();
   });
 
+  it('lets what may wait go with others, or alone after a while', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { commit, attempts, put } = group();
+    const later = (key: string): void => commit.writeLater((batch) => batch.put(table, key, 1));
+    later('a');
+    await nextTurn();
+    assert.equal(attempts.length, 0);
+    put('b');
+    await nextTurn();
+    assert.deepEqual(attempts[0]?.keys, ['a', 'b']);
+    later('c');
+    attempts[0]?.succeed();
+    const done = commit.done();
+    await nextTurn();
+    assert.equal(attempts.length, 1);
+    t.mock.timers.tick(5);
+    assert.deepEqual(attempts[1]?.keys, ['c']);
+    attempts[1]?.succeed();
+    await done;
+    later('d');
+    const drained = commit.drain();
+    attempts[2]?.succeed();
+    await drained;
+    t.mock.timers.tick(5);
+    assert.equal(attempts.length, 3);
+  });
+
   it('tells all waiters of a failure, keeps the writes and tries again in order', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { commit, attempts, put } = group();

@@ -51,6 +51,7 @@ function counting(environment: Environment, count: Count): Environment {
     path: environment.path,
     table: (spec) => environment.table(spec),
     write: (change) => environment.write(counted(change)),
+    writeLater: (change) => environment.writeLater(counted(change)),
     committed: () => environment.committed(),
     flushed: () => environment.flushed(),
     beforeCommit: (hook) => environment.beforeCommit(counted(hook)),

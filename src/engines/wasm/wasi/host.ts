@@ -17,8 +17,7 @@ export interface WasiOptions {
 
 /** Everything the WASI calls of one run share, whichever of its modules makes them. */
 export class WasiHost {
-  readonly args: readonly Uint8Array[];
-  readonly environ: readonly Uint8Array[];
+  readonly #options: WasiOptions;
   readonly tree: MountTree;
   readonly descriptors: DescriptorTable = new DescriptorTable();
   readonly times: FileTimes = new FileTimes();
@@ -27,14 +26,13 @@ export class WasiHost {
    * so a guest that catches that must not make more calls.
    */
   inCall = false;
+  #args: readonly Uint8Array[] | undefined;
+  #environ: readonly Uint8Array[] | undefined;
   #clocks: Clocks | undefined;
   #ended: RunEnded | undefined;
 
   constructor(options: WasiOptions) {
-    this.args = options.args.map(terminated);
-    this.environ = Object.keys(options.env)
-      .sort()
-      .map((name) => terminated(`${name}=${options.env[name] ?? ''}`));
+    this.#options = options;
     this.tree = options.tree;
     for (const descriptor of options.stdio) this.descriptors.add(descriptor);
     const { root } = this.tree;
@@ -48,6 +46,21 @@ export class WasiHost {
       preopen: '/',
       reader: undefined,
     });
+  }
+
+  /** The arguments, each with a NUL behind it. */
+  get args(): readonly Uint8Array[] {
+    this.#args ??= this.#options.args.map(terminated);
+    return this.#args;
+  }
+
+  /** "NAME=value" sorted by name, each with a NUL behind it. */
+  get environ(): readonly Uint8Array[] {
+    const { env } = this.#options;
+    this.#environ ??= Object.keys(env)
+      .sort()
+      .map((name) => terminated(`${name}=${env[name] ?? ''}`));
+    return this.#environ;
   }
 
   /** Starts with the first use: linking a module that imports a clock is one. */
