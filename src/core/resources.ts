@@ -9,13 +9,17 @@ const PERCENT = /^(\d+(?:\.\d+)?)%$/;
 /** Nothing of anything. */
 export const NO_RESOURCES: Resources = { cpu: 0, memory: 0, disk: 0, gpu: 0 };
 
+/** Nothing to squeeze: most texts, and each is read for every job. */
+const PLAIN = /^[\da-z.%]*$/;
+
 function squeeze(text: string): string {
-  return text.toLowerCase().replaceAll(/\s+/g, '');
+  return PLAIN.test(text) ? text : text.toLowerCase().replaceAll(/\s+/g, '');
 }
 
 function percentOf(text: string, whole: number | undefined): number | undefined {
+  if (whole === undefined) return undefined;
   const match = PERCENT.exec(text);
-  if (match === null || whole === undefined) return undefined;
+  if (match === null) return undefined;
   const share = Number(match[1]);
   return share > 100 ? undefined : (whole * share) / 100;
 }

@@ -11,6 +11,13 @@ import type { Compute } from '../pipeline/compute.ts';
 import type { Requester } from '../requester/requester.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { Spaced } from './spaced.ts';
+
+/**
+ * Between two words of room to peers: each of them is woken for one, and a node that bids a thousand times a second has
+ * news as often. This node's own requester hears each.
+ */
+const ROOM_PAUSE_MS = 5;
 
 export interface NetworkOptions {
   readonly nodeId: NodeId;
@@ -44,10 +51,15 @@ export class Network {
   #wire: Wire | undefined;
   /** Peers with a link, and what they are. */
   readonly #links = new Map<NodeId, PeerHello>();
+  readonly #room: Spaced<RoomAnnounced>;
 
   constructor(options: NetworkOptions, modules: NetworkModules) {
     this.#options = options;
     this.#modules = modules;
+    this.#room = new Spaced(
+      { pauseMs: ROOM_PAUSE_MS },
+      { clock: modules.clock, pass: (message) => this.#tellPeers(message) },
+    );
   }
 
   /** Once, before `open`. */
@@ -71,6 +83,7 @@ export class Network {
   }
 
   async stop(deadlineMs: number): Promise<void> {
+    this.#room.stop();
     await this.#wire?.stop(deadlineMs);
   }
 
@@ -78,7 +91,8 @@ export class Network {
   tell(message: NodeInfoChanged | RoomAnnounced): void {
     const { nodeId } = this.#options;
     if (this.#roles.requester !== undefined) this.#modules.delivery.post(nodeId, message);
-    for (const [peer, { roles }] of this.#links) if (roles.requester) this.#wire?.post(peer, message);
+    if (message.type === 'RoomAnnounced') this.#room.tell(message);
+    else this.#tellPeers(message);
   }
 
   /** Where logs and results of a node's executions are read; undefined when there is no link with it. */
@@ -94,6 +108,10 @@ export class Network {
   /** For people. */
   peers(): readonly PeerView[] {
     return this.#wire?.peers() ?? [];
+  }
+
+  #tellPeers(message: NodeInfoChanged | RoomAnnounced): void {
+    for (const [peer, { roles }] of this.#links) if (roles.requester) this.#wire?.post(peer, message);
   }
 
   #up(peer: NodeId, hello: PeerHello): void {

@@ -168,15 +168,15 @@ export class Broker implements ChangeListener {
     this.#window.refill(waits);
     // While a node decides on the first of the line, what is kept free for it stays free.
     if (!this.#isFirstAsked()) this.#reserved = null;
-    const full = new Set<string>();
+    let full: Set<string> | undefined;
     let started = 0;
     let isFirst = true;
     for (const entry of this.#window.entries()) {
-      if (full.has(entry.shape)) continue;
+      if (full?.has(entry.shape) === true) continue;
       const result = this.#place(entry, nowMs);
       if (result === 'put off') continue;
       if (result === 'waits') {
-        if (entry.shape !== '') full.add(entry.shape);
+        if (entry.shape !== '') (full ??= new Set()).add(entry.shape);
         if (isFirst && !this.#isFirstAsked()) this.#passedOver(entry, nowMs);
         isFirst = false;
         continue;

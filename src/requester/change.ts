@@ -1,3 +1,4 @@
+import { ById } from '../core/by-id.ts';
 import { type ExecutionId, type JobId, type NodeId, newExecutionId } from '../core/ids.ts';
 import type { ComputeBound, OutboxMessage } from '../core/messages.ts';
 import {
@@ -84,7 +85,7 @@ export class Change {
   blocked: boolean;
   pending: boolean;
   since: number;
-  readonly steps: Map<ExecutionId, ExecutionStep> = new Map();
+  readonly #steps = new ById<ExecutionStep>(({ record }) => record.id);
   readonly #nodeId: NodeId;
   readonly #isNew: boolean;
   readonly #history: HistoryInput[] = [];
@@ -116,7 +117,7 @@ export class Change {
     return (
       this.#isNew ||
       this.#draft !== undefined ||
-      this.steps.size > 0 ||
+      this.#steps.size > 0 ||
       this.#history.length > 0 ||
       this.#outbox.length > 0 ||
       this.#evaluations.length > 0
@@ -133,11 +134,16 @@ export class Change {
     this.#edit();
   }
 
+  /** One an execution. */
+  get steps(): readonly ExecutionStep[] {
+    return this.#steps.values;
+  }
+
   /** The executions as they will be. */
   executions(): RequesterExecution[] {
     const all: RequesterExecution[] = [];
-    for (const [id, execution] of this.live.executions) all.push(this.steps.get(id)?.record ?? execution);
-    for (const [id, step] of this.steps) if (!this.live.executions.has(id)) all.push(step.record);
+    for (const [id, execution] of this.live.executions) all.push(this.#steps.get(id)?.record ?? execution);
+    for (const { record } of this.steps) if (!this.live.executions.has(record.id)) all.push(record);
     return all;
   }
 
@@ -197,7 +203,7 @@ export class Change {
       createTime: this.time,
       modifyTime: this.time,
     };
-    this.steps.set(execution.id, { from: null, record: execution });
+    this.#steps.set({ from: null, record: execution });
     this.executionEvent(execution, executionRequested(nodeId), 'New', 'AskForBid');
     this.askAgain(execution);
   }
@@ -218,7 +224,7 @@ export class Change {
     desired: { readonly type: DesiredState; readonly message: string },
     results: Partial<Pick<RequesterExecution, 'published' | 'runOutput'>> = {},
   ): RequesterExecution {
-    const before = this.steps.get(execution.id);
+    const before = this.#steps.get(execution.id);
     const record: RequesterExecution = {
       ...execution,
       ...results,
@@ -227,7 +233,7 @@ export class Change {
       revision: execution.revision + 1,
       modifyTime: this.time,
     };
-    this.steps.set(execution.id, {
+    this.#steps.set({
       from: before === undefined ? execution.computeState.type : before.from,
       waited: before?.waited ?? waitsForApproval(execution),
       record,
@@ -294,7 +300,7 @@ export class Change {
               spec: this.#spec,
             }
           : undefined,
-      executions: this.steps.size === 0 ? undefined : [...this.steps.values()],
+      executions: this.#steps.size === 0 ? undefined : this.steps,
       evaluations:
         this.#evaluations.length === 0
           ? undefined
@@ -329,7 +335,7 @@ export class Change {
     live.blocked = this.blocked;
     live.pending = this.pending;
     live.since = this.since;
-    for (const [id, { record }] of this.steps) live.executions.set(id, record);
+    for (const { record } of this.steps) live.executions.set(record.id, record);
   }
 
   #put(evaluation: EvaluationRecord): void {

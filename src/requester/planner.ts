@@ -23,7 +23,7 @@ export interface ChangeListener {
   changed(
     live: LiveJob,
     was: { readonly blocked: boolean; readonly ticketId: string },
-    steps: ReadonlyMap<ExecutionId, ExecutionStep>,
+    steps: readonly ExecutionStep[],
   ): void;
 }
 
@@ -128,7 +128,7 @@ export class Planner {
     const was = { blocked: live.blocked, ticketId: live.ticket.id };
     const asked: RequesterExecution[] = [];
     if (change.spec !== undefined) {
-      for (const { from, record } of change.steps.values()) {
+      for (const { from, record } of change.steps) {
         if (from !== null) continue;
         asked.push(record);
         this.#asks.attach(record.nodeId, record.id, change.spec);
@@ -143,7 +143,7 @@ export class Planner {
     change.apply();
     this.#lives.keep(live);
     const nowMs = this.#clock.nowMs();
-    for (const step of change.steps.values()) this.#account(step, nowMs, change.record.inputs ?? []);
+    for (const step of change.steps) this.#account(step, nowMs, change.record.inputs ?? []);
     for (const listener of this.#listeners) listener.changed(live, was, change.steps);
   }
 

@@ -76,8 +76,8 @@ export class Reach implements ChangeListener {
     this.#broker = modules.broker;
   }
 
-  changed(_live: LiveJob, _was: unknown, steps: ReadonlyMap<ExecutionId, ExecutionStep>): void {
-    for (const { record } of steps.values()) this.#note(record);
+  changed(_live: LiveJob, _was: unknown, steps: readonly ExecutionStep[]): void {
+    for (const { record } of steps) this.#note(record);
   }
 
   /** An execution of an earlier life that has not ended. */

@@ -145,10 +145,7 @@ export class Submissions {
   #create({ header, spec }: CheckedJob): LiveJob {
     const time = this.#clock.nowMicros();
     const record: JobRecord = {
-      id: header.id,
-      name: header.name,
-      namespace: header.namespace,
-      ...fieldsOf(header),
+      ...header,
       state: { type: 'Pending', message: '' },
       version: 1,
       revision: 1,

@@ -23,8 +23,6 @@ import { checkTransition } from './transitions.ts';
 const STATES = Object.keys(jobTransitions) as JobState[];
 const RECENT_CHANGES = 2048;
 const RECENT_NAMES = 1024;
-const RECENT_SPEC_BYTES = 2 * 1024 * 1024;
-const ENTRY_BYTES = 256;
 const SHORT_ID_WINDOW = 100_000;
 const SHORT_ID_SLICE = 4096;
 
@@ -56,7 +54,6 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
   readonly #nodes: Table<StoredNode>;
   readonly #recentJobs = new RecentJobs(RECENT_CHANGES);
   readonly #recentNames = new Recent<JobId>(RECENT_NAMES);
-  readonly #recentSpecs = new Recent<Uint8Array>(RECENT_SPEC_BYTES);
   /** No job has a greater id: ids are made in order, so that a new one is seldom looked for. */
   #newestJob: JobId;
 
@@ -79,9 +76,9 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
     this.#blocked = environment.table(tables.evaluationsBlockedTable);
     this.#nodes = environment.table(tables.nodesTable);
     this.#newestJob = this.#indexes.jobs.keys({ reverse: true, limit: 1 }).map(idOf)[0] ?? '';
-    const recents = [this.#recentJobs, this.#recentNames, this.#recentSpecs];
     this.#log.afterCommit(() => {
-      for (const recent of recents) recent.age();
+      this.#recentJobs.age();
+      this.#recentNames.age();
     });
   }
 
@@ -131,7 +128,7 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
   }
 
   spec(id: JobId, version: number): Uint8Array | undefined {
-    return this.#recentSpecs.get(`${id}/${version}`) ?? this.#specs.get([id, version]);
+    return this.#recentJobs.spec(id, version) ?? this.#specs.get([id, version]);
   }
 
   versions(id: JobId): number[] {
@@ -331,14 +328,10 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
   #remember(change: JobChange, before: JobRecord | undefined): void {
     this.#recentJobs.put(change);
     if (change.job === undefined) return;
-    const { record, spec } = change.job;
-    const { id, name } = record;
+    const { id, name, namespace } = change.job.record;
     if (id > this.#newestJob) this.#newestJob = id;
     if (name !== id && name !== before?.name) {
-      this.#recentNames.set(JSON.stringify(nameKey(record.namespace, name)), id);
-    }
-    if (spec !== undefined) {
-      this.#recentSpecs.set(`${id}/${record.version}`, spec, spec.length + ENTRY_BYTES);
+      this.#recentNames.set(JSON.stringify(nameKey(namespace, name)), id);
     }
   }
 }
