@@ -35,10 +35,17 @@ export const systemClock: Clock = {
   },
 };
 
+/** The second that was asked for last: of the events of a busy node, hundreds have the same. */
+const lastSecond = { seconds: Number.NaN, text: '' };
+
 /** `micros` as RFC 3339 text with microseconds, in UTC. */
 export function rfc3339(micros: number): string {
-  const seconds = new Date(Math.floor(micros / 1000)).toISOString().slice(0, 19);
-  return `${seconds}.${String(micros % 1_000_000).padStart(6, '0')}Z`;
+  const seconds = Math.floor(micros / 1_000_000);
+  if (seconds !== lastSecond.seconds) {
+    lastSecond.text = new Date(seconds * 1000).toISOString().slice(0, 19);
+    lastSecond.seconds = seconds;
+  }
+  return `${lastSecond.text}.${String(micros % 1_000_000).padStart(6, '0')}Z`;
 }
 
 /** `micros` as nanoseconds. Rounds to what a double holds (256 ns); prints without an exponent. */

@@ -13,6 +13,7 @@ export interface Seen {
 export async function fakeDocker(
   t: TestContext,
   handle: (seen: Seen, response: ServerResponse) => void,
+  host = '127.0.0.1',
 ): Promise<{ host: string; port: number; seen: Seen[] }> {
   const seen: Seen[] = [];
   const server = createServer((request: IncomingMessage, response) => {
@@ -24,14 +25,14 @@ export async function fakeDocker(
       handle(one, response);
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
   t.after(() => {
     server.closeAllConnections();
     server.close();
   });
   const address = server.address();
   assert.ok(address !== null && typeof address === 'object');
-  return { host: '127.0.0.1', port: address.port, seen };
+  return { host, port: address.port, seen };
 }
 
 export const json = (response: ServerResponse, status: number, body: unknown): void => {

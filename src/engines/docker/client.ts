@@ -1,13 +1,13 @@
-import { Agent } from 'node:http';
 import type { Readable } from 'node:stream';
+import type { ContainerCreateOptions } from 'dockerode';
 import { NodeError } from '../../core/errors.ts';
-import { callDocker, type DockerCall, isSuccess, openDocker } from './api-call.ts';
 import type { ContainerBody } from './container-spec.ts';
+import { DockerApi, type DockerRequest } from './docker-api.ts';
 import type { DockerEndpoint } from './endpoint.ts';
-import { DockerRefusal, statusOf, toEngineError } from './errors.ts';
+import { asEngineError, statusOf, toEngineError, unless } from './errors.ts';
 import type { ImageReference } from './image-reference.ts';
 import { dockerLimits, removeRetryMs } from './limits.ts';
-import { accountHeaders, type RegistryAccount } from './registry-account.ts';
+import type { RegistryAccount } from './registry-account.ts';
 
 /** What the node looks at of an inspected container. */
 export interface ContainerState {
@@ -23,39 +23,42 @@ export interface ExitWatch {
   cancel(): void;
 }
 
-type Method = DockerCall['method'];
+const { quickCallMs, slowCallMs } = dockerLimits;
 
 /** Calls to one Docker Engine, each with a deadline. Errors are NodeErrors, or a DockerRefusal where the caller decides. */
 export class DockerClient {
-  readonly #endpoint: DockerEndpoint;
-  readonly #agent = new Agent({
-    keepAlive: true,
-    maxFreeSockets: dockerLimits.keptConnections,
-    timeout: dockerLimits.keptConnectionMs,
-  });
+  readonly #api: DockerApi;
 
   /** Makes no connection yet. */
   constructor(endpoint: DockerEndpoint) {
-    this.#endpoint = endpoint;
+    this.#api = new DockerApi(endpoint);
   }
 
   /** Id of a new container. Rejects with DockerRefusal or EngineUnavailable. */
   async create(name: string, body: ContainerBody): Promise<string> {
-    const path = `/containers/create?${query({ name })}`;
-    return idOf(await this.#slow('create the container', 'POST', path, body), 'create');
+    const container = await this.#api.call('create the container', slowCallMs, (docker, abortSignal) => {
+      // docker-modem repeats what it is given in the URL unless query and body are told apart.
+      const options = { _query: { name }, _body: body, abortSignal };
+      return docker.createContainer(options as ContainerCreateOptions);
+    });
+    return idOf(container.id, 'create');
   }
 
   /** The container's multiplexed output, from its first byte when called before start. */
   async attach(id: string): Promise<Readable> {
-    return await this.#stream(
-      'attach to the container',
-      `/containers/${id}/attach?stream=1&stdout=1&stderr=1`,
-    );
+    return await this.#stream('attach to the container', `/containers/${id}/attach?`, {
+      stream: true,
+      stdout: true,
+      stderr: true,
+    });
   }
 
   /** Call before start: resolves when dockerd has noted it, so that the fastest exit is not missed. */
   async watchExit(id: string): Promise<ExitWatch> {
-    const stream = await this.#stream('wait for the container', `/containers/${id}/wait?condition=next-exit`);
+    // dockerode's own wait tells of the end alone.
+    const stream = await this.#stream('wait for the container', `/containers/${id}/wait?`, {
+      condition: 'next-exit',
+    });
     const code = readExitCode(stream);
     // Nobody may be waiting yet when the connection fails.
     code.catch(() => undefined);
@@ -64,30 +67,43 @@ export class DockerClient {
 
   /** Rejects with DockerRefusal or EngineUnavailable. */
   async start(id: string): Promise<void> {
-    await this.#slow('start the container', 'POST', `/containers/${id}/start`);
+    await this.#api
+      .call('start the container', slowCallMs, (docker, abortSignal) =>
+        docker.getContainer(id).start({ abortSignal }),
+      )
+      .catch(unless(304));
   }
 
   /** SIGTERM, then SIGKILL after the grace time. Nothing to do is success. */
   async stop(id: string): Promise<void> {
-    const path = `/containers/${id}/stop?t=${dockerLimits.stopGraceSeconds}`;
-    await this.#slow('stop the container', 'POST', path).catch((error: unknown) => {
-      if (statusOf(error) !== 404) throw toEngineError('stop the container', error);
-    });
+    await this.#api
+      .call('stop the container', slowCallMs, (docker, abortSignal) =>
+        docker.getContainer(id).stop({ t: dockerLimits.stopGraceSeconds, abortSignal }),
+      )
+      .catch(unless(304, 404))
+      .catch(asEngineError('stop the container'));
   }
 
   /** SIGKILL. Nothing to kill is success. */
   async kill(id: string): Promise<void> {
-    await this.#slow('kill the container', 'POST', `/containers/${id}/kill`).catch((error: unknown) => {
-      const status = statusOf(error);
-      if (status !== 404 && status !== 409) throw toEngineError('kill the container', error);
-    });
+    await this.#api
+      .call('kill the container', slowCallMs, (docker, abortSignal) =>
+        docker.getContainer(id).kill({ abortSignal }),
+      )
+      .catch(unless(404, 409))
+      .catch(asEngineError('kill the container'));
   }
 
   /** What is known of a container; undefined when there is none. */
   async inspect(id: string): Promise<ContainerState | undefined> {
-    const found = await this.#find('inspect the container', `/containers/${id}/json`);
+    const found = await this.#api
+      .call('inspect the container', quickCallMs, (docker, abortSignal) =>
+        docker.getContainer(id).inspect({ abortSignal }),
+      )
+      .catch(unless(404))
+      .catch(asEngineError('inspect the container'));
     if (found === undefined) return undefined;
-    const { Running, ExitCode, OOMKilled } = ((found as { State?: unknown } | null)?.State ?? {}) as Record<
+    const { Running, ExitCode, OOMKilled } = ((found as { State?: unknown }).State ?? {}) as Record<
       string,
       unknown
     >;
@@ -104,7 +120,9 @@ export class DockerClient {
   async remove(idOrName: string): Promise<void> {
     for (const waitMs of [...removeRetryMs, undefined]) {
       try {
-        await this.#slow('remove the container', 'DELETE', `/containers/${idOrName}?force=true&v=true`);
+        await this.#api.call('remove the container', slowCallMs, (docker, abortSignal) =>
+          docker.getContainer(idOrName).remove({ force: true, v: true, abortSignal }),
+        );
         return;
       } catch (error) {
         if (statusOf(error) === 404) return;
@@ -116,7 +134,13 @@ export class DockerClient {
 
   /** True when the image is on this machine. */
   async hasImage(reference: ImageReference): Promise<boolean> {
-    return (await this.#find('inspect the image', `/images/${reference.full}/json`)) !== undefined;
+    const what = 'inspect the image';
+    // dockerode's own call cannot be aborted.
+    const found = await this.#api
+      .dial(what, quickCallMs, { method: 'GET', path: `/images/${reference.full}/json` })
+      .catch(unless(404))
+      .catch(asEngineError(what));
+    return found !== undefined;
   }
 
   /** The progress stream of a pull, which ends when `signal` aborts. Rejects with DockerRefusal or EngineUnavailable. */
@@ -125,21 +149,23 @@ export class DockerClient {
     account: RegistryAccount | undefined,
     signal: AbortSignal,
   ): Promise<Readable> {
-    const image = query({ fromImage: reference.repository, tag: reference.version });
-    return await this.#stream('pull the image', `/images/create?${image}`, {
-      signal,
-      // Who follows the pull gives up sooner.
-      timeoutMs: 2 * dockerLimits.pullSilenceMs,
-      headers: accountHeaders(account),
+    const image = { fromImage: reference.repository, tag: reference.version };
+    // Who follows the pull gives up sooner.
+    const timeoutMs = 2 * dockerLimits.pullSilenceMs;
+    const stream = await this.#api.call('pull the image', timeoutMs, (docker, deadline) => {
+      const options = { _query: image, _body: {}, abortSignal: AbortSignal.any([signal, deadline]) };
+      return account === undefined ? docker.createImage(options) : docker.createImage(account, options);
     });
+    return stream as Readable;
   }
 
   /** Ids of the networks with this label ("name=value"), oldest first. */
   async findNetworks(label: string): Promise<string[]> {
-    const path = `/networks?${query({ filters: JSON.stringify({ label: [label] }) })}`;
-    const found = (await this.#quick('list networks', 'GET', path).catch((error: unknown) => {
-      throw toEngineError('list networks', error);
-    })) as { Id: string; Created: string }[];
+    const found = await this.#api
+      .call('list networks', quickCallMs, (docker, abortSignal) =>
+        docker.listNetworks({ filters: { label: [label] }, abortSignal }),
+      )
+      .catch(asEngineError('list networks'));
     return found
       .toSorted((a, b) => a.Created.localeCompare(b.Created) || a.Id.localeCompare(b.Id))
       .map((network) => network.Id);
@@ -152,55 +178,31 @@ export class DockerClient {
     options: Record<string, string>,
   ): Promise<string> {
     const body = { Name: name, Driver: 'bridge', Labels: labels, Options: options };
-    const made = await this.#slow('create the network', 'POST', '/networks/create', body).catch(
-      (error: unknown) => {
-        throw toEngineError('create the network', error);
-      },
-    );
-    return idOf(made, 'create of a network');
+    const network = await this.#api
+      .call('create the network', slowCallMs, (docker, abortSignal) =>
+        docker.createNetwork({ ...body, abortSignal }),
+      )
+      .catch(asEngineError('create the network'));
+    return idOf(network.id, 'create of a network');
   }
 
   /** A network that cannot be removed now is removed at the next start. */
   async removeNetwork(id: string): Promise<void> {
-    await this.#slow('remove the network', 'DELETE', `/networks/${id}`).catch(() => undefined);
+    await this.#api
+      .call('remove the network', slowCallMs, (docker, abortSignal) =>
+        docker.getNetwork(id).remove({ abortSignal }),
+      )
+      .catch(() => undefined);
   }
 
-  /** undefined for what is not there. @throws NodeError EngineFailed, EngineUnavailable */
-  async #find(what: string, path: string): Promise<unknown> {
-    try {
-      return await this.#quick(what, 'GET', path);
-    } catch (error) {
-      if (statusOf(error) === 404) return undefined;
-      throw toEngineError(what, error);
-    }
-  }
-
-  #quick(what: string, method: Method, path: string): Promise<unknown> {
-    return this.#call({ what, method, path, timeoutMs: dockerLimits.quickCallMs });
-  }
-
-  #slow(what: string, method: Method, path: string, body?: object): Promise<unknown> {
-    return this.#call({ what, method, path, timeoutMs: dockerLimits.slowCallMs, ...(body && { body }) });
-  }
-
-  async #call(call: DockerCall): Promise<unknown> {
-    const { status, body } = await callDocker(this.#endpoint, { ...call, agent: this.#agent });
-    if (!isSuccess(status)) throw new DockerRefusal(status, body);
-    return body;
-  }
-
-  #stream(what: string, path: string, more: Partial<DockerCall> = {}): Promise<Readable> {
-    const timeoutMs = dockerLimits.quickCallMs;
-    return openDocker(this.#endpoint, { what, method: 'POST', path, timeoutMs, agent: this.#agent, ...more });
+  async #stream(what: string, path: string, query: object): Promise<Readable> {
+    const options = { _query: query, _body: {} };
+    const request: DockerRequest = { method: 'POST', path, isStream: true, options };
+    return (await this.#api.dial(what, quickCallMs, request)) as Readable;
   }
 }
 
-function query(parameters: Record<string, string>): string {
-  return new URLSearchParams(parameters).toString();
-}
-
-function idOf(answer: unknown, what: string): string {
-  const id = (answer as { Id?: unknown } | null)?.Id;
+function idOf(id: unknown, what: string): string {
   if (typeof id === 'string') return id;
   throw new NodeError('EngineFailed', `Docker answered a ${what} without an id (expected {"Id": ...})`);
 }

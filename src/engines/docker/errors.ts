@@ -13,9 +13,27 @@ export class DockerRefusal extends Error {
   }
 }
 
+/** An answer that docker-modem makes an error of, as a refusal; undefined for any other error. */
+export function refusalOf(error: unknown): DockerRefusal | undefined {
+  const { statusCode, json, message } = error as { statusCode?: unknown; json?: unknown; message?: unknown };
+  if (typeof statusCode !== 'number') return undefined;
+  // Where a stream was expected only the words are left of the answer.
+  const words = String(message)
+    .replace(/^\(HTTP code \d+\) [^-]* - /, '')
+    .trim();
+  return new DockerRefusal(statusCode, json ?? (words === '' ? null : { message: words }));
+}
+
 /** HTTP status of an answer of Docker that was an error; undefined when there was no answer. */
 export function statusOf(error: unknown): number | undefined {
   return error instanceof DockerRefusal ? error.status : undefined;
+}
+
+/** For `catch`: an answer with one of these statuses is as good as done. @throws any other error */
+export function unless(...statuses: readonly number[]): (error: unknown) => undefined {
+  return (error) => {
+    if (!(error instanceof DockerRefusal && statuses.includes(error.status))) throw error;
+  };
 }
 
 /** In Docker's own words, where it said something. */
@@ -38,6 +56,13 @@ export function toEngineError(what: string, error: unknown): NodeError {
         cause: error,
         details: { status: String(status) },
       });
+}
+
+/** For `catch`: `toEngineError` of what comes. */
+export function asEngineError(what: string): (error: unknown) => never {
+  return (error) => {
+    throw toEngineError(what, error);
+  };
 }
 
 const NOT_STARTABLE =

@@ -1,6 +1,7 @@
 import { NodeError } from '../../core/errors.ts';
-import { type DockerAnswer as Answer, callDocker } from './api-call.ts';
+import { DockerApi, type DockerCall } from './docker-api.ts';
 import { type DockerEndpoint, formatEndpoint, parseDockerHost } from './endpoint.ts';
+import { asEngineError, DockerRefusal, unless } from './errors.ts';
 import { NODE_LABEL } from './labels.ts';
 
 /* The few calls the main thread makes: is Docker there, and what did an earlier run leave behind. */
@@ -30,23 +31,21 @@ export async function pingDocker(options: {
   readonly timeoutMs?: number;
 }): Promise<DockerInfo> {
   const endpoint = parseDockerHost(options.dockerHost);
-  const answer = await callDocker(endpoint, {
-    method: 'GET',
-    path: '/version',
-    timeoutMs: options.timeoutMs ?? DEFAULT_PING_MS,
-  });
-  const { Version, ApiVersion, Os, Arch } = (answer.body ?? {}) as Record<string, unknown>;
+  // By its types, dockerode's own call cannot be aborted.
+  const answer = await new DockerApi(endpoint)
+    .dial('ask for the version', options.timeoutMs ?? DEFAULT_PING_MS, { method: 'GET', path: '/version' })
+    .catch((error: unknown) => {
+      if (error instanceof DockerRefusal) throw noDocker(endpoint, error.message);
+      throw error;
+    });
+  const { Version, ApiVersion, Os, Arch } = (answer ?? {}) as Record<string, unknown>;
   if (
-    answer.status !== 200 ||
     typeof Version !== 'string' ||
     typeof ApiVersion !== 'string' ||
     typeof Os !== 'string' ||
     typeof Arch !== 'string'
   ) {
-    throw new NodeError(
-      'EngineUnavailable',
-      `${formatEndpoint(endpoint)} is no Docker Engine (expected a version from GET /version, got status ${answer.status})`,
-    );
+    throw noDocker(endpoint, 'an answer without one');
   }
   if (isOlder(ApiVersion, OLDEST_API)) {
     throw new NodeError(
@@ -67,44 +66,40 @@ export async function reapContainers(
   options: { readonly dockerHost: string; readonly timeoutMs?: number },
   nodeId: string,
 ): Promise<number> {
-  const endpoint = parseDockerHost(options.dockerHost);
+  const api = new DockerApi(parseDockerHost(options.dockerHost));
   const timeoutMs = options.timeoutMs ?? DEFAULT_REAP_MS;
-  const filters = encodeURIComponent(JSON.stringify({ label: [`${NODE_LABEL}=${nodeId}`] }));
-  const containers = await listIds(endpoint, `/containers/json?all=true&filters=${filters}`, timeoutMs);
+  const filters = { label: [`${NODE_LABEL}=${nodeId}`] };
+  const containers = await api
+    .call('list containers', timeoutMs, (docker, abortSignal) =>
+      docker.listContainers({ all: true, filters, abortSignal }),
+    )
+    .catch(asEngineError('list containers'));
+  const remove = async (what: string, call: DockerCall<unknown>): Promise<void> => {
+    // 404: gone already; 409: its removal is under way.
+    await api.call(what, timeoutMs, call).catch(unless(404, 409)).catch(asEngineError(what));
+  };
   const left = containers.values();
   const removeSome = async (): Promise<void> => {
-    for (const id of left) await remove(endpoint, `/containers/${id}?force=true&v=true`, timeoutMs);
+    for (const { Id } of left) {
+      await remove('remove a container', (docker, abortSignal) =>
+        docker.getContainer(Id).remove({ force: true, v: true, abortSignal }),
+      );
+    }
   };
   await Promise.all(Array.from({ length: REMOVALS_AT_ONCE }, removeSome));
-  for (const id of await listIds(endpoint, `/networks?filters=${filters}`, timeoutMs)) {
-    await remove(endpoint, `/networks/${id}`, timeoutMs);
+  const networks = await api
+    .call('list networks', timeoutMs, (docker, abortSignal) => docker.listNetworks({ filters, abortSignal }))
+    .catch(asEngineError('list networks'));
+  for (const { Id } of networks) {
+    await remove('remove a network', (docker, abortSignal) => docker.getNetwork(Id).remove({ abortSignal }));
   }
   return containers.length;
 }
 
-async function listIds(endpoint: DockerEndpoint, path: string, timeoutMs: number): Promise<string[]> {
-  const answer = await callDocker(endpoint, { method: 'GET', path, timeoutMs });
-  if (answer.status !== 200 || !Array.isArray(answer.body)) throw refused('GET', path, answer);
-  return (answer.body as { Id?: unknown }[]).map(({ Id }) => {
-    if (typeof Id !== 'string' || !/^[0-9a-zA-Z]+$/.test(Id)) throw refused('GET', path, answer);
-    return Id;
-  });
-}
-
-async function remove(endpoint: DockerEndpoint, path: string, timeoutMs: number): Promise<void> {
-  const answer = await callDocker(endpoint, { method: 'DELETE', path, timeoutMs });
-  // 404: gone already; 409: its removal is under way.
-  if (answer.status >= 300 && answer.status !== 404 && answer.status !== 409) {
-    throw refused('DELETE', path, answer);
-  }
-}
-
-function refused(method: string, path: string, answer: Answer): NodeError {
-  const { message } = (answer.body ?? {}) as { message?: unknown };
-  const reason = typeof message === 'string' ? message : 'no reason given';
+function noDocker(endpoint: DockerEndpoint, instead: string): NodeError {
   return new NodeError(
-    'EngineFailed',
-    `Docker answered ${method} ${path.split('?')[0]} with status ${answer.status}: ${reason}`,
+    'EngineUnavailable',
+    `${formatEndpoint(endpoint)} is no Docker Engine (expected a version from GET /version, got ${instead})`,
   );
 }
 

@@ -1,7 +1,8 @@
-import { callDocker } from './api-call.ts';
-import { type DockerEndpoint, parseDockerHost } from './endpoint.ts';
+import { DockerApi } from './docker-api.ts';
+import { parseDockerHost } from './endpoint.ts';
+import { DockerRefusal } from './errors.ts';
 import { type ImageReference, parseImageReference } from './image-reference.ts';
-import { accountHeaders, hubAccount } from './registry-account.ts';
+import { hubAccount, type RegistryAccount } from './registry-account.ts';
 
 /** What an image is built for, or an engine runs: "linux/amd64", "linux/arm/v7". */
 export interface ImagePlatform {
@@ -42,13 +43,13 @@ const ENGINE = '';
  */
 export class ImagePlatforms {
   readonly #options: ImagePlatformsOptions;
-  readonly #endpoint: DockerEndpoint;
+  readonly #api: DockerApi;
   readonly #kept = new Map<string, Kept<readonly ImagePlatform[]>>();
 
   /** @throws NodeError ConfigInvalid for a malformed `dockerHost` */
   constructor(options: ImagePlatformsOptions) {
     this.#options = options;
-    this.#endpoint = parseDockerHost(options.dockerHost);
+    this.#api = new DockerApi(parseDockerHost(options.dockerHost));
   }
 
   /** What the engine runs; undefined when it does not say. */
@@ -100,7 +101,7 @@ export class ImagePlatforms {
   async #remote(reference: ImageReference): Promise<readonly ImagePlatform[] | undefined> {
     const { dockerUsername: username, dockerPassword: password } = this.#options;
     const account = reference.onDockerHub ? hubAccount(username, password) : undefined;
-    const found = (await this.#get(`/distribution/${reference.full}/json`, accountHeaders(account))) as
+    const found = (await this.#get(`/distribution/${reference.full}/json`, account)) as
       | { Platforms?: unknown }
       | undefined;
     if (!Array.isArray(found?.Platforms)) return undefined;
@@ -111,10 +112,16 @@ export class ImagePlatforms {
   }
 
   /** The JSON of an answer; undefined for one that is no success. */
-  async #get(path: string, headers: Record<string, string> = {}): Promise<unknown> {
+  async #get(path: string, account?: RegistryAccount): Promise<unknown> {
     const timeoutMs = this.#options.timeoutMs ?? TIMEOUT_MS;
-    const { status, body } = await callDocker(this.#endpoint, { method: 'GET', path, timeoutMs, headers });
-    return status === 200 ? body : undefined;
+    const authconfig = account && { authconfig: account };
+    const request = { method: 'GET', path, ...authconfig } as const;
+    try {
+      return await this.#api.dial('look at a platform', timeoutMs, request);
+    } catch (error) {
+      if (error instanceof DockerRefusal) return undefined;
+      throw error;
+    }
   }
 }
 

@@ -27,6 +27,21 @@ describe('DockerClient', () => {
     await assert.rejects(client.create('n', {} as unknown as ContainerBody), isNameTaken);
   });
 
+  it('passes on what Docker says in place of a stream', async (t) => {
+    let said: object = { message: 'No such container: c1' };
+    const server = await fakeDocker(t, (_seen, response) => json(response, 404, said));
+    const client = new DockerClient({ kind: 'tcp', ...server });
+    await assert.rejects(client.attach('c1'), { name: 'DockerRefusal', message: 'No such container: c1' });
+    said = {};
+    await assert.rejects(client.watchExit('c1'), { name: 'DockerRefusal', status: 404 });
+  });
+
+  it('reaches an IPv6 address', async (t) => {
+    const server = await fakeDocker(t, (_seen, response) => json(response, 404, {}), '::1');
+    const client = new DockerClient({ kind: 'tcp', ...server });
+    assert.equal(await client.inspect('c1'), undefined);
+  });
+
   it('never pulls every tag', async (t) => {
     const server = await fakeDocker(t, (_seen, response) => response.writeHead(200).end());
     const client = new DockerClient({ kind: 'tcp', ...server });
