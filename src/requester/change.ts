@@ -46,6 +46,8 @@ type Draft = { -readonly [Field in keyof JobRecord]: JobRecord[Field] };
 /** A step of one execution; `from` is null when it is new. */
 export interface ExecutionStep {
   readonly from: ComputeState | null;
+  /** The execution as it was; undefined when it is new. */
+  readonly before?: RequesterExecution | undefined;
   /** It was known before that its node waits for an approval. */
   readonly waited?: boolean;
   readonly record: RequesterExecution;
@@ -235,6 +237,7 @@ export class Change {
     };
     this.#steps.set({
       from: before === undefined ? execution.computeState.type : before.from,
+      before: before === undefined ? execution : before.before,
       waited: before?.waited ?? waitsForApproval(execution),
       record,
     });

@@ -21,12 +21,14 @@ import * as tables from './tables.ts';
 import { checkTransition } from './transitions.ts';
 
 const STATES = Object.keys(jobTransitions) as JobState[];
-const RECENT_CHANGES = 2048;
+/** Few: what is gone before the collector has looked at it twice costs least. */
+const RECENT_CHANGES = 512;
 const RECENT_NAMES = 1024;
 const SHORT_ID_WINDOW = 100_000;
 const SHORT_ID_SLICE = 4096;
 
 type JobPart = NonNullable<JobChange['job']>;
+type ExecutionPart = NonNullable<JobChange['executions']>[number];
 type EvaluationPart = NonNullable<JobChange['evaluations']>[number];
 
 function nameKey(namespace: string, name: string): [string, string] {
@@ -262,13 +264,9 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
 
   #checkExecutions(executions: NonNullable<JobChange['executions']>): void {
     const ids = new Set<ExecutionId>();
-    for (const { from, record } of executions) {
-      // The id of a new one was made just now.
-      const known =
-        from === null
-          ? this.#recentJobs.execution(record.jobId, record.id)
-          : this.execution(record.jobId, record.id);
-      const stored = known?.computeState.type;
+    for (const part of executions) {
+      const { from, record } = part;
+      const stored = this.#executionBefore(part)?.computeState.type;
       const step = { stored, from, to: record.computeState.type };
       checkTransition('execution', record.id, computeTransitions, 'New', step);
       if (ids.has(record.id)) {
@@ -282,6 +280,13 @@ class EnvironmentRequesterStore implements RequesterStore, HistoryReader {
   #before({ from, before, record: { id } }: JobPart): JobRecord | undefined {
     if (from === null && id > this.#newestJob) return undefined;
     return before === undefined ? this.job(id) : (this.#recentJobs.job(id) ?? before);
+  }
+
+  #executionBefore({ from, before, record: { jobId, id } }: ExecutionPart): RequesterExecution | undefined {
+    // The id of a new one was made just now.
+    return from === null || before !== undefined
+      ? (this.#recentJobs.execution(jobId, id) ?? before)
+      : this.execution(jobId, id);
   }
 
   #writeJob(batch: WriteBatch, job: JobPart, before: JobRecord | undefined): void {

@@ -29,11 +29,11 @@ type Cells = readonly [
 export type Chunk = readonly [seq: number, time: number, texts: readonly string[], rows: readonly Cells[]];
 
 /** A reader of one row decodes its whole chunk: of so many rows in some 20 µs. */
-const MAX_ROWS = 128;
+const MAX_ROWS = 64;
 /** Messages and details of a chunk that has more than one row, in characters. */
 const MAX_TEXT = 32 * 1024;
 /** From the first seq of a chunk to its last: a chunk that has a given seq begins at most so far before it. */
-export const MAX_SPAN = 512;
+export const MAX_SPAN = 256;
 
 /** Rows in the order of their seq, in parts that are small enough for a chunk each. */
 export function* partsOf(rows: readonly NewRow[]): Generator<readonly NewRow[]> {

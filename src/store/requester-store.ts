@@ -28,6 +28,8 @@ export interface JobChange {
     | readonly {
         /** Null when it is new: then its id is new too. */
         readonly from: ComputeState | null;
+        /** As above. */
+        readonly before?: RequesterExecution | undefined;
         readonly record: RequesterExecution;
       }[]
     | undefined;

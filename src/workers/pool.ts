@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { setFlagsFromString } from 'node:v8';
 import { BroadcastChannel } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { ErrorData } from '../core/errors.ts';
@@ -153,6 +154,8 @@ export class Pool<In, Out, Report = never> {
       channel: this.#channelName,
       options: options.workerOptions,
     };
+    // Given on the command line it counts for every thread, and before their own bound (docs/adr/0019-start-over-for-a-flag.md).
+    setFlagsFromString('--max-semi-space-size=0');
     const piscina = new Piscina({
       filename: options.file.href,
       minThreads: options.minThreads,

@@ -130,7 +130,18 @@ export function requesterContract(factory: () => StoreFactory): void {
       const running = { ...job, state: { type: 'Running' as const, message: '' } };
       const step = { from: 'Queued', before: stale, record: running } as const;
       assert.throws(() => store.transition({ job: step }), illegal);
-      store.transition({ job: { from: 'Pending', before: job, record: running } });
+      const execution = testRequesterExecution({ jobId: job.id });
+      const ended = { ...execution, computeState: { type: 'Cancelled' as const, message: '' } };
+      store.transition({
+        job: { from: 'Pending', before: job, record: running },
+        executions: [{ from: null, record: execution }],
+      });
+      const from = execution.computeState.type;
+      store.transition({ executions: [{ from, before: execution, record: ended }] });
+      assert.throws(
+        () => store.transition({ executions: [{ from, before: execution, record: ended }] }),
+        illegal,
+      );
       await store.committed();
       assert.deepEqual(store.job(job.id), running);
       assert.deepEqual(store.inProgress({ limit: 5 }), [job.id]);

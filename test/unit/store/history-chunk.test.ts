@@ -79,7 +79,7 @@ describe('a chunk of history', () => {
     });
     const sizes = (rows: readonly NewRow[]): number[] => [...partsOf(rows)].map((part) => part.length);
     assert.deepEqual(sizes([]), []);
-    assert.deepEqual(sizes(Array.from({ length: 300 }, (_, seq) => at(seq, ''))), [128, 128, 44]);
+    assert.deepEqual(sizes(Array.from({ length: 150 }, (_, seq) => at(seq, ''))), [64, 64, 22]);
     assert.deepEqual(sizes([at(1, 'x'.repeat(40_000)), at(2, 'y'), at(3, 'z'.repeat(40_000))]), [1, 1, 1]);
     assert.deepEqual(sizes([at(1, ''), at(MAX_SPAN, ''), at(MAX_SPAN + 1, '')]), [2, 1]);
     fc.assert(

@@ -2,6 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { NoiseMessages } from '../../../../src/net/p2p/encrypter.ts';
+import { createHost } from '../../../../src/net/p2p/host.ts';
+import { newIdentity } from '../../../../src/net/p2p/identity.ts';
+import { createLogger } from '../../../../src/telemetry/logger.ts';
+import { waitUntil } from '../../../support/node.ts';
 
 /** With their lengths before them. */
 function framed(messages: readonly Uint8Array[]): Buffer {
@@ -43,4 +47,23 @@ test('an empty message is passed over; the largest is whole', () => {
   const [found, ...more] = decoder.decode(bytes.subarray(40_000));
   assert.ok(Buffer.from(found ?? []).equals(largest));
   assert.deepEqual(more, []);
+});
+
+test('both ends of a connection are read so', async (t) => {
+  const readers = new Set<object>();
+  const { decode } = NoiseMessages.prototype;
+  t.mock.method(NoiseMessages.prototype, 'decode', function read(this: NoiseMessages, chunk: Uint8Array) {
+    readers.add(this);
+    return decode.call(this, chunk);
+  });
+  const logger = createLogger({ level: 'silent', mode: 'json', colour: false });
+  let peers: string[] = [];
+  for (let index = 0; index < 2; index += 1) {
+    const { privateKey } = await newIdentity();
+    const host = await createHost({ privateKey, host: '127.0.0.1', port: 0, peers }, { logger });
+    t.after(() => host.stop());
+    await host.start();
+    peers = host.addresses();
+  }
+  await waitUntil(() => readers.size === 2, 'both have read what the other says of itself');
 });
