@@ -144,7 +144,7 @@ export class DockerApi {
 }
 
 async function open(endpoint: DockerEndpoint, agent: KeptConnections): Promise<Docker> {
-  // A machine without Docker does without the library's 10 MB.
+  // A machine without Docker does without the library's 9 MB.
   if (endpoint.kind === 'socket') await access(endpoint.path);
   const { default: Engine } = await import('dockerode');
   const target =
