@@ -102,6 +102,7 @@ export const ELSEWHERE: Readonly<Record<string, string>> = {
   'Orchestrator.NodeManager.LostTimeout': 'unit/requester/reach.test.ts',
   'Limits.nodes': 'unit/requester/reach.test.ts',
   'Limits.ask': 'integration/spine.test.ts',
+  'Limits.itemSpec': 'unit/pipeline/specs.test.ts',
   'Limits.approvals': 'unit/pipeline/approvals.test.ts',
   'JobDefaults.Task.Resources.GPU': 'e2e/settings-start.test.ts',
   'Engines.Types.Docker.Host': 'e2e/real-jobs.test.ts',
