@@ -15,10 +15,12 @@ const FLUSHES = 200;
 const WARM_SECONDS = 3;
 const ROW = { some: 'row', of: 'the size of a record', with: 'x'.repeat(200) };
 
-/** Of each job's name, which is random there, the probe looks at the last two digits: 25 of 256 hang. */
+/** Of each job's name, which is random there ("j-" and a UUID), the probe looks at the last two digits: 25 of 256 hang. */
 const HANGS = '[0-4][0-4]';
+/** The digits before them, each by itself: a `*` of the shell would find the end of a later text. */
+const BEFORE = '?'.repeat(34);
 const HANG_FLAGS = ['--job-selection-probe-timeout', '2s'];
-const HANGING_PROBE = `case "$BACALHAU_JOB_SELECTION_PROBE_DATA" in *'"Name":"j-'*${HANGS}'"'*) sleep 600;; esac`;
+const HANGING_PROBE = `case "$BACALHAU_JOB_SELECTION_PROBE_DATA" in *'"Name":"j-'${BEFORE}${HANGS}'"'*) sleep 600;; esac`;
 const HANGING_NAME = new RegExp(`"Name":"j-[0-9a-f-]*${HANGS}"`);
 
 interface Case {
