@@ -13,6 +13,8 @@ import { digits } from '../support/table.ts';
 const FLUSHES = 200;
 /** Unmeasured, at the node and then at the process that asks. */
 const WARM_SECONDS = 3;
+/** At a rate that keeps nobody busy it takes longer until both have compiled what they run. */
+const WARM_SECONDS_AT_A_RATE = 10;
 const ROW = { some: 'row', of: 'the size of a record', with: 'x'.repeat(200) };
 
 /** Of each job's name, which is random there ("j-" and a UUID), the probe looks at the last two digits: 25 of 256 hang. */
@@ -29,6 +31,7 @@ interface Case {
   /** Of `bacalhau bench bid`. */
   readonly pace: readonly string[];
   readonly seconds: number;
+  readonly warmSeconds?: number;
 }
 
 interface Document {
@@ -51,7 +54,13 @@ export const asksBench: Bench = {
     const exec = ['--job-selection-probe-exec', 'exit 0'];
     const hangingExec = ['--job-selection-probe-exec', HANGING_PROBE, ...HANG_FLAGS];
     const cases: Case[] = [
-      { what: 'without a probe, 1,000/s', flags: [], pace: ['--rate', '1000'], seconds: 5 },
+      {
+        what: 'without a probe, 1,000/s',
+        flags: [],
+        pace: ['--rate', '1000'],
+        seconds: 10,
+        warmSeconds: WARM_SECONDS_AT_A_RATE,
+      },
       { what: 'without a probe, 256 at once', flags: [], pace: ['--concurrency', '256'], seconds: 3 },
       { what: 'without a probe, 512 at once', flags: [], pace: ['--concurrency', '512'], seconds: 3 },
       { what: 'with an HTTP probe, 200/s', flags: http, pace: ['--rate', '200'], seconds: 5 },
@@ -64,8 +73,8 @@ export const asksBench: Bench = {
     for (const one of cases) {
       await node.restart({ flags: [...one.flags] });
       // A node that has just started compiles; so does the other side, for which its own warm-up is.
-      if (one.flags.length === 0) await ask(node, ['--concurrency', '64'], WARM_SECONDS);
-      figures.push(...figuresOf(one.what, await ask(node, one.pace, one.seconds), flush));
+      if (one.flags.length === 0) await ask(node, { pace: ['--concurrency', '64'], seconds: WARM_SECONDS });
+      figures.push(...figuresOf(one.what, await ask(node, one), flush));
     }
     return figures;
   },
@@ -83,9 +92,12 @@ function figuresOf(what: string, document: Document, flush: number): Figure[] {
   ];
 }
 
-async function ask(node: TestNode, pace: readonly string[], seconds: number): Promise<Document> {
+async function ask(
+  node: TestNode,
+  { pace, seconds, warmSeconds = WARM_SECONDS }: Pick<Case, 'pace' | 'seconds' | 'warmSeconds'>,
+): Promise<Document> {
   const [peer = ''] = node.swarmAddresses;
-  const times = ['--warm-up', `${WARM_SECONDS}s`, '--duration', `${seconds}s`];
+  const times = ['--warm-up', `${warmSeconds}s`, '--duration', `${seconds}s`];
   const flags = ['--engine', 'mock', ...times, '--output', 'json'];
   const { code, stdout, stderr } = await node.cli(['bench', 'bid', '--peer', peer, ...pace, ...flags]);
   if (code !== 0) throw new Error(`bench bid ended with code ${code}:\n${stderr}`);

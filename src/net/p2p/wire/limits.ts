@@ -7,8 +7,8 @@ export const wireLimits = {
   frameBytes: 524_288,
   /** A frame is sent when it holds this much: it fits one noise message (65,519 bytes) with its headers. */
   frameTargetBytes: 61_440,
-  /** Messages of one frame; the gain of a larger one is small, and a frame is handled in one turn of the loop. */
-  frameMessages: 512,
+  /** Messages of one frame: one side makes the next while the other handles this one. With 512, two nodes took turns. */
+  frameMessages: 128,
   /** Answers of one frame, as above. */
   frameAnswers: 2048,
   /** How long an acknowledgement waits for a frame that goes anyway; at a low rate most find one. Nothing waits for it but memory. */
@@ -48,7 +48,7 @@ export const wireLimits = {
   /** Messages a second one peer may send; more is read more slowly. Several times what a machine can decide. */
   messagesPerSecond: 65_536,
   /** Messages of one peer handled in one turn of the loop: then it is the others' turn. One full frame. */
-  turnMessages: 512,
+  turnMessages: 128,
   /** Streams a second that one peer may open for these protocols: bodies and fetches of a busy requester. */
   streamsPerSecond: 256,
   /** How many of them at once. */
