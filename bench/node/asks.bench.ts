@@ -5,14 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openLmdbEnvironment } from '../../src/store/lmdb-environment.ts';
 import { executionsTable } from '../../src/store/tables.ts';
-import { type Scope, startTestNode, type TestNode } from '../../test/support/node.ts';
+import { type Scope, startTestNode } from '../../test/support/node.ts';
 import { TEST_NODE } from '../../test/support/store-records.ts';
+import { type Asking, askForBids, type BidsDocument, WARM_SECONDS } from '../support/asking.ts';
 import type { Bench, Figure } from '../support/bench.ts';
 import { digits } from '../support/table.ts';
 
 const FLUSHES = 200;
-/** Unmeasured, at the node and then at the process that asks. */
-const WARM_SECONDS = 3;
 /** At a rate that keeps nobody busy it takes longer until both have compiled what they run. */
 const WARM_SECONDS_AT_A_RATE = 10;
 const ROW = { some: 'row', of: 'the size of a record', with: 'x'.repeat(200) };
@@ -25,21 +24,9 @@ const HANG_FLAGS = ['--job-selection-probe-timeout', '2s'];
 const HANGING_PROBE = `case "$BACALHAU_JOB_SELECTION_PROBE_DATA" in *'"Name":"j-'${BEFORE}${HANGS}'"'*) sleep 600;; esac`;
 const HANGING_NAME = new RegExp(`"Name":"j-[0-9a-f-]*${HANGS}"`);
 
-interface Case {
+interface Case extends Asking {
   readonly what: string;
   readonly flags: readonly string[];
-  /** Of `bacalhau bench bid`. */
-  readonly pace: readonly string[];
-  readonly seconds: number;
-  readonly warmSeconds?: number;
-}
-
-interface Document {
-  readonly PerSecond: number;
-  readonly Unanswered: number;
-  readonly NotBegun: number;
-  readonly Outcomes: Readonly<Record<string, number>>;
-  readonly LatencyMs: Readonly<Record<'P50' | 'P99', number>>;
 }
 
 /** Bids of a whole node to a requester in another process, which turns each down: what a requester waits for an answer. */
@@ -73,14 +60,15 @@ export const asksBench: Bench = {
     for (const one of cases) {
       await node.restart({ flags: [...one.flags] });
       // A node that has just started compiles; so does the other side, for which its own warm-up is.
-      if (one.flags.length === 0) await ask(node, { pace: ['--concurrency', '64'], seconds: WARM_SECONDS });
-      figures.push(...figuresOf(one.what, await ask(node, one), flush));
+      if (one.flags.length === 0)
+        await askForBids(node, { pace: ['--concurrency', '64'], seconds: WARM_SECONDS });
+      figures.push(...figuresOf(one.what, await askForBids(node, one), flush));
     }
     return figures;
   },
 };
 
-function figuresOf(what: string, document: Document, flush: number): Figure[] {
+function figuresOf(what: string, document: BidsDocument, flush: number): Figure[] {
   const { PerSecond, Outcomes, LatencyMs, Unanswered, NotBegun } = document;
   const outcomes = Object.entries(Outcomes).map(([name, count]) => `${count} ${name}`);
   if (Unanswered + NotBegun > 0) outcomes.push(`${Unanswered} not answered, ${NotBegun} not begun`);
@@ -90,18 +78,6 @@ function figuresOf(what: string, document: Document, flush: number): Figure[] {
     { what: `${what}, p50`, value: LatencyMs.P50, unit: 'ms', note: `a flush alone: ${digits(flush)} ms` },
     { what: `${what}, p99`, value: LatencyMs.P99, unit: 'ms' },
   ];
-}
-
-async function ask(
-  node: TestNode,
-  { pace, seconds, warmSeconds = WARM_SECONDS }: Pick<Case, 'pace' | 'seconds' | 'warmSeconds'>,
-): Promise<Document> {
-  const [peer = ''] = node.swarmAddresses;
-  const times = ['--warm-up', `${warmSeconds}s`, '--duration', `${seconds}s`];
-  const flags = ['--engine', 'mock', ...times, '--output', 'json'];
-  const { code, stdout, stderr } = await node.cli(['bench', 'bid', '--peer', peer, ...pace, ...flags]);
-  if (code !== 0) throw new Error(`bench bid ended with code ${code}:\n${stderr}`);
-  return JSON.parse(stdout) as Document;
 }
 
 /** Accepts at once; at `hanging` it never answers for some jobs. */

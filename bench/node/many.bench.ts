@@ -2,6 +2,7 @@ import { dockerJob, mockJob } from '../../test/support/jobs.ts';
 import { startTestNode, type TestNode } from '../../test/support/node.ts';
 import { cpuMs, descriptors } from '../../test/support/process-facts.ts';
 import { startDocker } from '../../test/support/services/docker.ts';
+import { askForBids } from '../support/asking.ts';
 import type { Bench, Figure } from '../support/bench.ts';
 import { ASKED, bodyOf } from '../support/bursts.ts';
 import { memoryNote, memoryOf, pause } from '../support/process.ts';
@@ -17,6 +18,8 @@ const CONTAINERS = 200;
 const IDLE_CONTAINER = { CPU: '50m', Memory: '8mb' } as const;
 const WATCHED_MS = 10_000;
 const ALONE = 400;
+/** At a pace that leaves the cores free: what else the node does is what is asked for. */
+const BIDS = { pace: ['--rate', '200'], seconds: 10, warmSeconds: 10 } as const;
 /** Until what a burst has left is collected (src/node/trim.ts). */
 const QUIET_MS = 18_000;
 /** Of jobs that must still be there when they have been counted. */
@@ -127,7 +130,7 @@ async function pile(
 /** What it costs to look after much that only runs. */
 export const supervisionBench: Bench = {
   name: 'supervision',
-  doc: `${CONTAINERS} idle containers and ${RUNNING} mock executions at once: CPU, and what a job beside them sees (a minute, root)`,
+  doc: `${CONTAINERS} idle containers and ${RUNNING} mock executions at once: CPU, and what a job and a bid beside them see (two minutes, root)`,
   onlyByName: true,
   run: async (_, scope) => {
     const service = await startDocker();
@@ -142,6 +145,7 @@ export const supervisionBench: Bench = {
     // The first ones are slow for another reason: the node compiles what a job runs.
     await alone(node);
     const before = await alone(node);
+    const bidsBefore = await askForBids(node, BIDS);
     const containers = host === undefined ? 0 : CONTAINERS;
     await crowd(
       node,
@@ -159,6 +163,7 @@ export const supervisionBench: Bench = {
     await pause(WATCHED_MS);
     const share = (100 * ((await cpuMs(node.pid)) - cpu)) / WATCHED_MS;
     const after = await alone(node);
+    const bidsAfter = await askForBids(node, BIDS);
     const open = await descriptors(node.pid);
     const count = open.files.length + open.sockets + open.pipes + open.anonymous;
     const memory = await memoryOf(node.pid);
@@ -174,6 +179,13 @@ export const supervisionBench: Bench = {
         value: after,
         unit: 'ms',
         limit: { what: 'without them', value: before },
+      },
+      {
+        what: 'a bid beside them, 200/s, p99',
+        value: bidsAfter.LatencyMs.P99,
+        unit: 'ms',
+        limit: { what: 'without them', value: bidsBefore.LatencyMs.P99 },
+        note: `p50 ${bidsAfter.LatencyMs.P50.toFixed(2)} ms, without them ${bidsBefore.LatencyMs.P50.toFixed(2)} ms`,
       },
     ];
   },
