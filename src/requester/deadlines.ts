@@ -114,26 +114,35 @@ export class Deadlines implements ChangeListener {
     }
   }
 
-  async #sweepWaiting(): Promise<void> {
-    let after: EvaluationRecord | undefined;
-    while (!this.#closed) {
-      const page = this.#store.blocked(after === undefined ? { limit: SLICE } : { after, limit: SLICE });
-      for (const evaluation of page) this.#checkWaiting(evaluation);
-      if (page.length < SLICE) return;
-      after = page.at(-1);
-      await new Promise((resolve) => setImmediate(resolve));
-    }
+  #sweepWaiting(): Promise<void> {
+    return this.#throughPages(
+      (after: EvaluationRecord | undefined) =>
+        this.#store.blocked({ ...(after !== undefined && { after }), limit: SLICE }),
+      (evaluation) => this.#checkWaiting(evaluation),
+    );
   }
 
   /** Jobs that nodes work on and that were put away. */
   async #sweepAway(): Promise<void> {
     await this.#store.committed();
-    let after: JobId | undefined;
+    await this.#throughPages(
+      (after: JobId | undefined) =>
+        this.#store.inProgress({ ...(after !== undefined && { after }), limit: SLICE }),
+      (id) => this.#checkAway(id),
+    );
+  }
+
+  /** One page a turn of the loop, until none is left. */
+  async #throughPages<T>(
+    page: (after: T | undefined) => readonly T[],
+    check: (one: T) => void,
+  ): Promise<void> {
+    let after: T | undefined;
     while (!this.#closed) {
-      const page = this.#store.inProgress(after === undefined ? { limit: SLICE } : { after, limit: SLICE });
-      for (const id of page) this.#checkAway(id);
-      if (page.length < SLICE) return;
-      after = page.at(-1);
+      const found = page(after);
+      for (const one of found) check(one);
+      if (found.length < SLICE) return;
+      after = found.at(-1);
       await new Promise((resolve) => setImmediate(resolve));
     }
   }
